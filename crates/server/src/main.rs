@@ -1,0 +1,2 @@
+//! The `keywright` binary.
+fn main() {}
