@@ -1,1 +1,29 @@
-//! Placeholder, being written.
+//! The rules of Keywright, without any machinery around them.
+//!
+//! What an API key is and how it lives ([`key`]), who may do what ([`permission`], [`permit`]), how limits are
+//! counted ([`limits`]), how a presented key is judged ([`verdict`]), what the audit trail records ([`audit`]),
+//! which changes the verification engines follow ([`change`]), and what a store must be able to do ([`store`]).
+//!
+//! Nothing here performs I/O, reads a clock or draws a random number: time and randomness are arguments
+//! ([`time::Clock`], [`entropy::Entropy`]).
+
+pub mod audit;
+pub mod caps;
+pub mod change;
+pub mod command;
+pub mod entropy;
+pub mod environment;
+pub mod ids;
+pub mod key;
+pub mod limits;
+pub mod operator;
+pub mod permission;
+pub mod permit;
+pub mod plan;
+pub mod principal;
+pub mod query;
+pub mod store;
+pub mod time;
+pub mod usage;
+pub mod verdict;
+pub mod workspace;

@@ -1,0 +1,66 @@
+//! Every limit of the installation, in one place. Each has a test on both sides of it.
+
+/// Longest name of a key, workspace, plan or operator credential, in characters.
+pub const NAME_MAX_CHARS: usize = 64;
+/// Longest purpose text of a key, in characters.
+pub const PURPOSE_MAX_CHARS: usize = 500;
+/// Longest reason given for a revocation, in characters.
+pub const REASON_MAX_CHARS: usize = 500;
+/// Longest `external_id`, in characters.
+pub const EXTERNAL_ID_MAX_CHARS: usize = 128;
+/// Largest metadata document of a key, in bytes of compact JSON.
+pub const METADATA_MAX_BYTES: usize = 4_096;
+/// Most allowed networks on one key.
+pub const NETWORKS_MAX: usize = 64;
+/// Most limit windows on one key, and per level (key, workspace) of one plan.
+pub const WINDOWS_MAX: usize = 8;
+/// Smallest limit of a window, in cost units.
+pub const WINDOW_LIMIT_MIN: u64 = 1;
+/// Largest limit of a window, in cost units: counters are 32 bits wide.
+pub const WINDOW_LIMIT_MAX: u64 = 4_000_000_000;
+/// Shortest window, in seconds.
+pub const WINDOW_SECONDS_MIN: u32 = 1;
+/// Longest window, in seconds (366 days).
+pub const WINDOW_SECONDS_MAX: u32 = 366 * 86_400;
+/// A window at least this long is a quota: its refusal is `quota_exceeded` instead of `rate_limited`. In seconds.
+pub const QUOTA_WINDOW_SECONDS: u32 = 86_400;
+/// Largest cost of one verification, in cost units.
+pub const COST_MAX: u32 = 1_000_000;
+/// Most permissions in an installation's catalogue, built-in ones included.
+pub const PERMISSIONS_MAX: usize = 256;
+/// Longest permission name (`resource:action`), in bytes.
+pub const PERMISSION_NAME_MAX_BYTES: usize = 64;
+/// Most permissions asked for in one verification.
+pub const PERMISSIONS_ASKED_MAX: usize = 32;
+/// Longest workspace slug, in bytes.
+pub const SLUG_MAX_BYTES: usize = 48;
+/// Longest route label reported with a verification, in bytes.
+pub const ROUTE_MAX_BYTES: usize = 128;
+/// Longest overlap of a rotation, in seconds (90 days).
+pub const OVERLAP_SECONDS_MAX: u32 = 90 * 86_400;
+/// Retired secrets kept per key, so that they are answered with `revoked_key` instead of `invalid_key`.
+pub const RETIRED_SECRETS_KEPT: usize = 10;
+/// Keys per workspace unless its policy says otherwise.
+pub const KEYS_PER_WORKSPACE_DEFAULT: u32 = 1_000_000;
+/// Largest value of a workspace's `max_keys` policy.
+pub const KEYS_PER_WORKSPACE_MAX: u32 = 10_000_000;
+/// Most keys one bulk revocation may take.
+pub const BULK_REVOKE_MAX: usize = 10_000;
+/// Largest page of a list.
+pub const PAGE_MAX: u32 = 100;
+/// Page size where the caller names none.
+pub const PAGE_DEFAULT: u32 = 20;
+/// Most locators in one lookup.
+pub const LOOKUP_LOCATORS_MAX: usize = 100;
+/// Longest `Idempotency-Key`, in bytes.
+pub const IDEMPOTENCY_KEY_MAX_BYTES: usize = 255;
+/// How long an `Idempotency-Key` is remembered, in seconds (24 hours).
+pub const IDEMPOTENCY_SECONDS: i64 = 86_400;
+/// Most plans in an installation.
+pub const PLANS_MAX: usize = 100;
+/// Longest user agent kept with an audit entry, in bytes; longer ones are cut.
+pub const USER_AGENT_MAX_BYTES: usize = 256;
+/// Earliest accepted expiry, relative to now, in seconds.
+pub const EXPIRY_SECONDS_MIN: i64 = 1;
+/// Latest accepted expiry, relative to now, in seconds (100 years).
+pub const EXPIRY_SECONDS_MAX: i64 = 100 * 365 * 86_400;
