@@ -80,7 +80,7 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     for piece in Pieces::new(text.as_bytes(), TagFilter::AnyTag) {
         let span = piece.span();
         // Pieces begin and end in ASCII, so these are character boundaries.
-        redacted.push_str(&text[copied..span.start]);
+        redacted.push_str(&text[copied..span.start.max(copied)]);
         match piece {
             Piece::Found(found) if found.confidence == Confidence::Confirmed => {
                 redacted.push_str(&found.hint(text.as_bytes()).to_string());

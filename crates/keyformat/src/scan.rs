@@ -73,7 +73,8 @@ impl Found {
 
 /// Finds keys anywhere in a text: in source code, quotes, URLs, JSON, logs, binary files.
 ///
-/// The findings come in order and do not overlap. Time is linear in the length of the text. A key must be in one piece:
+/// The findings come in order. Two keys glued together may share two characters (the checksum of one ends in the `sk` the
+/// next one begins with); otherwise findings do not overlap. Time is linear in the length of the text. A key must be in one piece:
 /// one that is wrapped over two lines or encoded (base64, UTF-16) is not found.
 ///
 /// A [`Confidence::Confirmed`] key is found whatever stands around it. A [`Confidence::Suspect`] must stand alone, not
@@ -117,7 +118,7 @@ impl Iterator for Scan<'_> {
         loop {
             let start = self.candidates.next()?;
             if let Some(found) = key_at(self.candidates.text, start, self.filter) {
-                self.candidates.resume_at = found.span().end;
+                self.candidates.resume_behind(found.span().end);
                 return Some(found);
             }
         }
@@ -175,7 +176,7 @@ impl Iterator for Pieces<'_> {
                 .map(Piece::Found)
                 .or_else(|| fragment_at(text, start));
             if let Some(piece) = piece {
-                self.candidates.resume_at = piece.span().end;
+                self.candidates.resume_behind(piece.span().end);
                 return Some(piece);
             }
         }
@@ -197,6 +198,11 @@ impl<'a> Candidates<'a> {
             needles: memmem::find_iter(text, b"k_"),
             resume_at: 0,
         }
+    }
+
+    /// Goes on behind a key that ends here. Its last two characters may be the `sk` or `ok` of the next one.
+    fn resume_behind(&mut self, end: usize) {
+        self.resume_at = end - "sk".len();
     }
 }
 
