@@ -91,10 +91,7 @@ impl PersonalData {
         let mut hasher = Sha256::new();
         hasher.update(PERSONAL_DOMAIN);
         hasher.update(self.salt);
-        for part in [
-            self.address.map(|address| address.to_string()),
-            self.user_agent.clone(),
-        ] {
+        for part in [self.address.map(|address| address.to_string()), self.user_agent.clone()] {
             let part = part.unwrap_or_default();
             hasher.update(u64::try_from(part.len()).expect("a length").to_be_bytes());
             hasher.update(part);
@@ -104,10 +101,12 @@ impl PersonalData {
 
     /// The commitment in hexadecimal.
     pub fn commitment_hex(&self) -> String {
-        self.commitment()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        self.commitment().iter().fold(String::with_capacity(64), |mut text, byte| {
+            for nibble in [byte >> 4, byte & 15] {
+                text.push(char::from_digit(u32::from(nibble), 16).expect("a nibble"));
+            }
+            text
+        })
     }
 }
 
@@ -152,13 +151,7 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// The bytes that are signed.
     pub fn message(sequence: u64, hash: &[u8; 32], at: Timestamp) -> Vec<u8> {
-        [
-            CHECKPOINT_DOMAIN,
-            &sequence.to_be_bytes(),
-            hash,
-            &at.unix_ms().to_be_bytes(),
-        ]
-        .concat()
+        [CHECKPOINT_DOMAIN, &sequence.to_be_bytes(), hash, &at.unix_ms().to_be_bytes()].concat()
     }
 }
 
@@ -207,10 +200,7 @@ pub struct ChainVerifier {
 
 impl Default for ChainVerifier {
     fn default() -> Self {
-        Self {
-            next: 1,
-            hash: GENESIS,
-        }
+        Self { next: 1, hash: GENESIS }
     }
 }
 
@@ -221,20 +211,13 @@ impl ChainVerifier {
     /// [`Broken::Missing`], [`Broken::Hash`], [`Broken::Personal`].
     pub fn push(&mut self, entry: &StoredEntry, body_personal: &str) -> Result<(), Broken> {
         if entry.sequence != self.next {
-            return Err(Broken::Missing {
-                expected: self.next,
-                found: entry.sequence,
-            });
+            return Err(Broken::Missing { expected: self.next, found: entry.sequence });
         }
         let hash = entry_hash(&self.hash, entry.sequence, &entry.body);
         if hash != entry.hash {
             return Err(Broken::Hash(entry.sequence));
         }
-        if entry
-            .personal
-            .as_ref()
-            .is_some_and(|personal| personal.commitment_hex() != body_personal)
-        {
+        if entry.personal.as_ref().is_some_and(|personal| personal.commitment_hex() != body_personal) {
             return Err(Broken::Personal(entry.sequence));
         }
         self.hash = hash;
@@ -263,12 +246,7 @@ mod tests {
             .zip(bodies)
             .map(|(sequence, body)| {
                 hash = entry_hash(&hash, sequence, body.as_bytes());
-                StoredEntry {
-                    sequence,
-                    body: body.as_bytes().to_vec(),
-                    hash,
-                    personal: None,
-                }
+                StoredEntry { sequence, body: body.as_bytes().to_vec(), hash, personal: None }
             })
             .collect()
     }
@@ -294,37 +272,21 @@ mod tests {
             let mut cut = good.clone();
             cut.remove(position);
             let found = sequence + 1;
-            let expected = if position == 3 {
-                Ok(3)
-            } else {
-                Err(Broken::Missing {
-                    expected: sequence,
-                    found,
-                })
-            };
+            let expected =
+                if position == 3 { Ok(3) } else { Err(Broken::Missing { expected: sequence, found }) };
             assert_eq!(verify(&cut), expected);
         }
     }
 
     #[test]
     fn personal_data_can_be_erased_but_not_altered() {
-        let personal = PersonalData {
-            salt: [7; 16],
-            address: Some([127, 0, 0, 1].into()),
-            user_agent: None,
-        };
+        let personal = PersonalData { salt: [7; 16], address: Some([127, 0, 0, 1].into()), user_agent: None };
         let commitment = personal.commitment_hex();
         let mut entries = chain(&["a"]);
         assert_eq!(ChainVerifier::default().push(&entries[0], &commitment), Ok(()));
         entries[0].personal = Some(personal.clone());
         assert_eq!(ChainVerifier::default().push(&entries[0], &commitment), Ok(()));
-        entries[0].personal = Some(PersonalData {
-            address: Some([127, 0, 0, 2].into()),
-            ..personal
-        });
-        assert_eq!(
-            ChainVerifier::default().push(&entries[0], &commitment),
-            Err(Broken::Personal(1))
-        );
+        entries[0].personal = Some(PersonalData { address: Some([127, 0, 0, 2].into()), ..personal });
+        assert_eq!(ChainVerifier::default().push(&entries[0], &commitment), Err(Broken::Personal(1)));
     }
 }

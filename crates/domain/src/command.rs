@@ -232,19 +232,13 @@ pub enum CommandError {
     #[error(transparent)]
     Operator(#[from] OperatorError),
     /// The catalogue is full.
-    #[error(
-        "the permission catalogue has {} entries, as many as it may have",
-        crate::caps::PERMISSIONS_MAX
-    )]
+    #[error("the permission catalogue has {} entries, as many as it may have", crate::caps::PERMISSIONS_MAX)]
     CatalogueFull,
     /// The installation was set up before.
     #[error("the installation is set up already")]
     AlreadySetUp,
     /// A bulk revocation matches more keys than one call may take.
-    #[error(
-        "the filter matches more than {} keys; narrow it",
-        crate::caps::BULK_REVOKE_MAX
-    )]
+    #[error("the filter matches more than {} keys; narrow it", crate::caps::BULK_REVOKE_MAX)]
     TooManyMatches,
     /// A repeat.
     #[error(transparent)]

@@ -33,9 +33,7 @@ impl Environment {
 
     /// Reads the name on the wire.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|environment| environment.as_str() == text)
+        Self::ALL.into_iter().find(|environment| environment.as_str() == text)
     }
 
     /// The environment with this number, as stores keep it.
@@ -74,8 +72,6 @@ impl Mode {
 
     /// Reads the name on the wire.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Test, Self::Live]
-            .into_iter()
-            .find(|mode| mode.as_str() == text)
+        [Self::Test, Self::Live].into_iter().find(|mode| mode.as_str() == text)
     }
 }

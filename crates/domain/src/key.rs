@@ -21,6 +21,9 @@ use crate::{
 mod transition;
 pub use transition::{Effect, Transition, create, transition};
 
+#[cfg(test)]
+mod tests;
+
 /// A key's number in the store and its slot in the engine; 0 until stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -44,10 +47,7 @@ impl SecretDigest {
 
 impl fmt::Debug for SecretDigest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("SecretDigest")
-            .field("pepper", &self.pepper)
-            .finish_non_exhaustive()
+        formatter.debug_struct("SecretDigest").field("pepper", &self.pepper).finish_non_exhaustive()
     }
 }
 
@@ -186,10 +186,7 @@ impl ApiKey {
 
     /// The newest secret that is not retired.
     pub fn primary_secret(&self) -> Option<&KeySecret> {
-        self.secrets
-            .iter()
-            .rev()
-            .find(|secret| secret.retired_at.is_none())
+        self.secrets.iter().rev().find(|secret| secret.retired_at.is_none())
     }
 
     /// When the workspace's policy wants the key rotated.
@@ -198,8 +195,7 @@ impl ApiKey {
             return None;
         }
         let period = workspace.policy.rotation.period(self.environment)?;
-        self.primary_secret()
-            .map(|secret| period.after(secret.created_at))
+        self.primary_secret().map(|secret| period.after(secret.created_at))
     }
 }
 
@@ -361,10 +357,7 @@ pub enum KeyError {
 
 impl KeyError {
     fn field(field: &'static str, reason: impl Into<String>) -> Self {
-        Self::Field {
-            field,
-            reason: reason.into(),
-        }
+        Self::Field { field, reason: reason.into() }
     }
 }
 
@@ -384,40 +377,28 @@ fn check_name(name: &str) -> Result<(), KeyError> {
     if is_printable(name, 1, caps::NAME_MAX_CHARS) && !name.trim().is_empty() {
         return Ok(());
     }
-    Err(KeyError::field(
-        "name",
-        format!("has 1 to {} printable characters", caps::NAME_MAX_CHARS),
-    ))
+    Err(KeyError::field("name", format!("has 1 to {} printable characters", caps::NAME_MAX_CHARS)))
 }
 
 fn check_text(field: &'static str, text: Option<&str>, max: usize) -> Result<(), KeyError> {
     if text.is_none_or(|text| is_printable(text, 1, max)) {
         return Ok(());
     }
-    Err(KeyError::field(
-        field,
-        format!("has 1 to {max} printable characters, or is null"),
-    ))
+    Err(KeyError::field(field, format!("has 1 to {max} printable characters, or is null")))
 }
 
 fn check_networks(networks: &[IpNet]) -> Result<(), KeyError> {
     if networks.len() <= caps::NETWORKS_MAX {
         return Ok(());
     }
-    Err(KeyError::field(
-        "allowed_ips",
-        format!("has at most {} networks", caps::NETWORKS_MAX),
-    ))
+    Err(KeyError::field("allowed_ips", format!("has at most {} networks", caps::NETWORKS_MAX)))
 }
 
 fn check_metadata(metadata: &str) -> Result<(), KeyError> {
     if metadata.len() <= caps::METADATA_MAX_BYTES {
         return Ok(());
     }
-    Err(KeyError::field(
-        "metadata",
-        format!("has at most {} bytes of JSON", caps::METADATA_MAX_BYTES),
-    ))
+    Err(KeyError::field("metadata", format!("has at most {} bytes of JSON", caps::METADATA_MAX_BYTES)))
 }
 
 fn check_limits(limits: Option<&[LimitWindow]>) -> Result<(), KeyError> {
@@ -501,9 +482,5 @@ pub fn suggest_name(name: &str, environment: Environment, purpose: Option<&str>)
 }
 
 fn field_change(field: &str, before: Option<String>, after: Option<String>) -> FieldChange {
-    FieldChange {
-        field: field.to_owned(),
-        before,
-        after,
-    }
+    FieldChange { field: field.to_owned(), before, after }
 }

@@ -57,11 +57,7 @@ pub enum InvalidLimits {
     #[error("a limit is from {} to {}", caps::WINDOW_LIMIT_MIN, caps::WINDOW_LIMIT_MAX)]
     Limit,
     /// A window's length is out of range.
-    #[error(
-        "window_seconds is from {} to {}",
-        caps::WINDOW_SECONDS_MIN,
-        caps::WINDOW_SECONDS_MAX
-    )]
+    #[error("window_seconds is from {} to {}", caps::WINDOW_SECONDS_MIN, caps::WINDOW_SECONDS_MAX)]
     WindowSeconds,
 }
 
@@ -75,10 +71,7 @@ pub fn check_windows(windows: &[LimitWindow]) -> Result<(), InvalidLimits> {
     }
     for (position, window) in windows.iter().enumerate() {
         let name_is_valid = (1..=32).contains(&window.name.len())
-            && window
-                .name
-                .bytes()
-                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
+            && window.name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
         if !name_is_valid {
             return Err(InvalidLimits::Name);
         }
@@ -107,51 +100,27 @@ mod tests {
     use super::*;
 
     fn window(name: &str, limit: u64, window_seconds: u32) -> LimitWindow {
-        LimitWindow {
-            name: name.to_owned(),
-            limit,
-            window_seconds,
-            algorithm: Algorithm::Sliding,
-        }
+        LimitWindow { name: name.to_owned(), limit, window_seconds, algorithm: Algorithm::Sliding }
     }
 
     #[test]
     fn both_sides_of_every_limit() {
         assert_eq!(
-            check_windows(&[
-                window("minute", 1, 1),
-                window("year", 4_000_000_000, 366 * 86_400)
-            ]),
+            check_windows(&[window("minute", 1, 1), window("year", 4_000_000_000, 366 * 86_400)]),
             Ok(())
         );
         assert_eq!(check_windows(&[window("m", 0, 1)]), Err(InvalidLimits::Limit));
-        assert_eq!(
-            check_windows(&[window("m", 4_000_000_001, 1)]),
-            Err(InvalidLimits::Limit)
-        );
-        assert_eq!(
-            check_windows(&[window("m", 1, 0)]),
-            Err(InvalidLimits::WindowSeconds)
-        );
-        assert_eq!(
-            check_windows(&[window("m", 1, 366 * 86_400 + 1)]),
-            Err(InvalidLimits::WindowSeconds)
-        );
+        assert_eq!(check_windows(&[window("m", 4_000_000_001, 1)]), Err(InvalidLimits::Limit));
+        assert_eq!(check_windows(&[window("m", 1, 0)]), Err(InvalidLimits::WindowSeconds));
+        assert_eq!(check_windows(&[window("m", 1, 366 * 86_400 + 1)]), Err(InvalidLimits::WindowSeconds));
         assert_eq!(check_windows(&[window("", 1, 1)]), Err(InvalidLimits::Name));
         assert_eq!(check_windows(&[window(&"m".repeat(32), 1, 1)]), Ok(()));
-        assert_eq!(
-            check_windows(&[window(&"m".repeat(33), 1, 1)]),
-            Err(InvalidLimits::Name)
-        );
+        assert_eq!(check_windows(&[window(&"m".repeat(33), 1, 1)]), Err(InvalidLimits::Name));
         assert_eq!(
             check_windows(&[window("m", 1, 1), window("m", 2, 2)]),
             Err(InvalidLimits::DuplicateName("m".to_owned()))
         );
-        let windows = |count: usize| {
-            (0..count)
-                .map(|n| window(&format!("w{n}"), 1, 1))
-                .collect::<Vec<_>>()
-        };
+        let windows = |count: usize| (0..count).map(|n| window(&format!("w{n}"), 1, 1)).collect::<Vec<_>>();
         assert_eq!(check_windows(&windows(8)), Ok(()));
         assert_eq!(check_windows(&windows(9)), Err(InvalidLimits::TooMany));
     }

@@ -27,9 +27,7 @@ impl PermissionName {
     pub fn parse(text: &str) -> Result<Self, InvalidPermissionName> {
         let side_is_valid = |side: &str| {
             side.starts_with(|first: char| first.is_ascii_lowercase())
-                && side
-                    .bytes()
-                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+                && side.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
         };
         match text.split_once(':') {
             Some((resource, action))
@@ -290,10 +288,7 @@ impl Catalogue {
     /// The bit of the permission called `name`.
     pub fn bit(&self, name: &str) -> Option<u8> {
         // The name's form was checked on insertion, so a text of another form is simply not found.
-        self.by_name
-            .iter()
-            .find(|(known, _)| known.as_str() == name)
-            .map(|(_, bit)| *bit)
+        self.by_name.iter().find(|(known, _)| known.as_str() == name).map(|(_, bit)| *bit)
     }
 
     /// The set of the named permissions.
@@ -305,18 +300,13 @@ impl Catalogue {
         names: impl IntoIterator<Item = &'name str>,
     ) -> Result<PermissionSet, UnknownPermission> {
         names.into_iter().try_fold(PermissionSet::EMPTY, |set, name| {
-            self.bit(name)
-                .map(|bit| set.with(bit))
-                .ok_or_else(|| UnknownPermission(name.to_owned()))
+            self.bit(name).map(|bit| set.with(bit)).ok_or_else(|| UnknownPermission(name.to_owned()))
         })
     }
 
     /// The names of the permissions in `set`, in the order of their bits. Bits without an entry are left out.
     pub fn names(&self, set: PermissionSet) -> impl Iterator<Item = &str> {
-        self.entries
-            .values()
-            .filter(move |entry| set.contains(entry.bit))
-            .map(|entry| entry.name.as_str())
+        self.entries.values().filter(move |entry| set.contains(entry.bit)).map(|entry| entry.name.as_str())
     }
 
     /// All entries, in the order of their bits.
@@ -326,9 +316,7 @@ impl Catalogue {
 
     /// Every permission that has a name.
     pub fn all(&self) -> PermissionSet {
-        self.entries
-            .keys()
-            .fold(PermissionSet::EMPTY, |set, bit| set.with(*bit))
+        self.entries.keys().fold(PermissionSet::EMPTY, |set, bit| set.with(*bit))
     }
 
     /// The lowest bit that no entry has, if any is left.
@@ -386,9 +374,9 @@ impl Role {
     pub const fn permissions(self) -> PermissionSet {
         match self {
             Self::Owner | Self::Admin => PermissionSet::ALL,
-            Self::Member => Builtin::DEFAULT
-                .with(Builtin::PromptsWrite.bit())
-                .with(Builtin::WorkspaceRead.bit()),
+            Self::Member => {
+                Builtin::DEFAULT.with(Builtin::PromptsWrite.bit()).with(Builtin::WorkspaceRead.bit())
+            }
             Self::Viewer => Builtin::DEFAULT.with(Builtin::WorkspaceRead.bit()),
         }
     }
@@ -400,12 +388,7 @@ mod tests {
 
     #[test]
     fn names() {
-        for good in [
-            "prompts:read",
-            "a:b",
-            "chat-v2:send_all",
-            &format!("r:{}", "a".repeat(62)),
-        ] {
+        for good in ["prompts:read", "a:b", "chat-v2:send_all", &format!("r:{}", "a".repeat(62))] {
             assert!(PermissionName::parse(good).is_ok(), "{good}");
         }
         for bad in [
@@ -439,14 +422,8 @@ mod tests {
     fn catalogue_resolves_names_both_ways() {
         let catalogue = Catalogue::builtin();
         let set = catalogue.resolve(["context:download", "prompts:read"]).unwrap();
-        assert_eq!(
-            catalogue.names(set).collect::<Vec<_>>(),
-            ["prompts:read", "context:download"]
-        );
-        assert_eq!(
-            catalogue.resolve(["prompts:read", "x:y"]),
-            Err(UnknownPermission("x:y".to_owned()))
-        );
+        assert_eq!(catalogue.names(set).collect::<Vec<_>>(), ["prompts:read", "context:download"]);
+        assert_eq!(catalogue.resolve(["prompts:read", "x:y"]), Err(UnknownPermission("x:y".to_owned())));
         for (bit, builtin) in (0_u8..).zip(Builtin::ALL) {
             assert_eq!((builtin.bit(), catalogue.bit(builtin.name())), (bit, Some(bit)));
         }
@@ -458,11 +435,7 @@ mod tests {
         for role in Role::ALL {
             let manages = matches!(role, Role::Owner | Role::Admin);
             for permission in [Builtin::KeysRead, Builtin::KeysWrite, Builtin::KeysVerify] {
-                assert_eq!(
-                    role.permissions().contains(permission.bit()),
-                    manages,
-                    "{role:?} {permission:?}"
-                );
+                assert_eq!(role.permissions().contains(permission.bit()), manages, "{role:?} {permission:?}");
             }
         }
     }

@@ -49,31 +49,24 @@ impl Actor {
     /// How the audit trail records it.
     pub fn for_audit(&self) -> AuditActor {
         match self {
-            Self::Operator(id) => AuditActor {
-                kind: "operator".to_owned(),
-                id: Some(id.to_string()),
-                principal: None,
-            },
+            Self::Operator(id) => {
+                AuditActor { kind: "operator".to_owned(), id: Some(id.to_string()), principal: None }
+            }
             Self::Key { key, creator, .. } => AuditActor {
                 kind: "key".to_owned(),
                 id: Some(key.to_string()),
                 principal: Some(creator.principal),
             },
-            Self::System => AuditActor {
-                kind: "system".to_owned(),
-                id: None,
-                principal: None,
-            },
+            Self::System => AuditActor { kind: "system".to_owned(), id: None, principal: None },
         }
     }
 
     /// Who counts as the creator of what this actor creates. `None` for the system.
     pub fn as_creator(&self) -> Option<Creator> {
         match self {
-            Self::Operator(id) => Some(Creator {
-                principal: Principal::Operator(*id),
-                membership: MembershipNumber::OPERATOR,
-            }),
+            Self::Operator(id) => {
+                Some(Creator { principal: Principal::Operator(*id), membership: MembershipNumber::OPERATOR })
+            }
             Self::Key { creator, .. } => Some(*creator),
             Self::System => None,
         }
@@ -166,17 +159,8 @@ pub struct Permit {
 /// [`Denied::NotVisible`] for another workspace, [`Denied::Missing`] for lacking permissions,
 /// [`Denied::OperatorOnly`] where no workspace key may act.
 pub fn authorize(actor: Actor, action: Action, workspace: Option<WorkspaceId>) -> Result<Permit, Denied> {
-    let permit = Permit {
-        actor,
-        action,
-        workspace,
-    };
-    let Actor::Key {
-        workspace: own,
-        permissions,
-        ..
-    } = actor
-    else {
+    let permit = Permit { actor, action, workspace };
+    let Actor::Key { workspace: own, permissions, .. } = actor else {
         return Ok(permit);
     };
     if workspace.is_some_and(|workspace| workspace != own) {
@@ -236,10 +220,7 @@ mod tests {
 
     fn key(permissions: PermissionSet) -> Actor {
         let principal = Principal::User(UserId::from_bytes([1; 16]));
-        let creator = Creator {
-            principal,
-            membership: MembershipNumber(1),
-        };
+        let creator = Creator { principal, membership: MembershipNumber(1) };
         Actor::Key {
             key: KeyId::from_bytes([2; 16]),
             workspace: WorkspaceId::from_bytes([3; 16]),
@@ -259,19 +240,13 @@ mod tests {
                 "{action:?}"
             );
             let Some(permission) = action.permission() else {
-                assert_eq!(
-                    authorize(key(PermissionSet::ALL), action, own),
-                    Err(Denied::OperatorOnly)
-                );
+                assert_eq!(authorize(key(PermissionSet::ALL), action, own), Err(Denied::OperatorOnly));
                 continue;
             };
             let just_it = PermissionSet::EMPTY.with(permission.bit());
             assert!(authorize(key(just_it), action, own).is_ok_and(|permit| permit.covers(action, own)));
             let all_else = PermissionSet::ALL.without(just_it);
-            assert_eq!(
-                authorize(key(all_else), action, own),
-                Err(Denied::Missing(just_it))
-            );
+            assert_eq!(authorize(key(all_else), action, own), Err(Denied::Missing(just_it)));
         }
     }
 

@@ -61,21 +61,9 @@ impl Plan {
             workspace_limits: Vec::new(),
         };
         [
-            plan(
-                "standard",
-                "1,000 requests per minute and key.",
-                per_minute(1_000),
-            ),
-            plan(
-                "enterprise",
-                "10,000 requests per minute and key.",
-                per_minute(10_000),
-            ),
-            plan(
-                "unlimited",
-                "No limits but those of the keys themselves.",
-                Vec::new(),
-            ),
+            plan("standard", "1,000 requests per minute and key.", per_minute(1_000)),
+            plan("enterprise", "10,000 requests per minute and key.", per_minute(10_000)),
+            plan("unlimited", "No limits but those of the keys themselves.", Vec::new()),
         ]
     }
 
@@ -86,10 +74,7 @@ impl Plan {
     pub fn check(&self) -> Result<(), PlanError> {
         let name_is_valid = (1..=48).contains(&self.name.len())
             && self.name.starts_with(|first: char| first.is_ascii_lowercase())
-            && self
-                .name
-                .bytes()
-                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+            && self.name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
         if !name_is_valid {
             return Err(PlanError::Name);
         }

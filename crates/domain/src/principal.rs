@@ -76,9 +76,7 @@ impl Membership {
         if self.ended_at.is_some() {
             return PermissionSet::EMPTY;
         }
-        self.role
-            .permissions()
-            .intersection(self.narrowed_to.unwrap_or(PermissionSet::ALL))
+        self.role.permissions().intersection(self.narrowed_to.unwrap_or(PermissionSet::ALL))
     }
 }
 
@@ -99,10 +97,7 @@ pub struct User {
 
 impl core::fmt::Debug for User {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        formatter
-            .debug_struct("User")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        formatter.debug_struct("User").field("id", &self.id).finish_non_exhaustive()
     }
 }
 

@@ -87,9 +87,7 @@ impl Period {
 fn add_months(start: Timestamp, months: u8) -> Option<Timestamp> {
     let point = jiff::Timestamp::from_millisecond(start.0).ok()?;
     let civil = jiff::tz::Offset::UTC.to_datetime(point);
-    let moved = civil
-        .checked_add(jiff::Span::new().try_months(i64::from(months)).ok()?)
-        .ok()?;
+    let moved = civil.checked_add(jiff::Span::new().try_months(i64::from(months)).ok()?).ok()?;
     let moved = jiff::tz::Offset::UTC.to_timestamp(moved).ok()?;
     Some(Timestamp(moved.as_millisecond()))
 }
@@ -113,32 +111,18 @@ mod tests {
         let point = Timestamp::parse_rfc3339("2026-11-21T08:00:00.123+02:00").unwrap();
         assert_eq!(point.to_rfc3339(), "2026-11-21T06:00:00.123Z");
         assert_eq!(
-            Timestamp::parse_rfc3339("2026-11-21T06:00:00Z")
-                .unwrap()
-                .to_rfc3339(),
+            Timestamp::parse_rfc3339("2026-11-21T06:00:00Z").unwrap().to_rfc3339(),
             "2026-11-21T06:00:00.000Z"
         );
         assert_eq!(Timestamp::parse_rfc3339("2026-11-21"), Err(InvalidTimestamp));
-        assert_eq!(
-            Timestamp::parse_rfc3339("2026-11-21T06:00:00"),
-            Err(InvalidTimestamp)
-        );
+        assert_eq!(Timestamp::parse_rfc3339("2026-11-21T06:00:00"), Err(InvalidTimestamp));
     }
 
     #[test]
     fn months_end_on_the_last_day() {
         let start = Timestamp::parse_rfc3339("2026-11-30T10:00:00Z").unwrap();
-        assert_eq!(
-            Period::Months(3).after(start).to_rfc3339(),
-            "2027-02-28T10:00:00.000Z"
-        );
-        assert_eq!(
-            Period::Days(90).after(start).to_rfc3339(),
-            "2027-02-28T10:00:00.000Z"
-        );
-        assert_eq!(
-            Period::Months(6).after(start).to_rfc3339(),
-            "2027-05-30T10:00:00.000Z"
-        );
+        assert_eq!(Period::Months(3).after(start).to_rfc3339(), "2027-02-28T10:00:00.000Z");
+        assert_eq!(Period::Days(90).after(start).to_rfc3339(), "2027-02-28T10:00:00.000Z");
+        assert_eq!(Period::Months(6).after(start).to_rfc3339(), "2027-05-30T10:00:00.000Z");
     }
 }

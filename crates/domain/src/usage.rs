@@ -28,14 +28,8 @@ pub enum AgentClass {
 
 impl AgentClass {
     /// All classes.
-    pub const ALL: [Self; 6] = [
-        Self::Unknown,
-        Self::Browser,
-        Self::Library,
-        Self::CommandLine,
-        Self::Bot,
-        Self::Other,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Unknown, Self::Browser, Self::Library, Self::CommandLine, Self::Bot, Self::Other];
 
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
@@ -56,11 +50,7 @@ impl AgentClass {
 
     /// The class of a `User-Agent` header (RFC 9110, section 10.1.5).
     pub fn of(user_agent: &str) -> Self {
-        let has = |needles: &[&str]| {
-            needles
-                .iter()
-                .any(|needle| contains_ignore_case(user_agent, needle))
-        };
+        let has = |needles: &[&str]| needles.iter().any(|needle| contains_ignore_case(user_agent, needle));
         if user_agent.is_empty() {
             Self::Unknown
         } else if has(&["bot", "crawler", "spider", "scanner", "nuclei", "sqlmap"]) {
@@ -81,9 +71,7 @@ impl AgentClass {
 }
 
 fn contains_ignore_case(text: &str, needle: &str) -> bool {
-    text.as_bytes()
-        .windows(needle.len())
-        .any(|window| window.eq_ignore_ascii_case(needle.as_bytes()))
+    text.as_bytes().windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle.as_bytes()))
 }
 
 /// A count of verifications that have everything in common but the moment within one minute.
@@ -179,11 +167,7 @@ impl UsageBucket {
 
     /// Those that were refused.
     pub fn refused(&self) -> u64 {
-        self.by_code
-            .iter()
-            .filter(|(code, _)| *code != Code::Valid)
-            .map(|(_, count)| count)
-            .sum()
+        self.by_code.iter().filter(|(code, _)| *code != Code::Valid).map(|(_, count)| count).sum()
     }
 }
 

@@ -96,6 +96,7 @@ impl Code {
 }
 
 /// What is known about the presented secret's key, after the secret was found to be right.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each named")]
 #[derive(Clone, Copy, Debug)]
 pub struct KeyFacts<'a> {
     /// Whether the key is revoked.
@@ -125,9 +126,7 @@ pub struct KeyFacts<'a> {
 impl KeyFacts<'_> {
     /// What the key may do now.
     pub const fn effective_permissions(&self) -> PermissionSet {
-        self.permissions
-            .intersection(self.creator_permissions)
-            .intersection(self.workspace_permissions)
+        self.permissions.intersection(self.creator_permissions).intersection(self.workspace_permissions)
     }
 }
 
@@ -209,19 +208,12 @@ impl Check {
             Self::Disabled => (facts.disabled, Code::DisabledKey),
             Self::Expiry => (passed_by(facts.expires_at), Code::ExpiredKey),
             Self::Workspace => (facts.workspace_suspended, Code::WorkspaceSuspended),
-            Self::Mode => (
-                ask.mode.is_some_and(|mode| mode != facts.mode),
-                Code::WrongEnvironment,
-            ),
+            Self::Mode => (ask.mode.is_some_and(|mode| mode != facts.mode), Code::WrongEnvironment),
             Self::WorkspaceMatch => (!ask.workspace_matches, Code::WrongWorkspace),
-            Self::Networks => (
-                !address_is_allowed(facts.networks, ask.client),
-                Code::IpNotAllowed,
-            ),
-            Self::Permissions => (
-                !ask.permissions.is_subset(facts.effective_permissions()),
-                Code::InsufficientPermissions,
-            ),
+            Self::Networks => (!address_is_allowed(facts.networks, ask.client), Code::IpNotAllowed),
+            Self::Permissions => {
+                (!ask.permissions.is_subset(facts.effective_permissions()), Code::InsufficientPermissions)
+            }
         };
         if refused { Err(code) } else { Ok(()) }
     }
@@ -282,129 +274,38 @@ mod tests {
         let without_3 = PermissionSet::ALL.without(PermissionSet::EMPTY.with(3));
         assert_eq!(decide(&facts(), &ask()), Ok(()));
         for (changed, code) in [
-            (
-                KeyFacts {
-                    revoked: true,
-                    ..facts()
-                },
-                Code::RevokedKey,
-            ),
-            (
-                KeyFacts {
-                    secret_retired: true,
-                    ..facts()
-                },
-                Code::RevokedKey,
-            ),
-            (
-                KeyFacts {
-                    secret_expires_at: at(1_000),
-                    ..facts()
-                },
-                Code::RevokedKey,
-            ),
-            (
-                KeyFacts {
-                    disabled: true,
-                    ..facts()
-                },
-                Code::DisabledKey,
-            ),
-            (
-                KeyFacts {
-                    expires_at: at(1_000),
-                    ..facts()
-                },
-                Code::ExpiredKey,
-            ),
-            (
-                KeyFacts {
-                    workspace_suspended: true,
-                    ..facts()
-                },
-                Code::WorkspaceSuspended,
-            ),
-            (
-                KeyFacts {
-                    networks: &networks,
-                    ..facts()
-                },
-                Code::IpNotAllowed,
-            ),
-            (
-                KeyFacts {
-                    permissions: without_3,
-                    ..facts()
-                },
-                Code::InsufficientPermissions,
-            ),
-            (
-                KeyFacts {
-                    creator_permissions: without_3,
-                    ..facts()
-                },
-                Code::InsufficientPermissions,
-            ),
-            (
-                KeyFacts {
-                    workspace_permissions: without_3,
-                    ..facts()
-                },
-                Code::InsufficientPermissions,
-            ),
+            (KeyFacts { revoked: true, ..facts() }, Code::RevokedKey),
+            (KeyFacts { secret_retired: true, ..facts() }, Code::RevokedKey),
+            (KeyFacts { secret_expires_at: at(1_000), ..facts() }, Code::RevokedKey),
+            (KeyFacts { disabled: true, ..facts() }, Code::DisabledKey),
+            (KeyFacts { expires_at: at(1_000), ..facts() }, Code::ExpiredKey),
+            (KeyFacts { workspace_suspended: true, ..facts() }, Code::WorkspaceSuspended),
+            (KeyFacts { networks: &networks, ..facts() }, Code::IpNotAllowed),
+            (KeyFacts { permissions: without_3, ..facts() }, Code::InsufficientPermissions),
+            (KeyFacts { creator_permissions: without_3, ..facts() }, Code::InsufficientPermissions),
+            (KeyFacts { workspace_permissions: without_3, ..facts() }, Code::InsufficientPermissions),
         ] {
             assert_eq!(decide(&changed, &ask()), Err(code));
         }
         assert_eq!(
-            decide(
-                &KeyFacts {
-                    expires_at: at(1_001),
-                    secret_expires_at: at(1_001),
-                    ..facts()
-                },
-                &ask()
-            ),
+            decide(&KeyFacts { expires_at: at(1_001), secret_expires_at: at(1_001), ..facts() }, &ask()),
             Ok(())
         );
-        assert_eq!(
-            decide(
-                &facts(),
-                &Ask {
-                    mode: Some(Mode::Test),
-                    ..ask()
-                }
-            ),
-            Err(Code::WrongEnvironment)
-        );
-        assert_eq!(
-            decide(
-                &facts(),
-                &Ask {
-                    workspace_matches: false,
-                    ..ask()
-                }
-            ),
-            Err(Code::WrongWorkspace)
-        );
+        assert_eq!(decide(&facts(), &Ask { mode: Some(Mode::Test), ..ask() }), Err(Code::WrongEnvironment));
+        assert_eq!(decide(&facts(), &Ask { workspace_matches: false, ..ask() }), Err(Code::WrongWorkspace));
     }
 
     #[test]
     fn mapped_addresses_are_judged_as_ipv4() {
         let networks = ["203.0.113.0/24".parse().unwrap()];
-        let facts = KeyFacts {
-            networks: &networks,
-            ..facts()
-        };
+        let facts = KeyFacts { networks: &networks, ..facts() };
         for (address, allowed) in [
             ("203.0.113.7", true),
             ("::ffff:203.0.113.7", true),
             ("203.0.114.7", false),
             ("2001:db8::1", false),
         ] {
-            let ask = Ask {
-                client: Some(address.parse().unwrap()),
-                ..ask()
-            };
+            let ask = Ask { client: Some(address.parse().unwrap()), ..ask() };
             assert_eq!(decide(&facts, &ask).is_ok(), allowed, "{address}");
         }
     }

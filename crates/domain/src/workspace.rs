@@ -29,14 +29,8 @@ impl Slug {
         let is_valid = (1..=caps::SLUG_MAX_BYTES).contains(&text.len())
             && !text.starts_with('-')
             && !text.ends_with('-')
-            && text
-                .bytes()
-                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-        if is_valid {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(WorkspaceError::Slug)
-        }
+            && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        if is_valid { Ok(Self(text.to_owned())) } else { Err(WorkspaceError::Slug) }
     }
 
     /// The text.
@@ -196,18 +190,14 @@ impl WorkspacePolicy {
         if self.overlap_seconds > caps::OVERLAP_SECONDS_MAX {
             return Err(WorkspaceError::Policy("overlap_seconds is from 0 to 7776000"));
         }
-        if self
-            .max_key_days
-            .is_some_and(|days| !(1..=36_500).contains(&days))
-        {
+        if self.max_key_days.is_some_and(|days| !(1..=36_500).contains(&days)) {
             return Err(WorkspaceError::Policy("max_key_days is from 1 to 36500"));
         }
         if !(1..=caps::KEYS_PER_WORKSPACE_MAX).contains(&self.max_keys) {
             return Err(WorkspaceError::Policy("max_keys is from 1 to 10000000"));
         }
-        let periods = Environment::ALL
-            .into_iter()
-            .filter_map(|environment| self.rotation.period(environment));
+        let periods =
+            Environment::ALL.into_iter().filter_map(|environment| self.rotation.period(environment));
         for period in periods {
             let in_range = match period {
                 Period::Days(days) => (1..=3_650).contains(&days),

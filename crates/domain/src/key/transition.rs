@@ -55,11 +55,7 @@ pub fn create(
     }
     check_name(&new.name)?;
     check_text("purpose", new.purpose.as_deref(), caps::PURPOSE_MAX_CHARS)?;
-    check_text(
-        "external_id",
-        new.external_id.as_deref(),
-        caps::EXTERNAL_ID_MAX_CHARS,
-    )?;
+    check_text("external_id", new.external_id.as_deref(), caps::EXTERNAL_ID_MAX_CHARS)?;
     check_networks(&new.networks)?;
     check_metadata(&new.metadata)?;
     check_limits(new.limits.as_deref())?;
@@ -130,55 +126,25 @@ pub fn transition(
         KeyChange::Delete => Ok(delete(key, now)),
         _ if key.revoked.is_some() => Err(KeyError::Revoked),
         KeyChange::Patch(patch) => apply_patch(key, *patch, workspace, permit, now),
-        KeyChange::Rotate {
-            secret,
-            overlap_seconds,
-        } => rotate(
-            key,
-            secret,
-            overlap_seconds.unwrap_or(workspace.policy.overlap_seconds),
-            permit,
-            now,
-        ),
+        KeyChange::Rotate { secret, overlap_seconds } => {
+            rotate(key, secret, overlap_seconds.unwrap_or(workspace.policy.overlap_seconds), permit, now)
+        }
         KeyChange::CompleteRotation => end_rotation(key, Keep::Newest, now),
         KeyChange::CancelRotation => end_rotation(key, Keep::Oldest, now),
         KeyChange::Disable => Ok(switch(key, Some(now), "key.disabled")),
         KeyChange::Enable => Ok(switch(key, None, "key.enabled")),
-        KeyChange::Compromise {
-            reason,
-            replacement,
-            incident,
-        } => {
+        KeyChange::Compromise { reason, replacement, incident } => {
             check_text("reason", reason.as_deref(), caps::REASON_MAX_CHARS)?;
-            let incident = Incident {
-                id: incident,
-                workspace: key.workspace,
-                key: key.id,
-                reason,
-                opened_at: now,
-            };
+            let incident =
+                Incident { id: incident, workspace: key.workspace, key: key.id, reason, opened_at: now };
             compromise(key, replacement, incident, permit, now)
         }
     }
 }
 
 fn issue(secret: NewSecret, ordinal: u16, now: Timestamp) -> KeySecret {
-    let NewSecret {
-        id,
-        locator,
-        hint,
-        digest,
-    } = secret;
-    KeySecret {
-        id,
-        ordinal,
-        locator,
-        hint,
-        digest,
-        created_at: now,
-        expires_at: None,
-        retired_at: None,
-    }
+    let NewSecret { id, locator, hint, digest } = secret;
+    KeySecret { id, ordinal, locator, hint, digest, created_at: now, expires_at: None, retired_at: None }
 }
 
 /// Appends a secret, and forgets the oldest retired ones beyond [`caps::RETIRED_SECRETS_KEPT`].
@@ -209,9 +175,7 @@ fn check_permissions(
     if !beyond_caller.is_empty() {
         return Err(KeyError::Escalation(beyond_caller));
     }
-    let beyond_policy = asked
-        .without(already)
-        .without(workspace.policy.allowed_permissions);
+    let beyond_policy = asked.without(already).without(workspace.policy.allowed_permissions);
     if !beyond_policy.is_empty() {
         return Err(KeyError::PolicyPermissions(beyond_policy));
     }
@@ -221,11 +185,7 @@ fn check_permissions(
 /// Whoever changes a key into something else must hold all that the key holds: otherwise it could take the key over.
 fn check_not_weaker(key: &ApiKey, permit: &Permit) -> Result<(), KeyError> {
     let beyond_caller = key.permissions.without(permit.grantable());
-    if beyond_caller.is_empty() {
-        Ok(())
-    } else {
-        Err(KeyError::Escalation(beyond_caller))
-    }
+    if beyond_caller.is_empty() { Ok(()) } else { Err(KeyError::Escalation(beyond_caller)) }
 }
 
 fn apply_patch(
@@ -268,28 +228,15 @@ fn apply_patch(
         key.networks = networks;
     }
     let fields = differences(&before, &key);
-    let effect = if fields.is_empty() {
-        Effect::None
-    } else {
-        patch_effect(&before, &key)
-    };
-    Ok(Transition {
-        key,
-        effect,
-        action: "key.updated",
-        reason: None,
-        fields,
-        incident: None,
-    })
+    let effect = if fields.is_empty() { Effect::None } else { patch_effect(&before, &key) };
+    Ok(Transition { key, effect, action: "key.updated", reason: None, fields, incident: None })
 }
 
 /// Restricting unless it is certain that nothing is taken away.
 fn patch_effect(before: &ApiKey, after: &ApiKey) -> Effect {
     let permissions_shrink = !before.permissions.is_subset(after.permissions);
     let networks_change = before.networks != after.networks && !after.networks.is_empty();
-    let life_shrinks = after
-        .expires_at
-        .is_some_and(|end| before.expires_at.is_none_or(|old| end < old));
+    let life_shrinks = after.expires_at.is_some_and(|end| before.expires_at.is_none_or(|old| end < old));
     let limits_change = before.limits != after.limits;
     if permissions_shrink || networks_change || life_shrinks || limits_change {
         Effect::Restricting
@@ -303,28 +250,12 @@ fn differences(before: &ApiKey, after: &ApiKey) -> Vec<FieldChange> {
     let candidates = [
         ("name", Some(before.name.clone()), Some(after.name.clone())),
         ("purpose", before.purpose.clone(), after.purpose.clone()),
-        (
-            "external_id",
-            before.external_id.clone(),
-            after.external_id.clone(),
-        ),
-        (
-            "metadata",
-            Some(before.metadata.clone()),
-            Some(after.metadata.clone()),
-        ),
-        (
-            "permissions",
-            Some(describe_set(before.permissions)),
-            Some(describe_set(after.permissions)),
-        ),
+        ("external_id", before.external_id.clone(), after.external_id.clone()),
+        ("metadata", Some(before.metadata.clone()), Some(after.metadata.clone())),
+        ("permissions", Some(describe_set(before.permissions)), Some(describe_set(after.permissions))),
         ("expires_at", time(before.expires_at), time(after.expires_at)),
         ("limits", describe_limits(before), describe_limits(after)),
-        (
-            "allowed_ips",
-            Some(describe_networks(&before.networks)),
-            Some(describe_networks(&after.networks)),
-        ),
+        ("allowed_ips", Some(describe_networks(&before.networks)), Some(describe_networks(&after.networks))),
     ];
     candidates
         .into_iter()
@@ -338,32 +269,19 @@ fn describe_set(set: PermissionSet) -> String {
     if set == PermissionSet::ALL {
         return "all".to_owned();
     }
-    set.bits()
-        .map(|bit| bit.to_string())
-        .collect::<Vec<_>>()
-        .join(",")
+    set.bits().map(|bit| bit.to_string()).collect::<Vec<_>>().join(",")
 }
 
 fn describe_limits(key: &ApiKey) -> Option<String> {
     let windows = key.limits.as_ref()?;
     let texts = windows.iter().map(|window| {
-        format!(
-            "{} {}/{}s {}",
-            window.name,
-            window.limit,
-            window.window_seconds,
-            window.algorithm.as_str()
-        )
+        format!("{} {}/{}s {}", window.name, window.limit, window.window_seconds, window.algorithm.as_str())
     });
     Some(texts.collect::<Vec<_>>().join(", "))
 }
 
 fn describe_networks(networks: &[IpNet]) -> String {
-    networks
-        .iter()
-        .map(IpNet::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+    networks.iter().map(IpNet::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn rotate(
@@ -376,10 +294,7 @@ fn rotate(
     check_not_weaker(&key, permit)?;
     if overlap_seconds > caps::OVERLAP_SECONDS_MAX {
         let reason = format!("is from 0 to {}", caps::OVERLAP_SECONDS_MAX);
-        return Err(KeyError::Field {
-            field: "overlap_seconds",
-            reason,
-        });
+        return Err(KeyError::Field { field: "overlap_seconds", reason });
     }
     if key.status(now) == KeyStatus::Expired {
         return Err(KeyError::Expired);
@@ -400,19 +315,8 @@ fn rotate(
         field_change("overlap_seconds", None, Some(overlap_seconds.to_string())),
     ];
     append_secret(&mut key, secret, now)?;
-    let effect = if overlap_seconds == 0 {
-        Effect::Restricting
-    } else {
-        Effect::Loosening
-    };
-    Ok(Transition {
-        key,
-        effect,
-        action: "key.rotated",
-        reason: None,
-        fields,
-        incident: None,
-    })
+    let effect = if overlap_seconds == 0 { Effect::Restricting } else { Effect::Loosening };
+    Ok(Transition { key, effect, action: "key.rotated", reason: None, fields, incident: None })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -439,19 +343,8 @@ fn end_rotation(mut key: ApiKey, keep: Keep, now: Timestamp) -> Result<Transitio
             fields.push(field_change("hint", Some(secret.hint.clone()), None));
         }
     }
-    let action = if keep == Keep::Newest {
-        "key.rotation_completed"
-    } else {
-        "key.rotation_cancelled"
-    };
-    Ok(Transition {
-        key,
-        effect: Effect::Restricting,
-        action,
-        reason: None,
-        fields,
-        incident: None,
-    })
+    let action = if keep == Keep::Newest { "key.rotation_completed" } else { "key.rotation_cancelled" };
+    Ok(Transition { key, effect: Effect::Restricting, action, reason: None, fields, incident: None })
 }
 
 fn switch(mut key: ApiKey, disabled_at: Option<Timestamp>, action: &'static str) -> Transition {
@@ -463,44 +356,20 @@ fn switch(mut key: ApiKey, disabled_at: Option<Timestamp>, action: &'static str)
     if effect != Effect::None {
         key.disabled_at = disabled_at;
     }
-    Transition {
-        key,
-        effect,
-        action,
-        reason: None,
-        fields: Vec::new(),
-        incident: None,
-    }
+    Transition { key, effect, action, reason: None, fields: Vec::new(), incident: None }
 }
 
 fn revoke(mut key: ApiKey, reason: Option<String>, now: Timestamp) -> Result<Transition, KeyError> {
     check_text("reason", reason.as_deref(), caps::REASON_MAX_CHARS)?;
-    let effect = if key.revoked.is_some() {
-        Effect::None
-    } else {
-        Effect::Restricting
-    };
+    let effect = if key.revoked.is_some() { Effect::None } else { Effect::Restricting };
     if effect == Effect::Restricting {
-        key.revoked = Some(Revocation {
-            at: now,
-            reason: reason.clone(),
-        });
+        key.revoked = Some(Revocation { at: now, reason: reason.clone() });
     }
-    Ok(Transition {
-        key,
-        effect,
-        action: "key.revoked",
-        reason,
-        fields: Vec::new(),
-        incident: None,
-    })
+    Ok(Transition { key, effect, action: "key.revoked", reason, fields: Vec::new(), incident: None })
 }
 
 fn delete(mut key: ApiKey, now: Timestamp) -> Transition {
-    key.revoked.get_or_insert(Revocation {
-        at: now,
-        reason: Some("deleted".to_owned()),
-    });
+    key.revoked.get_or_insert(Revocation { at: now, reason: Some("deleted".to_owned()) });
     key.deleted_at = Some(now);
     Transition {
         key,
@@ -535,12 +404,5 @@ fn compromise(
     fields.push(field_change("incident", None, Some(incident.id.to_string())));
     let reason = incident.reason.clone();
     let effect = Effect::Restricting;
-    Ok(Transition {
-        key,
-        effect,
-        action: "key.compromised",
-        reason,
-        fields,
-        incident: Some(incident),
-    })
+    Ok(Transition { key, effect, action: "key.compromised", reason, fields, incident: Some(incident) })
 }
