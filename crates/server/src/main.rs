@@ -1,2 +1,17 @@
-//! The `keywright` binary.
-fn main() {}
+//! The `keywright` binary: the composition root.
+
+mod args;
+mod commands;
+mod failure;
+mod system;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    match args::Args::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

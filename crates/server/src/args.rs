@@ -1,0 +1,41 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::{commands, failure::Failure};
+
+/// Issues, verifies, limits, meters, rotates and revokes API keys.
+#[derive(Debug, Parser)]
+#[command(
+    name = "keywright",
+    version,
+    about,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  keywright dev                              serve a ready workspace on 127.0.0.1:8080
+  keywright dev --json                       the same, credentials as one line of JSON
+  keywright init --data /var/lib/keywright   prepare a data directory for production
+  keywright serve --config keywright.toml    serve it"
+)]
+pub(crate) struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    // --- serving --------------------------------------------------------------------------------------------
+    /// Serve a ready workspace for development
+    Dev(commands::dev::Dev),
+}
+
+impl Args {
+    /// Does what the command line says.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Dev(command) => command.run(),
+        }
+    }
+}

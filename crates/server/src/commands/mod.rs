@@ -1,0 +1,3 @@
+//! The commands that run or prepare an installation.
+
+pub(crate) mod dev;
