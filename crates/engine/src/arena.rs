@@ -69,7 +69,8 @@ impl Arena {
         let words = bytes.len().div_ceil(WORD_BYTES);
         let offset = allocator.allocate(words);
         allocator.live_bytes += words * WORD_BYTES;
-        let chunk = self.chunks[offset >> CHUNK_WORDS_LOG2].get_or_init(|| Words::anonymous(CHUNK_WORDS, Pages::Huge));
+        let chunk = self.chunks[offset >> CHUNK_WORDS_LOG2]
+            .get_or_init(|| Words::anonymous(CHUNK_WORDS, Pages::Huge));
         let begin = offset % CHUNK_WORDS;
         for (word, piece) in chunk[begin..begin + words].iter().zip(bytes.chunks(WORD_BYTES)) {
             let mut padded = [0; WORD_BYTES];
@@ -163,7 +164,8 @@ mod tests {
 
     #[test]
     fn a_blob_never_crosses_a_chunk() {
-        let (arena, mut allocator) = (Arena::new(), Allocator { next_word: CHUNK_WORDS - 1, ..Allocator::default() });
+        let (arena, mut allocator) =
+            (Arena::new(), Allocator { next_word: CHUNK_WORDS - 1, ..Allocator::default() });
         let blob = arena.insert(&mut allocator, &[3; 9]);
         assert_eq!(blob.offset_words(), CHUNK_WORDS);
         assert_eq!(read(&arena, blob), [3; 9]);

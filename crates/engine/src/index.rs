@@ -70,7 +70,9 @@ impl Index {
     /// A table for `entries` entries at a load of at most 0.8: at most 10 bytes each.
     pub(crate) fn with_room_for(entries: usize) -> Self {
         let capacity = (entries + entries / 4 + 1).max(MIN_CAPACITY);
-        Self { words: Words::anonymous(capacity, if capacity > 1 << 16 { Pages::Huge } else { Pages::Normal }) }
+        Self {
+            words: Words::anonymous(capacity, if capacity > 1 << 16 { Pages::Huge } else { Pages::Normal }),
+        }
     }
 
     /// Words of the table.
@@ -96,7 +98,12 @@ impl Index {
     /// The rows that may belong to `hash`, nearest first; nearly always none or one.
     #[inline]
     pub(crate) fn candidates(&self, hash: LocatorHash) -> Candidates<'_> {
-        Candidates { index: self, place: self.place(hash), left: self.words.len(), wanted: hash.entry(0) >> 32 }
+        Candidates {
+            index: self,
+            place: self.place(hash),
+            left: self.words.len(),
+            wanted: hash.entry(0) >> 32,
+        }
     }
 
     /// Adds an entry. The caller has checked [`Load::has_room`] and that the entry is new.
@@ -223,7 +230,10 @@ mod tests {
             index.insert(&mut load, LocatorHash::of(&locator(number)), number);
         }
         assert!((0..10_000).all(|number| find(&index, number) == Some(number)));
-        assert!((10_000..20_000).all(|number| index.candidates(LocatorHash::of(&locator(number))).next().is_none()));
+        assert!(
+            (10_000..20_000)
+                .all(|number| index.candidates(LocatorHash::of(&locator(number))).next().is_none())
+        );
     }
 
     proptest! {

@@ -1,7 +1,10 @@
 //! The engine's only `unsafe` code: memory that comes from the kernel as atomic words, and prefetch hints.
 //!
 //! Everything else in the crate is safe Rust over `&[AtomicU64]`; see `docs/adr/0003-one-file-of-unsafe.md`.
-#![expect(unsafe_code, reason = "mapped memory seen as atomics and prefetch hints; every block says why it is sound")]
+#![expect(
+    unsafe_code,
+    reason = "mapped memory seen as atomics and prefetch hints; every block says why it is sound"
+)]
 
 use std::{fs::File, io, ops::Deref, sync::atomic::AtomicU64};
 
@@ -78,7 +81,9 @@ impl Deref for Words {
         // constructors) and lives as long as `self`. `AtomicU64` has the layout of `u64`, is valid for every bit
         // pattern and may be changed through shared references, also by the kernel and by other mappings of the
         // file. All access in this process is through such slices.
-        unsafe { std::slice::from_raw_parts(self.map.as_mut_ptr().cast::<AtomicU64>().cast_const(), self.len) }
+        unsafe {
+            std::slice::from_raw_parts(self.map.as_mut_ptr().cast::<AtomicU64>().cast_const(), self.len)
+        }
     }
 }
 
@@ -88,7 +93,9 @@ pub(crate) fn prefetch_read<T>(place: &T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: SSE is part of the x86-64 baseline, and a prefetch of any address is free of side effects.
     unsafe {
-        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(std::ptr::from_ref(place).cast());
+        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(
+            std::ptr::from_ref(place).cast(),
+        );
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = place;

@@ -58,7 +58,10 @@ impl Seen {
         let bound = self.now.saturating_add(self.burst);
         let reset_ms = |time: u64| (time - self.now).div_ceil(UNITS_PER_NS * NS_PER_MS);
         if after <= bound {
-            return Decision::Admitted { remaining: (bound - after) / self.emission, reset_ms: reset_ms(after) };
+            return Decision::Admitted {
+                remaining: (bound - after) / self.emission,
+                reset_ms: reset_ms(after),
+            };
         }
         let never = self.emission.saturating_mul(u64::from(cost)) > self.burst;
         let retry_ms = if never { u64::MAX } else { (after - bound).div_ceil(UNITS_PER_NS * NS_PER_MS) };

@@ -1,9 +1,9 @@
 //! Counting what was spent, without a lock: [`sliding`] windows and [`gcra`], several at once, all or nothing.
 
 mod gcra;
-mod sliding;
 #[cfg(test)]
 mod oracle;
+mod sliding;
 
 use std::sync::atomic::AtomicU64;
 
@@ -109,7 +109,12 @@ impl Meter<'_> {
 /// Returns whether the call is admitted. All meters are asked before any is charged, so a refused call usually touches
 /// nothing; one that loses a race for the last units gives back what it took, erring towards refusing where that is no
 /// longer possible (see the bounds of both algorithms).
-pub(crate) fn take_all(meters: &[Meter<'_>], tick: Tick, cost: u32, mut report: impl FnMut(usize, Decision)) -> bool {
+pub(crate) fn take_all(
+    meters: &[Meter<'_>],
+    tick: Tick,
+    cost: u32,
+    mut report: impl FnMut(usize, Decision),
+) -> bool {
     if let [only] = meters {
         let (decision, _) = only.take(tick, cost);
         report(0, decision);

@@ -43,7 +43,12 @@ fn traffic() -> impl Strategy<Value = Vec<(u64, u32)>> {
     // Gaps of nothing, of a few milliseconds, and of around a window.
     let gap = prop_oneof![Just(0_u64), 1_u64..50, 200_u64..2_500];
     proptest::collection::vec((gap, 1_u32..6), 1..300).prop_map(|gaps| {
-        gaps.into_iter().scan(0, |at, (gap, cost)| { *at += gap; Some((*at, cost)) }).collect()
+        gaps.into_iter()
+            .scan(0, |at, (gap, cost)| {
+                *at += gap;
+                Some((*at, cost))
+            })
+            .collect()
     })
 }
 
@@ -75,7 +80,11 @@ proptest! {
             if decision.is_admitted() {
                 log.0.push((at, cost));
             } else {
-                prop_assert!(log.spent(at, 1_000) + u64::from(cost) > limit_units, "refused without need at {at}");
+                // A millisecond more than the window: the emission interval is rounded up.
+                prop_assert!(
+                    log.spent(at, 1_001) + u64::from(cost) > limit_units,
+                    "refused without need at {at}"
+                );
             }
             for (begin, _) in &log.0 {
                 let spent: u64 = log.0.iter().filter(|(other, _)| other >= begin).map(|(_, cost)| u64::from(*cost)).sum();
@@ -156,7 +165,11 @@ fn remains_of_another_definition_do_not_block() {
     let words = words();
     let old = Meter { window: window(1, 1, Algorithm::Sliding), words: &words };
     assert!(old.take(tick(0), 1).0.is_admitted());
-    for definition in [window(1, 86_400, Algorithm::Sliding), window(1, 60, Algorithm::Smooth), window(1, 60, Algorithm::Sliding)] {
+    for definition in [
+        window(1, 86_400, Algorithm::Sliding),
+        window(1, 60, Algorithm::Smooth),
+        window(1, 60, Algorithm::Sliding),
+    ] {
         let meter = Meter { window: definition, words: &words };
         assert!(meter.take(tick(0), 1).0.is_admitted(), "{definition:?}");
         assert!(!meter.take(tick(0), 1).0.is_admitted(), "{definition:?}");

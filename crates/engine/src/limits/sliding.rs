@@ -127,7 +127,12 @@ impl Counters<'_> {
             if index != taken.0 {
                 return;
             }
-            match self.current.compare_exchange(word, pack(index, spent.saturating_sub(cost)), SeqCst, Relaxed) {
+            match self.current.compare_exchange(
+                word,
+                pack(index, spent.saturating_sub(cost)),
+                SeqCst,
+                Relaxed,
+            ) {
                 Ok(_) => return,
                 Err(changed) => word = changed,
             }
@@ -171,7 +176,11 @@ impl Seen {
         if spent + u64::from(cost) <= limit {
             return Decision::Admitted { remaining: limit - spent - u64::from(cost), reset_ms: to_end_ms };
         }
-        Decision::Refused { remaining: limit.saturating_sub(spent), retry_ms: self.retry_ms(window, cost), reset_ms: to_end_ms }
+        Decision::Refused {
+            remaining: limit.saturating_sub(spent),
+            retry_ms: self.retry_ms(window, cost),
+            reset_ms: to_end_ms,
+        }
     }
 
     /// How long until `cost` would be admitted if nothing else is spent meanwhile; `u64::MAX` if never.

@@ -1,0 +1,488 @@
+//! One segment of the spool: a mapped file that is a hash table of counts.
+//!
+//! ```text
+//! header, 512 words: magic, version and capacity, incarnation (2), number, seed, overflow (count, cost), claimed
+//! entry, 8 words:    tag, who (key 32, ordinal 16, code 8, agent 8), when and where (minute 32, route 32),
+//!                    address (2), state (published 1, address known 1, last offset in the minute 32), count, cost
+//! ```
+//!
+//! An entry is claimed by a compare-and-swap of its tag, a hash of everything that tells entries apart. Whoever finds
+//! its own tag on an entry that is not published yet writes the same fields itself, which is idempotent, so that
+//! nobody waits for anybody; and everybody counts only on a published entry. A process killed at any point therefore
+//! leaves either a complete entry or one with a count of zero.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    net::{IpAddr, Ipv6Addr},
+    path::{Path, PathBuf},
+    sync::atomic::{
+        AtomicU64,
+        Ordering::{AcqRel, Acquire, Relaxed, Release},
+    },
+};
+
+use keywright_domain::{key::KeyNumber, time::Timestamp, usage::AgentClass, verdict::Code};
+
+use super::{RouteId, UsageEvent};
+use crate::raw::{WORD_BYTES, Words, prefetch_read};
+
+const MAGIC: u64 = u64::from_le_bytes(*b"KWSPOOL\0");
+const VERSION: u64 = 1;
+const HEADER_WORDS: usize = 512;
+const ENTRY_WORDS: usize = 8;
+/// How far from its place an entry may lie before the segment counts as full.
+const PROBES_MAX: usize = 16;
+
+const PUBLISHED: u64 = 1 << 63;
+const ADDRESS_KNOWN: u64 = 1 << 62;
+
+// Words of the header.
+const SHAPE: usize = 1;
+const INCARNATION: usize = 2;
+const NUMBER: usize = 4;
+const SEED: usize = 5;
+const OVERFLOW: usize = 6;
+const CLAIMED: usize = 8;
+
+/// What a segment's file is called, by its number.
+pub(super) const EXTENSION: &str = "usage";
+
+/// What a segment is made with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) incarnation: [u8; 16],
+    pub(super) number: u64,
+    pub(super) capacity: usize,
+    /// Keys the hash, so that nobody outside can aim at one place.
+    pub(super) seed: u64,
+}
+
+/// A mapped segment.
+pub(super) struct Segment {
+    words: Words,
+    path: PathBuf,
+    shape: Shape,
+}
+
+/// How much of the table new entries may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Up to three quarters: beyond, the next segment takes over.
+    Usual,
+    /// Up to fifteen sixteenths, for entries without detail while there is no next segment.
+    Reserve,
+}
+
+/// Whether an event was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recorded {
+    Counted,
+    Full,
+}
+
+/// An event's fields as words, and its hashes.
+struct Packed {
+    tag: u64,
+    who: u64,
+    when_where: u64,
+    address: [u64; 2],
+    state: u64,
+}
+
+/// A row of a segment, read back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) event: UsageEvent,
+    pub(super) count: u64,
+    pub(super) cost: u64,
+}
+
+pub(super) fn file_bytes(capacity: usize) -> u64 {
+    ((HEADER_WORDS + capacity * ENTRY_WORDS) * WORD_BYTES) as u64
+}
+
+fn mix(value: u64) -> u64 {
+    // The finalizer of SplitMix64 (Steele, Lea, Flood 2014).
+    let value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ value >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ value >> 31
+}
+
+fn address_words(address: Option<IpAddr>) -> [u64; 2] {
+    let bits = match address {
+        None => 0,
+        Some(IpAddr::V4(v4)) => v4.to_ipv6_mapped().to_bits(),
+        Some(IpAddr::V6(v6)) => v6.to_bits(),
+    };
+    let bytes = bits.to_be_bytes();
+    let (high, low) = bytes.split_first_chunk::<8>().expect("16 bytes");
+    [u64::from_be_bytes(*high), u64::from_be_bytes(*low.first_chunk().expect("16 bytes"))]
+}
+
+impl Segment {
+    /// Creates the file with all its space, so that a full disk shows here and not as a signal later.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub(super) fn create(directory: &Path, shape: Shape) -> io::Result<Self> {
+        let path = directory.join(format!("{:020}.{EXTENSION}", shape.number));
+        let unfinished = path.with_extension("new");
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&unfinished)?;
+        let segment = Self::fill(&file, path.clone(), shape).and_then(|segment| {
+            fs::rename(&unfinished, &path)?;
+            Ok(segment)
+        });
+        if segment.is_err() {
+            // Best effort: what is left is removed at the next start.
+            let _ignored = fs::remove_file(&unfinished);
+        }
+        segment
+    }
+
+    fn fill(file: &File, path: PathBuf, shape: Shape) -> io::Result<Self> {
+        rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, file_bytes(shape.capacity))?;
+        let words = Words::shared(file, HEADER_WORDS + shape.capacity * ENTRY_WORDS)?;
+        words.populate();
+        words[SHAPE].store(VERSION | (shape.capacity as u64) << 32, Relaxed);
+        let incarnation = u128::from_be_bytes(shape.incarnation);
+        #[expect(clippy::cast_possible_truncation, reason = "cut into two words")]
+        for (offset, half) in [(incarnation >> 64) as u64, incarnation as u64].into_iter().enumerate() {
+            words[INCARNATION + offset].store(half, Relaxed);
+        }
+        words[NUMBER].store(shape.number, Relaxed);
+        words[SEED].store(shape.seed, Relaxed);
+        words[0].store(MAGIC, Release);
+        Ok(Self { words, path, shape })
+    }
+
+    /// Opens a segment that an earlier process left behind.
+    ///
+    /// # Errors
+    /// `InvalidData` when the file is no segment of this version, and the file system's errors.
+    pub(super) fn open(path: PathBuf) -> io::Result<Self> {
+        let invalid = |reason: &str| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{reason}: {}", path.display()))
+        };
+        let file = OpenOptions::new().read(true).write(true).open(&path)?;
+        let header = Words::shared(&file, HEADER_WORDS)?;
+        let word = |position: usize| header[position].load(Acquire);
+        if word(0) != MAGIC || word(SHAPE) & 0xffff_ffff != VERSION {
+            return Err(invalid("not a usage segment of this version"));
+        }
+        let incarnation = u128::from(word(INCARNATION)) << 64 | u128::from(word(INCARNATION + 1));
+        let capacity = usize::try_from(word(SHAPE) >> 32).map_err(|_| invalid("too large"))?;
+        let shape = Shape {
+            incarnation: incarnation.to_be_bytes(),
+            number: word(NUMBER),
+            capacity,
+            seed: word(SEED),
+        };
+        let words = Words::shared(&file, HEADER_WORDS + capacity * ENTRY_WORDS)?;
+        Ok(Self { words, path, shape })
+    }
+
+    pub(super) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        file_bytes(self.shape.capacity)
+    }
+
+    /// Entries in use.
+    pub(super) fn claimed(&self) -> u64 {
+        self.words[CLAIMED].load(Relaxed)
+    }
+
+    /// Events and cost that could not be attributed.
+    pub(super) fn overflow(&self) -> (u64, u64) {
+        (self.words[OVERFLOW].load(Relaxed), self.words[OVERFLOW + 1].load(Relaxed))
+    }
+
+    pub(super) fn count_overflow(&self, cost: u32) {
+        self.words[OVERFLOW].fetch_add(1, Relaxed);
+        self.words[OVERFLOW + 1].fetch_add(cost.into(), Relaxed);
+    }
+
+    /// Writes changed pages back and waits.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.words.sync()
+    }
+
+    /// The hash of everything about an event that is known before its key is judged. It is where the event's entry
+    /// is looked for, so that the memory can be fetched early.
+    #[inline]
+    pub(super) fn place_hash(
+        &self,
+        locator: u64,
+        minute: u32,
+        address: Option<IpAddr>,
+        route: RouteId,
+    ) -> u64 {
+        let [high, low] = address_words(address);
+        let hash = mix(self.shape.seed ^ locator ^ u64::from(minute) << 32 ^ u64::from(route.0));
+        mix(hash ^ high.rotate_left(17) ^ low)
+    }
+
+    #[inline]
+    fn entry(&self, place: usize) -> Option<&[AtomicU64; ENTRY_WORDS]> {
+        let begin = HEADER_WORDS + place * ENTRY_WORDS;
+        self.words.get(begin..begin + ENTRY_WORDS)?.first_chunk()
+    }
+
+    #[inline]
+    fn place(&self, place_hash: u64) -> usize {
+        #[expect(clippy::cast_possible_truncation, reason = "below the capacity")]
+        let place = (u128::from(place_hash) * self.shape.capacity as u128 >> 64) as usize;
+        place
+    }
+
+    /// Asks for the cache line where an event's entry is looked for.
+    #[inline]
+    pub(super) fn prefetch(&self, place_hash: u64) {
+        if let Some(entry) = self.entry(self.place(place_hash)) {
+            prefetch_read(&entry[0]);
+        }
+    }
+
+    /// Counts one event.
+    #[inline]
+    pub(super) fn record(&self, place_hash: u64, event: &UsageEvent, cost: u32, room: Room) -> Recorded {
+        let packed = Packed::new(place_hash, event);
+        let first = self.place(place_hash);
+        for probe in 0..PROBES_MAX {
+            let mut place = first + probe;
+            if place >= self.shape.capacity {
+                place -= self.shape.capacity;
+            }
+            let Some(entry) = self.entry(place) else { return Recorded::Full };
+            let mut tag = entry[0].load(Acquire);
+            if tag == 0 {
+                if !self.has_room(room) {
+                    return Recorded::Full;
+                }
+                match entry[0].compare_exchange(0, packed.tag, AcqRel, Acquire) {
+                    Ok(_) => {
+                        self.words[CLAIMED].fetch_add(1, Relaxed);
+                        tag = packed.tag;
+                    }
+                    Err(winner) => tag = winner,
+                }
+            }
+            if tag == packed.tag && packed.publish(entry) {
+                entry[6].fetch_add(1, Relaxed);
+                if cost > 0 {
+                    entry[7].fetch_add(cost.into(), Relaxed);
+                }
+                return Recorded::Counted;
+            }
+        }
+        Recorded::Full
+    }
+
+    #[inline]
+    fn has_room(&self, room: Room) -> bool {
+        let capacity = self.shape.capacity as u64;
+        self.claimed()
+            < match room {
+                Room::Usual => capacity / 4 * 3,
+                Room::Reserve => capacity / 16 * 15,
+            }
+    }
+
+    /// The rows in a range of places, in the table's order. Only exact when nobody records any more.
+    pub(super) fn rows(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = Row> + '_ {
+        places.filter_map(|place| self.entry(place).and_then(read_row))
+    }
+}
+
+impl Packed {
+    #[inline]
+    fn new(place_hash: u64, event: &UsageEvent) -> Self {
+        let who = u64::from(event.key.0) << 32
+            | u64::from(event.secret_ordinal) << 16
+            | u64::from(event.code as u8) << 8
+            | u64::from(event.agent as u8);
+        let minute_ms = u64::from(event.minute()) * 60_000;
+        let offset_ms = u64::try_from(event.at.unix_ms()).unwrap_or(0).saturating_sub(minute_ms);
+        let known = if event.address.is_some() { ADDRESS_KNOWN } else { 0 };
+        Self {
+            tag: mix(place_hash ^ who).max(1),
+            who,
+            when_where: u64::from(event.minute()) << 32 | u64::from(event.route.0),
+            address: address_words(event.address),
+            state: PUBLISHED | known | offset_ms.min(0xffff_ffff),
+        }
+    }
+
+    /// Makes sure that the entry has these fields and is published. Returns whether it is this event's entry, which
+    /// it is unless two tags collided.
+    #[inline]
+    fn publish(&self, entry: &[AtomicU64; ENTRY_WORDS]) -> bool {
+        let fields = [self.who, self.when_where, self.address[0], self.address[1]];
+        let state = entry[5].load(Acquire);
+        if state & PUBLISHED == 0 {
+            for (word, field) in entry[1..5].iter().zip(fields) {
+                word.store(field, Relaxed);
+            }
+            entry[5].fetch_max(self.state, AcqRel);
+            return true;
+        }
+        let is_own = entry[1..5].iter().zip(fields).all(|(word, field)| word.load(Relaxed) == field)
+            && (state ^ self.state) & ADDRESS_KNOWN == 0;
+        if is_own && state < self.state {
+            entry[5].fetch_max(self.state, Relaxed);
+        }
+        is_own
+    }
+}
+
+fn read_row(entry: &[AtomicU64; ENTRY_WORDS]) -> Option<Row> {
+    let word = |position: usize| entry[position].load(Acquire);
+    let (state, count) = (word(5), word(6));
+    if word(0) == 0 || state & PUBLISHED == 0 || count == 0 {
+        return None;
+    }
+    let [key @ .., _, _, _, _] = word(1).to_be_bytes();
+    let [_, _, _, _, ordinal_high, ordinal_low, code, agent] = word(1).to_be_bytes();
+    let [minute @ .., _, _, _, _] = word(2).to_be_bytes();
+    let [_, _, _, _, route @ ..] = word(2).to_be_bytes();
+    let minute = u32::from_be_bytes(minute);
+    let address = u128::from(word(3)) << 64 | u128::from(word(4));
+    let offset_ms = i64::from(u32::try_from(state & 0xffff_ffff).expect("masked to 32 bits"));
+    let event = UsageEvent {
+        key: KeyNumber(u32::from_be_bytes(key)),
+        secret_ordinal: u16::from_be_bytes([ordinal_high, ordinal_low]),
+        address: (state & ADDRESS_KNOWN != 0)
+            .then(|| IpAddr::V6(Ipv6Addr::from_bits(address)).to_canonical()),
+        route: RouteId(u32::from_be_bytes(route)),
+        code: Code::from_u8(code)?,
+        agent: AgentClass::from_u8(agent)?,
+        at: Timestamp::from_unix_ms(i64::from(minute) * 60_000 + offset_ms),
+    };
+    Some(Row { event, count, cost: word(7) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(capacity: usize) -> Shape {
+        Shape { incarnation: [7; 16], number: 3, capacity, seed: 99 }
+    }
+
+    fn event(key: u32, address: Option<&str>) -> UsageEvent {
+        UsageEvent {
+            key: KeyNumber(key),
+            secret_ordinal: 0x1234,
+            address: address.map(|text| text.parse().unwrap()),
+            route: RouteId(5),
+            code: Code::RateLimited,
+            agent: AgentClass::Bot,
+            at: Timestamp::from_unix_ms(1_800_000_012_345),
+        }
+    }
+
+    fn record(segment: &Segment, event: &UsageEvent, cost: u32, room: Room) -> Recorded {
+        let hash = segment.place_hash(event.key.0.into(), event.minute(), event.address, event.route);
+        segment.record(hash, event, cost, room)
+    }
+
+    #[test]
+    fn rows_come_back_after_the_segment_is_opened_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = {
+            let segment = Segment::create(directory.path(), shape(64)).unwrap();
+            for address in [None, Some("203.0.113.7"), Some("2001:db8::1"), Some("::")] {
+                for _ in 0..3 {
+                    assert_eq!(
+                        record(&segment, &event(u32::MAX, address), 2, Room::Usual),
+                        Recorded::Counted
+                    );
+                }
+            }
+            let earlier =
+                UsageEvent { at: Timestamp::from_unix_ms(1_800_000_000_000), ..event(u32::MAX, None) };
+            record(&segment, &earlier, 0, Room::Usual);
+            segment.count_overflow(4);
+            segment.path().to_owned()
+        };
+        let segment = Segment::open(path).unwrap();
+        assert_eq!((segment.shape().incarnation, segment.shape().number), ([7; 16], 3));
+        assert_eq!((segment.claimed(), segment.overflow()), (4, (1, 4)));
+        let mut rows: Vec<Row> = segment.rows(0..64).collect();
+        rows.sort_by_key(|row| row.event.address);
+        let expected = |address, count| Row { event: event(u32::MAX, address), count, cost: 6 };
+        assert_eq!(
+            rows,
+            [
+                expected(None, 4),
+                expected(Some("203.0.113.7"), 3),
+                expected(Some("::"), 3),
+                expected(Some("2001:db8::1"), 3)
+            ],
+            "the latest moment stays"
+        );
+    }
+
+    #[test]
+    fn a_claimed_entry_without_a_count_is_no_row() {
+        let directory = tempfile::tempdir().unwrap();
+        let segment = Segment::create(directory.path(), shape(64)).unwrap();
+        let hash = segment.place_hash(1, event(1, None).minute(), None, RouteId(5));
+        let packed = Packed::new(hash, &event(1, None));
+        let entry = segment.entry(segment.place(hash)).unwrap();
+        entry[0].store(packed.tag, Release);
+        assert_eq!(segment.rows(0..64).count(), 0);
+        assert_eq!(
+            record(&segment, &event(1, None), 1, Room::Usual),
+            Recorded::Counted,
+            "whoever comes next completes it"
+        );
+        assert_eq!(segment.rows(0..64).next(), Some(Row { event: event(1, None), count: 1, cost: 1 }));
+    }
+
+    #[test]
+    fn full_at_three_quarters_and_the_reserve_beyond() {
+        let directory = tempfile::tempdir().unwrap();
+        let segment = Segment::create(directory.path(), shape(4_096)).unwrap();
+        let fill = |room| {
+            (0..4_096)
+                .filter(|key| record(&segment, &event(*key, None), 1, room) == Recorded::Counted)
+                .count()
+        };
+        let usual = fill(Room::Usual);
+        assert!((2_048..=3_072).contains(&usual), "{usual}");
+        assert_eq!(
+            record(&segment, &event(0, None), 1, Room::Usual),
+            Recorded::Counted,
+            "known entries always count"
+        );
+        let reserve = fill(Room::Reserve);
+        assert!(reserve > usual && reserve <= 3_840, "{reserve}");
+        let counted: u64 = segment.rows(0..4_096).map(|row| row.count).sum();
+        assert_eq!(counted, (usual + 1 + reserve) as u64);
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, content) in [("empty", Vec::new()), ("short", vec![1; 100]), ("noise", vec![0xff; 8_192])]
+        {
+            let path = directory.path().join(name);
+            fs::write(&path, content).unwrap();
+            assert!(Segment::open(path).is_err(), "{name}");
+        }
+        let path = Segment::create(directory.path(), shape(64)).unwrap().path().to_owned();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(5_000).unwrap();
+        assert!(Segment::open(path).is_err(), "truncated");
+    }
+}
