@@ -7,6 +7,7 @@
 //! Nothing here performs I/O, reads a clock or draws a random number: time and randomness are arguments
 //! ([`time::Clock`], [`entropy::Entropy`]).
 
+pub mod administration;
 pub mod audit;
 pub mod caps;
 pub mod change;

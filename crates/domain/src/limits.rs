@@ -89,6 +89,12 @@ pub fn check_windows(windows: &[LimitWindow]) -> Result<(), InvalidLimits> {
 }
 
 impl LimitWindow {
+    /// The window in words, as the audit trail records it.
+    pub fn describe(&self) -> String {
+        let Self { name, limit, window_seconds, algorithm } = self;
+        format!("{name} {limit}/{window_seconds}s {}", algorithm.as_str())
+    }
+
     /// Whether a refusal by this window is a spent quota rather than a rate.
     pub const fn is_quota(&self) -> bool {
         self.window_seconds >= caps::QUOTA_WINDOW_SECONDS

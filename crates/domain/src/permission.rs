@@ -128,6 +128,14 @@ impl PermissionSet {
     pub fn bits(self) -> impl Iterator<Item = u8> {
         (0..=u8::MAX).filter(move |bit| self.contains(*bit))
     }
+
+    /// The set's bits, ascending, as the audit trail records it: names may change in the catalogue, bits never do.
+    pub fn describe(self) -> String {
+        if self == Self::ALL {
+            return "all".to_owned();
+        }
+        self.bits().map(|bit| bit.to_string()).collect::<Vec<_>>().join(",")
+    }
 }
 
 /// A built-in permission. Its discriminant is its bit in every catalogue.

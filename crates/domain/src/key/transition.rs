@@ -2,8 +2,8 @@
 
 use super::{
     ApiKey, FieldChange, Incident, IpNet, KeyChange, KeyError, KeyNumber, KeyPatch, KeySecret, KeyStatus,
-    NewKey, NewSecret, PermissionSet, Revocation, Timestamp, Workspace, caps, check_expiry, check_limits,
-    check_metadata, check_name, check_networks, check_text, field_change,
+    LimitWindow, NewKey, NewSecret, PermissionSet, Revocation, Timestamp, Workspace, caps, check_expiry,
+    check_limits, check_metadata, check_name, check_networks, check_text, field_change,
 };
 use crate::permit::Permit;
 
@@ -92,7 +92,7 @@ pub fn create(
     let fields = vec![
         field_change("name", None, Some(key.name.clone())),
         field_change("environment", None, Some(key.environment.as_str().to_owned())),
-        field_change("permissions", None, Some(describe_set(permissions))),
+        field_change("permissions", None, Some(permissions.describe())),
         field_change("hint", None, Some(key.secrets[0].hint.clone())),
     ];
     Ok(Transition {
@@ -252,7 +252,7 @@ fn differences(before: &ApiKey, after: &ApiKey) -> Vec<FieldChange> {
         ("purpose", before.purpose.clone(), after.purpose.clone()),
         ("external_id", before.external_id.clone(), after.external_id.clone()),
         ("metadata", Some(before.metadata.clone()), Some(after.metadata.clone())),
-        ("permissions", Some(describe_set(before.permissions)), Some(describe_set(after.permissions))),
+        ("permissions", Some(before.permissions.describe()), Some(after.permissions.describe())),
         ("expires_at", time(before.expires_at), time(after.expires_at)),
         ("limits", describe_limits(before), describe_limits(after)),
         ("allowed_ips", Some(describe_networks(&before.networks)), Some(describe_networks(&after.networks))),
@@ -264,19 +264,9 @@ fn differences(before: &ApiKey, after: &ApiKey) -> Vec<FieldChange> {
         .collect()
 }
 
-/// Catalogue bits, ascending: names may change in the catalogue, bits never do.
-fn describe_set(set: PermissionSet) -> String {
-    if set == PermissionSet::ALL {
-        return "all".to_owned();
-    }
-    set.bits().map(|bit| bit.to_string()).collect::<Vec<_>>().join(",")
-}
-
 fn describe_limits(key: &ApiKey) -> Option<String> {
     let windows = key.limits.as_ref()?;
-    let texts = windows.iter().map(|window| {
-        format!("{} {}/{}s {}", window.name, window.limit, window.window_seconds, window.algorithm.as_str())
-    });
+    let texts = windows.iter().map(LimitWindow::describe);
     Some(texts.collect::<Vec<_>>().join(", "))
 }
 

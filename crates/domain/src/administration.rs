@@ -1,0 +1,409 @@
+//! The pure core of every change of something that is not a key: workspaces, members, plans, the permission catalogue
+//! and operator credentials.
+//!
+//! As with [`crate::key::transition`], the store brings what it found, the rules decide, and the store keeps the result.
+
+use crate::{
+    audit::FieldChange,
+    caps,
+    command::{NewOperator, NewWorkspace},
+    key::{Effect, KeySecret, is_printable},
+    limits::LimitWindow,
+    operator::{OperatorCredential, OperatorError},
+    permission::{Catalogue, CatalogueEntry, PermissionName, Role},
+    plan::{Plan, PlanError},
+    principal::{Membership, MembershipNumber, Principal, User},
+    time::Timestamp,
+    workspace::{Workspace, WorkspaceError, WorkspaceNumber, WorkspacePatch, WorkspacePolicy},
+};
+
+/// A thing after a change, and what there is to tell about it.
+#[derive(Clone, Debug)]
+pub struct Decided<T> {
+    /// The thing as it is now.
+    pub value: T,
+    /// What it means for verification.
+    pub effect: Effect,
+    /// The audit event's name.
+    pub action: &'static str,
+    /// Before and after, without secrets.
+    pub fields: Vec<FieldChange>,
+}
+
+/// Creates a workspace on `plan`, which is the plan found under the name asked for; `namesake` is the workspace found
+/// under the slug.
+///
+/// # Errors
+/// [`WorkspaceError::Name`], [`WorkspaceError::Policy`], [`WorkspaceError::UnknownPlan`], [`WorkspaceError::SlugTaken`].
+pub fn create_workspace(
+    new: NewWorkspace,
+    plan: Option<&Plan>,
+    namesake: Option<&Workspace>,
+    now: Timestamp,
+) -> Result<Decided<Workspace>, WorkspaceError> {
+    check_workspace_name(&new.name)?;
+    new.policy.check()?;
+    if namesake.is_some() {
+        return Err(WorkspaceError::SlugTaken);
+    }
+    if plan.is_none() {
+        return Err(WorkspaceError::UnknownPlan(new.plan));
+    }
+    let workspace = Workspace {
+        number: WorkspaceNumber::default(),
+        id: new.id,
+        slug: new.slug,
+        name: new.name,
+        plan: new.plan,
+        policy: new.policy,
+        suspended_at: None,
+        created_at: now,
+    };
+    let fields = vec![
+        created("slug", workspace.slug.as_str()),
+        created("name", &workspace.name),
+        created("plan", &workspace.plan),
+    ];
+    Ok(Decided { value: workspace, effect: Effect::Loosening, action: "workspace.created", fields })
+}
+
+/// Applies `patch` to a workspace; `plan` is the plan found under the name that the patch asks for, if it does.
+///
+/// # Errors
+/// [`WorkspaceError::Name`], [`WorkspaceError::Policy`], [`WorkspaceError::UnknownPlan`].
+pub fn patch_workspace(
+    before: &Workspace,
+    patch: WorkspacePatch,
+    plan: Option<&Plan>,
+    now: Timestamp,
+) -> Result<Decided<Workspace>, WorkspaceError> {
+    let mut after = before.clone();
+    if let Some(name) = patch.name {
+        check_workspace_name(&name)?;
+        after.name = name;
+    }
+    if let Some(name) = patch.plan {
+        if plan.is_none() && name != before.plan {
+            return Err(WorkspaceError::UnknownPlan(name));
+        }
+        after.plan = name;
+    }
+    if let Some(policy) = patch.policy {
+        policy.check()?;
+        after.policy = policy;
+    }
+    match patch.suspended {
+        Some(true) if before.suspended_at.is_none() => after.suspended_at = Some(now),
+        Some(false) => after.suspended_at = None,
+        Some(true) | None => {}
+    }
+    let fields = workspace_differences(before, &after);
+    let effect = if fields.is_empty() { Effect::None } else { workspace_effect(before, &after) };
+    Ok(Decided { value: after, effect, action: "workspace.updated", fields })
+}
+
+fn check_workspace_name(name: &str) -> Result<(), WorkspaceError> {
+    if is_printable(name, 1, caps::NAME_MAX_CHARS) && !name.trim().is_empty() {
+        Ok(())
+    } else {
+        Err(WorkspaceError::Name)
+    }
+}
+
+/// Restricting unless it is certain that nothing is taken away: another plan may have lower limits.
+fn workspace_effect(before: &Workspace, after: &Workspace) -> Effect {
+    let suspended = before.suspended_at.is_none() && after.suspended_at.is_some();
+    let permissions_shrink = !before.policy.allowed_permissions.is_subset(after.policy.allowed_permissions);
+    if suspended || permissions_shrink || before.plan != after.plan {
+        Effect::Restricting
+    } else {
+        Effect::Loosening
+    }
+}
+
+fn workspace_differences(before: &Workspace, after: &Workspace) -> Vec<FieldChange> {
+    let suspended = |workspace: &Workspace| Some(workspace.suspended_at.is_some().to_string());
+    let mut fields = vec![
+        change("name", Some(before.name.clone()), Some(after.name.clone())),
+        change("plan", Some(before.plan.clone()), Some(after.plan.clone())),
+        change("suspended", suspended(before), suspended(after)),
+    ];
+    fields.extend(policy_fields(&before.policy, &after.policy));
+    fields.retain(|field| field.before != field.after);
+    fields
+}
+
+fn policy_fields(before: &WorkspacePolicy, after: &WorkspacePolicy) -> [FieldChange; 7] {
+    let pair = |field: &str, text: &dyn Fn(&WorkspacePolicy) -> Option<String>| {
+        change(field, text(before), text(after))
+    };
+    [
+        pair("policy.rotation", &|policy| Some(format!("{:?}", policy.rotation))),
+        pair("policy.overlap_seconds", &|policy| Some(policy.overlap_seconds.to_string())),
+        pair("policy.max_key_days", &|policy| policy.max_key_days.map(|days| days.to_string())),
+        pair("policy.allowed_permissions", &|policy| Some(policy.allowed_permissions.describe())),
+        pair("policy.default_permissions", &|policy| Some(policy.default_permissions.describe())),
+        pair("policy.max_keys", &|policy| Some(policy.max_keys.to_string())),
+        pair("policy.self_service", &|policy| Some(policy.self_service.to_string())),
+    ]
+}
+
+/// Makes `user` a member of `workspace`.
+pub fn create_membership(
+    user: &User,
+    workspace: &Workspace,
+    role: Role,
+    now: Timestamp,
+) -> Decided<Membership> {
+    Decided {
+        value: Membership {
+            number: MembershipNumber::default(),
+            workspace: workspace.id,
+            principal: Principal::User(user.id),
+            role,
+            narrowed_to: None,
+            created_at: now,
+            ended_at: None,
+        },
+        effect: Effect::Loosening,
+        action: "member.created",
+        // No name, no address: personal data stays out of the chain.
+        fields: vec![created("role", role.as_str())],
+    }
+}
+
+/// Creates the plan, or replaces `before`; the installation has `count` plans.
+///
+/// # Errors
+/// [`PlanError::Name`], [`PlanError::Limits`], [`PlanError::TooMany`].
+pub fn put_plan(plan: Plan, before: Option<&Plan>, count: usize) -> Result<Decided<Plan>, PlanError> {
+    plan.check()?;
+    let Some(before) = before else {
+        if count >= caps::PLANS_MAX {
+            return Err(PlanError::TooMany);
+        }
+        let fields = vec![
+            created("description", &plan.description),
+            created("key_limits", &describe_windows(&plan.key_limits)),
+            created("workspace_limits", &describe_windows(&plan.workspace_limits)),
+        ];
+        return Ok(Decided { value: plan, effect: Effect::Loosening, action: "plan.created", fields });
+    };
+    let windows = |windows: &[LimitWindow]| Some(describe_windows(windows));
+    let mut fields = vec![
+        change("description", Some(before.description.clone()), Some(plan.description.clone())),
+        change("key_limits", windows(&before.key_limits), windows(&plan.key_limits)),
+        change("workspace_limits", windows(&before.workspace_limits), windows(&plan.workspace_limits)),
+    ];
+    fields.retain(|field| field.before != field.after);
+    let limits_change =
+        before.key_limits != plan.key_limits || before.workspace_limits != plan.workspace_limits;
+    let effect = match (fields.is_empty(), limits_change) {
+        (true, _) => Effect::None,
+        (false, true) => Effect::Restricting,
+        (false, false) => Effect::Loosening,
+    };
+    Ok(Decided { value: plan, effect, action: "plan.updated", fields })
+}
+
+/// Deletes the plan found under `name`; `workspaces` are on it.
+///
+/// # Errors
+/// [`PlanError::Unknown`], [`PlanError::Builtin`], [`PlanError::InUse`].
+pub fn delete_plan(name: &str, found: Option<Plan>, workspaces: u64) -> Result<Decided<Plan>, PlanError> {
+    let plan = found.ok_or_else(|| PlanError::Unknown(name.to_owned()))?;
+    if Plan::builtin().iter().any(|builtin| builtin.name == plan.name) {
+        return Err(PlanError::Builtin(plan.name));
+    }
+    if workspaces > 0 {
+        return Err(PlanError::InUse(plan.name));
+    }
+    Ok(Decided { value: plan, effect: Effect::Loosening, action: "plan.deleted", fields: Vec::new() })
+}
+
+fn describe_windows(windows: &[LimitWindow]) -> String {
+    windows.iter().map(LimitWindow::describe).collect::<Vec<_>>().join(", ")
+}
+
+/// Adds a permission to `catalogue`, or changes its description. `None`: the catalogue is full.
+pub fn put_permission(
+    name: PermissionName,
+    description: String,
+    catalogue: &Catalogue,
+) -> Option<Decided<CatalogueEntry>> {
+    let before = catalogue.entries().find(|entry| entry.name == name);
+    let Some(before) = before else {
+        let bit = catalogue.free_bit()?;
+        let fields = vec![created("bit", &bit.to_string()), created("description", &description)];
+        return Some(Decided {
+            value: CatalogueEntry { bit, name, description },
+            effect: Effect::Loosening,
+            action: "permission.created",
+            fields,
+        });
+    };
+    let changed = before.description != description;
+    let field = change("description", Some(before.description.clone()), Some(description.clone()));
+    Some(Decided {
+        value: CatalogueEntry { description, ..before.clone() },
+        effect: if changed { Effect::Loosening } else { Effect::None },
+        action: "permission.updated",
+        fields: Vec::from_iter(changed.then_some(field)),
+    })
+}
+
+/// Creates an operator credential.
+///
+/// # Errors
+/// [`OperatorError::Name`].
+pub fn create_operator(
+    new: NewOperator,
+    now: Timestamp,
+) -> Result<Decided<OperatorCredential>, OperatorError> {
+    if !is_printable(&new.name, 1, caps::NAME_MAX_CHARS) || new.name.trim().is_empty() {
+        return Err(OperatorError::Name);
+    }
+    let fields = vec![created("name", &new.name), created("hint", &new.secret.hint)];
+    let secret = KeySecret {
+        id: new.secret.id,
+        ordinal: 1,
+        locator: new.secret.locator,
+        hint: new.secret.hint,
+        digest: new.secret.digest,
+        created_at: now,
+        expires_at: None,
+        retired_at: None,
+    };
+    Ok(Decided {
+        value: OperatorCredential { id: new.id, name: new.name, secret, created_at: now, revoked_at: None },
+        effect: Effect::Loosening,
+        action: "operator.created",
+        fields,
+    })
+}
+
+/// Revokes the credential that was found; `active` credentials are not revoked.
+///
+/// # Errors
+/// [`OperatorError::NotFound`], [`OperatorError::Last`].
+pub fn revoke_operator(
+    found: Option<OperatorCredential>,
+    active: u64,
+    now: Timestamp,
+) -> Result<Decided<OperatorCredential>, OperatorError> {
+    let mut operator = found.ok_or(OperatorError::NotFound)?;
+    let effect = if operator.revoked_at.is_some() {
+        Effect::None
+    } else if active <= 1 {
+        return Err(OperatorError::Last);
+    } else {
+        operator.revoked_at = Some(now);
+        Effect::Restricting
+    };
+    Ok(Decided { value: operator, effect, action: "operator.revoked", fields: Vec::new() })
+}
+
+fn change(field: &str, before: Option<String>, after: Option<String>) -> FieldChange {
+    FieldChange { field: field.to_owned(), before, after }
+}
+
+fn created(field: &str, after: &str) -> FieldChange {
+    change(field, None, Some(after.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ids::WorkspaceId, limits::Algorithm, permission::PermissionSet, workspace::Slug};
+
+    const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
+
+    fn workspace() -> Workspace {
+        let new = NewWorkspace {
+            id: WorkspaceId::from_bytes([1; 16]),
+            slug: Slug::parse("acme").unwrap(),
+            name: "Acme".to_owned(),
+            plan: "standard".to_owned(),
+            policy: WorkspacePolicy::default(),
+        };
+        create_workspace(new, Some(&Plan::builtin()[0]), None, NOW).unwrap().value
+    }
+
+    #[test]
+    fn what_takes_something_away_from_a_workspace_restricts() {
+        let narrowed = WorkspacePolicy {
+            allowed_permissions: PermissionSet::EMPTY.with(1),
+            ..WorkspacePolicy::default()
+        };
+        let roomier = WorkspacePolicy { max_keys: 7, ..WorkspacePolicy::default() };
+        let patch = WorkspacePatch::default;
+        let plan = Some("unlimited".to_owned());
+        let cases = [
+            (patch(), Effect::None),
+            (WorkspacePatch { suspended: Some(false), ..patch() }, Effect::None),
+            (WorkspacePatch { suspended: Some(true), ..patch() }, Effect::Restricting),
+            (WorkspacePatch { plan, ..patch() }, Effect::Restricting),
+            (WorkspacePatch { policy: Some(narrowed), ..patch() }, Effect::Restricting),
+            (WorkspacePatch { policy: Some(roomier), ..patch() }, Effect::Loosening),
+        ];
+        for (patch, effect) in cases {
+            let text = format!("{patch:?}");
+            let decided = patch_workspace(&workspace(), patch, Some(&Plan::builtin()[2]), NOW).unwrap();
+            assert_eq!(decided.effect, effect, "{text}");
+            assert_eq!(decided.fields.is_empty(), effect == Effect::None, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_have_both_limits() {
+        let named = |name: String| WorkspacePatch { name: Some(name), ..WorkspacePatch::default() };
+        for (name, good) in [
+            (String::new(), false),
+            ("x".to_owned(), true),
+            ("x".repeat(64), true),
+            ("x".repeat(65), false),
+            (" ".to_owned(), false),
+        ] {
+            let answer = patch_workspace(&workspace(), named(name.clone()), None, NOW);
+            assert_eq!(answer.is_ok(), good, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn plans() {
+        let mut plan = Plan::builtin()[0].clone();
+        plan.name = "gold".to_owned();
+        assert_eq!(put_plan(plan.clone(), None, 99).unwrap().effect, Effect::Loosening);
+        assert_eq!(put_plan(plan.clone(), None, 100).unwrap_err(), PlanError::TooMany);
+        assert_eq!(put_plan(plan.clone(), Some(&plan), 100).unwrap().effect, Effect::None);
+        let mut other = plan.clone();
+        other.description = "Better.".to_owned();
+        assert_eq!(put_plan(other, Some(&plan), 3).unwrap().effect, Effect::Loosening);
+        let mut other = plan.clone();
+        other.key_limits[0].algorithm = Algorithm::Smooth;
+        assert_eq!(put_plan(other, Some(&plan), 3).unwrap().effect, Effect::Restricting);
+
+        assert_eq!(delete_plan("gold", None, 0).unwrap_err(), PlanError::Unknown("gold".to_owned()));
+        assert!(matches!(delete_plan("gold", Some(plan.clone()), 1), Err(PlanError::InUse(_))));
+        assert!(delete_plan("gold", Some(plan), 0).is_ok());
+        let builtin = Plan::builtin()[1].clone();
+        assert!(matches!(delete_plan("enterprise", Some(builtin), 0), Err(PlanError::Builtin(_))));
+    }
+
+    #[test]
+    fn a_full_catalogue_takes_descriptions_only() {
+        let mut catalogue = Catalogue::default();
+        let name = |bit: u8| PermissionName::parse(&format!("r:a{bit}")).unwrap();
+        for bit in 0..=254 {
+            let decided = put_permission(name(bit), String::new(), &catalogue).unwrap();
+            assert_eq!(decided.value.bit, bit);
+            catalogue.insert(decided.value);
+        }
+        catalogue.insert(put_permission(name(255), String::new(), &catalogue).unwrap().value);
+        let extra = PermissionName::parse("x:y").unwrap();
+        assert!(put_permission(extra, String::new(), &catalogue).is_none());
+        let again = put_permission(name(9), "New.".to_owned(), &catalogue).unwrap();
+        assert_eq!((again.value.bit, again.effect), (9, Effect::Loosening));
+        assert_eq!(put_permission(name(9), String::new(), &catalogue).unwrap().effect, Effect::None);
+    }
+}
