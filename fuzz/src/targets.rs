@@ -31,11 +31,7 @@ pub(crate) fn parse(data: &[u8]) {
             assert_eq!(secret.expose().as_bytes(), text);
             assert_eq!(secret.tag(), issuer.as_ref());
             let secret_part = &secret.expose()[text.len() - 30..text.len() - 6];
-            for shown in [
-                format!("{key:?}"),
-                format!("{secret:?}"),
-                secret.hint().to_string(),
-            ] {
+            for shown in [format!("{key:?}"), format!("{secret:?}"), secret.hint().to_string()] {
                 assert!(!shown.contains(secret_part), "the secret part is shown");
             }
         }
@@ -52,18 +48,13 @@ pub(crate) fn scan(data: &[u8]) {
     let mut reached = 0;
     for found in &any {
         assert!(found.span().end <= data.len());
-        assert!(
-            found.offset + 2 >= reached,
-            "findings overlap by more than two characters"
-        );
+        assert!(found.offset + 2 >= reached, "findings overlap by more than two characters");
         reached = found.span().end;
         check_found(found, data);
     }
     for start in 0..data.len() {
         if oracle_key(&data[start..]).is_some() {
-            let covered = any
-                .iter()
-                .any(|found| found.offset <= start && start < found.span().end);
+            let covered = any.iter().any(|found| found.offset <= start && start < found.span().end);
             assert!(covered, "the key at {start} is not found");
         }
     }
@@ -84,18 +75,12 @@ pub(crate) fn mask(data: &[u8]) {
             let public = std::str::from_utf8(&data[..key.length - 30]).expect("a key is ASCII");
             assert_eq!(masked, format!("{public}…"));
         }
-        None => assert!(
-            ["", "…", "sk_live_…", "sk_test_…", "ok_…"].contains(&masked.as_str()),
-            "{masked}"
-        ),
+        None => assert!(["", "…", "sk_live_…", "sk_test_…", "ok_…"].contains(&masked.as_str()), "{masked}"),
     }
     let text = String::from_utf8_lossy(data);
     let redacted = keywright_keyformat::redact(&text);
     for start in 0..redacted.len() {
-        assert!(
-            oracle_key(&redacted.as_bytes()[start..]).is_none(),
-            "a key is left standing at {start}"
-        );
+        assert!(oracle_key(&redacted.as_bytes()[start..]).is_none(), "a key is left standing at {start}");
     }
 }
 
@@ -113,20 +98,13 @@ fn check_found(found: &Found, data: &[u8]) {
         }
         Confidence::Suspect => {
             let why = parsed.expect_err("a suspect has a wrong checksum");
-            assert!(
-                matches!(why, Malformed::WrongChecksum | Malformed::Placeholder),
-                "{why:?}"
-            );
+            assert!(matches!(why, Malformed::WrongChecksum | Malformed::Placeholder), "{why:?}");
         }
     }
 }
 
 fn check_refusal(why: Malformed, text: &[u8]) {
-    assert!(
-        why.code()
-            .bytes()
-            .all(|byte| byte == b'_' || byte.is_ascii_lowercase())
-    );
+    assert!(why.code().bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase()));
     assert!(why.hint().len() < 400);
     match why {
         Malformed::Truncated { expected, found } => assert!(found < expected && found == text.len()),
@@ -145,14 +123,9 @@ struct OracleKey<'a> {
 
 /// The format, read slowly: the key at the beginning of a text, whatever follows it.
 fn oracle_key(text: &[u8]) -> Option<OracleKey<'_>> {
-    let ascii = text
-        .iter()
-        .position(|byte| !byte.is_ascii())
-        .unwrap_or(text.len());
+    let ascii = text.iter().position(|byte| !byte.is_ascii()).unwrap_or(text.len());
     let text = std::str::from_utf8(&text[..ascii]).expect("cut before the first other byte");
-    let kind = KeyKind::ALL
-        .into_iter()
-        .find(|kind| text.starts_with(kind.prefix()))?;
+    let kind = KeyKind::ALL.into_iter().find(|kind| text.starts_with(kind.prefix()))?;
     let rest = &text[kind.prefix().len()..];
     let (tag, body) = match rest.split_once('_') {
         Some((tag, body)) if is_tag(tag) => (Some(tag), body),
@@ -167,9 +140,7 @@ fn oracle_key(text: &[u8]) -> Option<OracleKey<'_>> {
 
 fn is_tag(tag: &str) -> bool {
     (1..=16).contains(&tag.len())
-        && tag
-            .chars()
-            .all(|character| character.is_ascii_lowercase() || character.is_ascii_digit())
+        && tag.chars().all(|character| character.is_ascii_lowercase() || character.is_ascii_digit())
         && !["live", "test"].contains(&tag)
 }
 
@@ -179,11 +150,7 @@ fn oracle_checksum(text: &str) -> String {
     for byte in text.bytes() {
         register ^= u32::from(byte);
         for _ in 0..8 {
-            register = if register & 1 == 1 {
-                (register >> 1) ^ 0xEDB8_8320
-            } else {
-                register >> 1
-            };
+            register = if register & 1 == 1 { (register >> 1) ^ 0xEDB8_8320 } else { register >> 1 };
         }
     }
     let digits = ('0'..='9').chain('A'..='Z').chain('a'..='z').collect::<Vec<_>>();

@@ -29,12 +29,7 @@ pub(crate) const fn seed(head: &[u8]) -> u32 {
 pub(crate) fn checksum(seed: u32, covered: &[u8; COVERED_LENGTH]) -> u32 {
     // Four sums, so that the additions do not wait for each other either.
     let mut sums = [seed, 0, 0, 0];
-    for (rows, bytes) in POSITION_TABLE
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .zip(covered.as_chunks::<4>().0)
-    {
+    for (rows, bytes) in POSITION_TABLE.as_chunks::<4>().0.iter().zip(covered.as_chunks::<4>().0) {
         for lane in 0..4 {
             sums[lane] ^= rows[lane][usize::from(bytes[lane] & 0x7F)];
         }
@@ -55,15 +50,9 @@ pub(crate) fn holds(seed: u32, body: &[u8; BODY_LENGTH]) -> bool {
 /// The covered characters of a body and its checksum digits.
 #[inline]
 pub(crate) fn split(body: &[u8; BODY_LENGTH]) -> (&[u8; COVERED_LENGTH], &[u8; CHECKSUM_LENGTH]) {
-    let (covered, digits) = body
-        .split_first_chunk::<COVERED_LENGTH>()
-        .expect("a body is longer than its covered part");
-    (
-        covered,
-        digits
-            .first_chunk()
-            .expect("what follows the covered part is the checksum"),
-    )
+    let (covered, digits) =
+        body.split_first_chunk::<COVERED_LENGTH>().expect("a body is longer than its covered part");
+    (covered, digits.first_chunk().expect("what follows the covered part is the checksum"))
 }
 
 /// A checksum as six base62 digits, most significant first.
@@ -87,9 +76,7 @@ pub(crate) const fn is_base62(byte: u8) -> bool {
 /// The value of six base62 digits. Six digits reach beyond 32 bits; such a value equals no checksum.
 #[inline]
 fn decode(digits: [u8; CHECKSUM_LENGTH]) -> u64 {
-    digits.iter().fold(0, |value, digit| {
-        value * 62 + u64::from(DIGIT_VALUE[usize::from(digit & 0x7F)])
-    })
+    digits.iter().fold(0, |value, digit| value * 62 + u64::from(DIGIT_VALUE[usize::from(digit & 0x7F)]))
 }
 
 /// The CRC register after some more bytes.
@@ -109,11 +96,7 @@ const fn byte_table() -> [u32; 256] {
         let mut value = index;
         let mut bit = 0;
         while bit < 8 {
-            value = if value & 1 == 1 {
-                (value >> 1) ^ POLYNOMIAL
-            } else {
-                value >> 1
-            };
+            value = if value & 1 == 1 { (value >> 1) ^ POLYNOMIAL } else { value >> 1 };
             bit += 1;
         }
         table[index as usize] = value;
@@ -123,10 +106,7 @@ const fn byte_table() -> [u32; 256] {
 }
 
 /// For each position and each ASCII character: what it contributes to the register after the last position.
-#[expect(
-    clippy::large_stack_arrays,
-    reason = "runs in the compiler, never on a thread's stack"
-)]
+#[expect(clippy::large_stack_arrays, reason = "runs in the compiler, never on a thread's stack")]
 const fn position_table() -> [[u32; 128]; COVERED_LENGTH] {
     let mut table = [[0; 128]; COVERED_LENGTH];
     let mut character = 0;

@@ -28,16 +28,8 @@ const QUOTES: [&[u8]; 11] = [
     b"\\\"",
 ];
 const MASKS: [&[u8]; 4] = ["…".as_bytes(), b"...", b"***", "•".as_bytes()];
-const UNSET_WORDS: [&[u8]; 8] = [
-    b"undefined",
-    b"null",
-    b"none",
-    b"nil",
-    b"nan",
-    b"false",
-    b"true",
-    b"[object object]",
-];
+const UNSET_WORDS: [&[u8]; 8] =
+    [b"undefined", b"null", b"none", b"nil", b"nan", b"false", b"true", b"[object object]"];
 /// Compared in lower case, with `-` and space as `_`.
 const PLACEHOLDER_WORDS: [&[u8]; 17] = [
     b"your_",
@@ -64,20 +56,14 @@ const PLACEHOLDER_BODIES: [&[u8]; 6] = [b"abc123", b"abcdef", b"abc", b"123", b"
 #[inline(never)]
 pub(crate) fn diagnose(text: &[u8], tag: Option<&IssuerTag>) -> Malformed {
     if text.len() > MAX_DIAGNOSED_LENGTH {
-        return Malformed::TooLong {
-            expected: expected_length(text, tag),
-            found: text.len(),
-        };
+        return Malformed::TooLong { expected: expected_length(text, tag), found: text.len() };
     }
     let trimmed = text.trim_ascii();
     if trimmed.is_empty() {
         Malformed::Empty
     } else if trimmed.len() < text.len() {
         Malformed::SurroundingSpace
-    } else if QUOTES
-        .iter()
-        .any(|quote| text.starts_with(quote) || text.ends_with(quote))
-    {
+    } else if QUOTES.iter().any(|quote| text.starts_with(quote) || text.ends_with(quote)) {
         Malformed::Quoted
     } else if has_header(text) {
         Malformed::BearerPrefixInside
@@ -88,15 +74,9 @@ pub(crate) fn diagnose(text: &[u8], tag: Option<&IssuerTag>) -> Malformed {
     } else if !text.is_ascii() {
         Malformed::NonAscii
     } else if text.iter().any(u8::is_ascii_whitespace) {
-        if contains_word(text) {
-            Malformed::Placeholder
-        } else {
-            Malformed::InnerSpace
-        }
+        if contains_word(text) { Malformed::Placeholder } else { Malformed::InnerSpace }
     } else if confirmed_whole(text).is_some() {
-        Malformed::WrongIssuer {
-            expected: tag.copied(),
-        }
+        Malformed::WrongIssuer { expected: tag.copied() }
     } else {
         match KeyKind::strip(text) {
             Some((_, rest)) => by_shape(text, rest),
@@ -126,11 +106,7 @@ fn by_shape(text: &[u8], rest: &[u8]) -> Malformed {
     let expected = body_start + BODY_LENGTH;
     let invalid = body.iter().position(|byte| !is_base62(*byte));
     if invalid.is_none() && body.len() == BODY_LENGTH {
-        return if has_filler(body) {
-            Malformed::Placeholder
-        } else {
-            Malformed::WrongChecksum
-        };
+        return if has_filler(body) { Malformed::Placeholder } else { Malformed::WrongChecksum };
     }
     if let Some(vendor) = vendors::by_body(rest) {
         return Malformed::OtherVendor(vendor);
@@ -142,22 +118,12 @@ fn by_shape(text: &[u8], rest: &[u8]) -> Malformed {
         let holds_key =
             scan(text, ScanOptions::default()).any(|found| found.confidence == Confidence::Confirmed);
         let position = body_start + position;
-        return if holds_key {
-            Malformed::ExtraText
-        } else {
-            Malformed::InvalidCharacter { position }
-        };
+        return if holds_key { Malformed::ExtraText } else { Malformed::InvalidCharacter { position } };
     }
     match body.len() {
         LOCATOR_LENGTH => Malformed::LocatorOnly,
-        length if length < BODY_LENGTH => Malformed::Truncated {
-            expected,
-            found: text.len(),
-        },
-        _ => Malformed::TooLong {
-            expected,
-            found: text.len(),
-        },
+        length if length < BODY_LENGTH => Malformed::Truncated { expected, found: text.len() },
+        _ => Malformed::TooLong { expected, found: text.len() },
     }
 }
 
@@ -203,29 +169,19 @@ fn is_placeholder(rest: &[u8], body: &[u8]) -> bool {
     contains_word(rest)
         || has_filler(body)
         || is_bracketed(rest)
-        || (is_short
-            && PLACEHOLDER_BODIES
-                .iter()
-                .any(|start| body.to_ascii_lowercase().starts_with(start)))
+        || (is_short && PLACEHOLDER_BODIES.iter().any(|start| body.to_ascii_lowercase().starts_with(start)))
 }
 
 fn contains_word(text: &[u8]) -> bool {
     let normal: Vec<u8> = text
         .iter()
-        .map(|byte| {
-            if matches!(byte, b'-' | b' ') {
-                b'_'
-            } else {
-                byte.to_ascii_lowercase()
-            }
-        })
+        .map(|byte| if matches!(byte, b'-' | b' ') { b'_' } else { byte.to_ascii_lowercase() })
         .collect();
     PLACEHOLDER_WORDS.iter().any(|word| contains(&normal, word))
 }
 
 fn has_filler(text: &[u8]) -> bool {
-    text.windows(FILLER_RUN)
-        .any(|run| run.iter().all(|byte| *byte == run[0]))
+    text.windows(FILLER_RUN).any(|run| run.iter().all(|byte| *byte == run[0]))
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

@@ -109,12 +109,7 @@ impl Hint {
         padded[..head.len()].copy_from_slice(head);
         let head_length = u8::try_from(head.len()).expect("a head has at most 25 characters");
         let last4 = last4.map(|byte| if byte.is_ascii_alphanumeric() { byte } else { b'?' });
-        Self {
-            head: padded,
-            head_length,
-            locator,
-            last4,
-        }
+        Self { head: padded, head_length, locator, last4 }
     }
 
     /// Prefix and locator alone: `sk_live_aB3dE6gH9kLm…`.
@@ -160,19 +155,13 @@ mod tests {
         let locator = Locator::parse("aB3dE6gH9kLm").unwrap();
         let hint = hint(KeyKind::Test, Some(&tag), locator, *b"wXyZ");
         assert_eq!(hint.to_string(), "sk_test_abcdefghijklmn09_aB3dE6gH9kLm…wXyZ");
-        assert_eq!(
-            format!("{hint:?}"),
-            "Hint(sk_test_abcdefghijklmn09_aB3dE6gH9kLm…wXyZ)"
-        );
+        assert_eq!(format!("{hint:?}"), "Hint(sk_test_abcdefghijklmn09_aB3dE6gH9kLm…wXyZ)");
     }
 
     #[test]
     fn strange_last_characters_are_not_shown() {
         let locator = Locator::parse("aB3dE6gH9kLm").unwrap();
-        assert_eq!(
-            hint(KeyKind::Operator, None, locator, *b"a\n\xFFz").to_string(),
-            "ok_aB3dE6gH9kLm…a??z"
-        );
+        assert_eq!(hint(KeyKind::Operator, None, locator, *b"a\n\xFFz").to_string(), "ok_aB3dE6gH9kLm…a??z");
     }
 
     #[test]
@@ -201,10 +190,7 @@ mod tests {
     #[test]
     fn redact_takes_whole_and_damaged_keys() {
         let text = format!("a={KEY};b={};c={KEY}1é", &KEY[..49]);
-        assert_eq!(
-            redact(&text),
-            "a=sk_live_07ELSZgnu18F…0MxH;b=sk_live_…;c=sk_live_07ELSZgnu18F…0MxH1é"
-        );
+        assert_eq!(redact(&text), "a=sk_live_07ELSZgnu18F…0MxH;b=sk_live_…;c=sk_live_07ELSZgnu18F…0MxH1é");
     }
 
     #[test]

@@ -47,11 +47,7 @@ impl IssuerTag {
             head[prefix_length..head_length].copy_from_slice(&padded[..=bytes.len()]);
             seed(&head[..head_length])
         });
-        Ok(Self {
-            padded,
-            length,
-            seeds,
-        })
+        Ok(Self { padded, length, seeds })
     }
 
     /// The tag.
@@ -127,16 +123,10 @@ impl fmt::Display for InvalidTag {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Length { found } => {
-                write!(
-                    formatter,
-                    "an issuer tag has 1 to {MAX_TAG_LENGTH} characters, found {found}"
-                )
+                write!(formatter, "an issuer tag has 1 to {MAX_TAG_LENGTH} characters, found {found}")
             }
             Self::Character { position } => {
-                write!(
-                    formatter,
-                    "an issuer tag has only a-z and 0-9, found another at position {position}"
-                )
+                write!(formatter, "an issuer tag has only a-z and 0-9, found another at position {position}")
             }
             Self::Reserved => formatter.write_str("`live` and `test` cannot be issuer tags"),
         }
@@ -147,10 +137,7 @@ impl std::error::Error for InvalidTag {}
 
 /// Splits `tag_` off a text whose prefix is already gone: the tag without its underscore, and the rest.
 pub(crate) fn split_tag(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let length = text
-        .iter()
-        .take(MAX_TAG_LENGTH + 1)
-        .position(|byte| *byte == b'_')?;
+    let length = text.iter().take(MAX_TAG_LENGTH + 1).position(|byte| *byte == b'_')?;
     let tag = &text[..length];
     let valid = !tag.is_empty() && tag.iter().all(|byte| is_tag_character(*byte)) && !is_reserved(tag);
     valid.then_some((tag, &text[length + 1..]))
@@ -172,24 +159,14 @@ mod tests {
     fn length_has_two_sides() {
         assert_eq!(IssuerTag::parse(""), Err(InvalidTag::Length { found: 0 }));
         assert_eq!(IssuerTag::parse("a").unwrap().as_str(), "a");
-        assert_eq!(
-            IssuerTag::parse("abcdefghijklmn09").unwrap().as_str(),
-            "abcdefghijklmn09"
-        );
-        assert_eq!(
-            IssuerTag::parse("abcdefghijklmn090"),
-            Err(InvalidTag::Length { found: 17 })
-        );
+        assert_eq!(IssuerTag::parse("abcdefghijklmn09").unwrap().as_str(), "abcdefghijklmn09");
+        assert_eq!(IssuerTag::parse("abcdefghijklmn090"), Err(InvalidTag::Length { found: 17 }));
     }
 
     #[test]
     fn only_lower_case_letters_and_digits() {
         for (tag, position) in [("Acme", 0), ("ac_me", 2), ("acme-", 4), ("acmé", 3), ("a b", 1)] {
-            assert_eq!(
-                IssuerTag::parse(tag),
-                Err(InvalidTag::Character { position }),
-                "{tag}"
-            );
+            assert_eq!(IssuerTag::parse(tag), Err(InvalidTag::Character { position }), "{tag}");
         }
     }
 
@@ -211,19 +188,8 @@ mod tests {
     #[test]
     fn splitting_takes_what_parsing_takes() {
         assert_eq!(split_tag(b"acme_x"), Some((&b"acme"[..], &b"x"[..])));
-        assert_eq!(
-            split_tag(b"abcdefghijklmn09_"),
-            Some((&b"abcdefghijklmn09"[..], &b""[..]))
-        );
-        for text in [
-            "",
-            "_",
-            "acme",
-            "abcdefghijklmn090_",
-            "live_x",
-            "test_x",
-            "Acme_x",
-        ] {
+        assert_eq!(split_tag(b"abcdefghijklmn09_"), Some((&b"abcdefghijklmn09"[..], &b""[..])));
+        for text in ["", "_", "acme", "abcdefghijklmn090_", "live_x", "test_x", "Acme_x"] {
             assert_eq!(split_tag(text.as_bytes()), None, "{text}");
         }
     }

@@ -75,9 +75,7 @@ mod tests {
 
     #[test]
     fn a_prefix_must_be_whole_and_in_lower_case() {
-        for text in [
-            "", "sk_", "sk_live", "SK_LIVE_", "sk-live-", "ok", "Ok_", "sk_prod_",
-        ] {
+        for text in ["", "sk_", "sk_live", "SK_LIVE_", "sk-live-", "ok", "Ok_", "sk_prod_"] {
             assert_eq!(KeyKind::strip(text.as_bytes()), None, "{text}");
         }
     }

@@ -18,11 +18,7 @@ impl Locator {
     /// [`InvalidLocator`] unless it is exactly 12 letters and digits.
     pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, InvalidLocator> {
         let bytes = <[u8; LOCATOR_LENGTH]>::try_from(text.as_ref()).map_err(|_| InvalidLocator)?;
-        if bytes.iter().all(|byte| is_base62(*byte)) {
-            Ok(Self(bytes))
-        } else {
-            Err(InvalidLocator)
-        }
+        if bytes.iter().all(|byte| is_base62(*byte)) { Ok(Self(bytes)) } else { Err(InvalidLocator) }
     }
 
     /// The characters.
@@ -69,10 +65,7 @@ pub struct InvalidLocator;
 
 impl fmt::Display for InvalidLocator {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "a locator is exactly {LOCATOR_LENGTH} letters and digits"
-        )
+        write!(formatter, "a locator is exactly {LOCATOR_LENGTH} letters and digits")
     }
 }
 
@@ -84,10 +77,7 @@ mod tests {
 
     #[test]
     fn exactly_twelve_base62_characters() {
-        assert_eq!(
-            Locator::parse("aB3dE6gH9kLm").unwrap().to_string(),
-            "aB3dE6gH9kLm"
-        );
+        assert_eq!(Locator::parse("aB3dE6gH9kLm").unwrap().to_string(), "aB3dE6gH9kLm");
         assert_eq!(Locator::parse("aB3dE6gH9kL"), Err(InvalidLocator));
         assert_eq!(Locator::parse("aB3dE6gH9kLmn"), Err(InvalidLocator));
         assert_eq!(Locator::parse("aB3dE6gH9k_m"), Err(InvalidLocator));

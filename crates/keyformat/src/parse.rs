@@ -62,19 +62,12 @@ impl<'a> ParsedKey<'a> {
 
     /// The last four characters, as shown in hints. They belong to the checksum.
     pub fn last4(&self) -> [u8; 4] {
-        *self
-            .text
-            .last_chunk()
-            .expect("a key is longer than four characters")
+        *self.text.last_chunk().expect("a key is longer than four characters")
     }
 
     /// The short form for people and logs: prefix, locator, last four characters.
     pub fn hint(&self) -> Hint {
-        Hint::new(
-            &self.text[..self.text.len() - BODY_LENGTH],
-            self.locator,
-            self.last4(),
-        )
+        Hint::new(&self.text[..self.text.len() - BODY_LENGTH], self.locator, self.last4())
     }
 
     /// Copies the key into a [`Secret`], which is wiped on drop. The borrowed text is the caller's to wipe.
@@ -109,12 +102,6 @@ pub(crate) fn recognize<'a>(text: &'a [u8], tag: Option<&IssuerTag>) -> Option<P
     if !holds(seed, body) {
         return None;
     }
-    let locator = *body
-        .first_chunk::<LOCATOR_LENGTH>()
-        .expect("a body begins with its locator");
-    Some(ParsedKey {
-        text,
-        kind,
-        locator: Locator::from_base62(locator),
-    })
+    let locator = *body.first_chunk::<LOCATOR_LENGTH>().expect("a body begins with its locator");
+    Some(ParsedKey { text, kind, locator: Locator::from_base62(locator) })
 }

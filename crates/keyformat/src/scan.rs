@@ -64,9 +64,7 @@ impl Found {
     ///
     /// If `text` is too short to be the text that was scanned.
     pub fn hint(&self, text: &[u8]) -> Hint {
-        let last4 = text[self.span()]
-            .last_chunk()
-            .expect("a key is longer than four characters");
+        let last4 = text[self.span()].last_chunk().expect("a key is longer than four characters");
         crate::hint(self.kind, self.tag.as_ref(), self.locator, *last4)
     }
 }
@@ -98,10 +96,7 @@ impl Found {
 /// assert_eq!(found[0].locator.as_str(), "07ELSZgnu18F");
 /// ```
 pub fn scan(text: &[u8], options: ScanOptions) -> Scan<'_> {
-    Scan {
-        candidates: Candidates::new(text),
-        filter: options.tag,
-    }
+    Scan { candidates: Candidates::new(text), filter: options.tag }
 }
 
 /// The keys of a text, see [`scan()`].
@@ -158,10 +153,7 @@ pub(crate) struct Pieces<'a> {
 
 impl<'a> Pieces<'a> {
     pub(crate) fn new(text: &'a [u8], filter: TagFilter) -> Self {
-        Self {
-            candidates: Candidates::new(text),
-            filter,
-        }
+        Self { candidates: Candidates::new(text), filter }
     }
 }
 
@@ -172,9 +164,8 @@ impl Iterator for Pieces<'_> {
         loop {
             let start = self.candidates.next()?;
             let text = self.candidates.text;
-            let piece = key_at(text, start, self.filter)
-                .map(Piece::Found)
-                .or_else(|| fragment_at(text, start));
+            let piece =
+                key_at(text, start, self.filter).map(Piece::Found).or_else(|| fragment_at(text, start));
             if let Some(piece) = piece {
                 self.candidates.resume_behind(piece.span().end);
                 return Some(piece);
@@ -193,11 +184,7 @@ struct Candidates<'a> {
 
 impl<'a> Candidates<'a> {
     fn new(text: &'a [u8]) -> Self {
-        Self {
-            text,
-            needles: memmem::find_iter(text, b"k_"),
-            resume_at: 0,
-        }
+        Self { text, needles: memmem::find_iter(text, b"k_"), resume_at: 0 }
     }
 
     /// Goes on behind a key that ends here. Its last two characters may be the `sk` or `ok` of the next one.
@@ -212,14 +199,11 @@ impl Iterator for Candidates<'_> {
     #[inline]
     fn next(&mut self) -> Option<usize> {
         let (text, resume_at) = (self.text, self.resume_at);
-        self.needles
-            .by_ref()
-            .filter_map(|needle| needle.checked_sub(1))
-            .find(|start| {
-                *start >= resume_at
-                    && matches!(text[*start], b's' | b'o')
-                    && KeyKind::strip(&text[*start..]).is_some()
-            })
+        self.needles.by_ref().filter_map(|needle| needle.checked_sub(1)).find(|start| {
+            *start >= resume_at
+                && matches!(text[*start], b's' | b'o')
+                && KeyKind::strip(&text[*start..]).is_some()
+        })
     }
 }
 
@@ -247,19 +231,9 @@ fn key_at(text: &[u8], start: usize, filter: TagFilter) -> Option<Found> {
         IssuerTag::parse(str::from_utf8(tag).expect("a tag is ASCII"))
             .expect("split_tag takes valid tags only")
     });
-    let locator = Locator::from_base62(
-        *body
-            .first_chunk::<LOCATOR_LENGTH>()
-            .expect("begins with its locator"),
-    );
-    Some(Found {
-        offset: start,
-        length: end - start,
-        kind,
-        tag,
-        locator,
-        confidence,
-    })
+    let locator =
+        Locator::from_base62(*body.first_chunk::<LOCATOR_LENGTH>().expect("begins with its locator"));
+    Some(Found { offset: start, length: end - start, kind, tag, locator, confidence })
 }
 
 fn admits(filter: TagFilter, tag: Option<&[u8]>) -> bool {
@@ -304,18 +278,24 @@ const FRAGMENT_LENGTH: usize = LOCATOR_LENGTH + 8;
 fn fragment_at(text: &[u8], start: usize) -> Option<Piece> {
     let (kind, after_prefix) = KeyKind::strip(&text[start..])?;
     let rest = split_tag(after_prefix).map_or(after_prefix, |(_, rest)| rest);
-    let run = run_length(rest, |byte| is_word(byte) || byte == b'-');
+    // Measured only to the threshold first: measuring every `ok_ok_ok_…` to its end would take quadratic time.
+    let beginning = &rest[..rest.len().min(FRAGMENT_LENGTH)];
     let long_enough = match kind {
-        KeyKind::Live | KeyKind::Test => run >= FRAGMENT_LENGTH,
+        KeyKind::Live | KeyKind::Test => run_length(beginning, is_fragment) == FRAGMENT_LENGTH,
         KeyKind::Operator => {
-            run_length(rest, is_base62) >= FRAGMENT_LENGTH && !begins_inside_word(&text[..start])
+            run_length(beginning, is_base62) == FRAGMENT_LENGTH && !begins_inside_word(&text[..start])
         }
     };
-    let end = text.len() - rest.len() + run;
-    long_enough.then_some(Piece::Fragment {
-        kind,
-        span: start..end,
-    })
+    if !long_enough {
+        return None;
+    }
+    let end = text.len() - rest.len() + run_length(rest, is_fragment);
+    Some(Piece::Fragment { kind, span: start..end })
+}
+
+/// What a damaged key is taken to go on with.
+fn is_fragment(byte: u8) -> bool {
+    is_word(byte) || byte == b'-'
 }
 
 fn run_length(text: &[u8], belongs: impl Fn(u8) -> bool) -> usize {

@@ -43,22 +43,14 @@ impl Secret {
             None => (kind.untagged_seed(), &b""[..]),
         };
         let digits = encode(checksum(head_seed, &covered));
-        let mut text = Zeroizing::new(String::with_capacity(
-            kind.prefix().len() + tag_text.len() + BODY_LENGTH,
-        ));
+        let mut text =
+            Zeroizing::new(String::with_capacity(kind.prefix().len() + tag_text.len() + BODY_LENGTH));
         text.push_str(kind.prefix());
         for part in [tag_text, &covered[..], &digits[..]] {
             text.push_str(str::from_utf8(part).expect("tags and base62 are ASCII"));
         }
-        let locator = *covered
-            .first_chunk()
-            .expect("the covered part begins with the locator");
-        Self {
-            text,
-            kind,
-            tag: tag.copied(),
-            locator: Locator::from_base62(locator),
-        }
+        let locator = *covered.first_chunk().expect("the covered part begins with the locator");
+        Self { text, kind, tag: tag.copied(), locator: Locator::from_base62(locator) }
     }
 
     /// The whole text, for the one place that hands it to its owner or digests it. Never log it.
@@ -83,11 +75,7 @@ impl Secret {
 
     /// The last four characters, as shown in hints. They belong to the checksum.
     pub fn last4(&self) -> [u8; 4] {
-        *self
-            .text
-            .as_bytes()
-            .last_chunk()
-            .expect("a key is longer than four characters")
+        *self.text.as_bytes().last_chunk().expect("a key is longer than four characters")
     }
 
     /// The short form for people and logs: prefix, locator, last four characters.
@@ -102,15 +90,8 @@ impl Secret {
 
     pub(crate) fn from_parsed(key: &ParsedKey<'_>) -> Self {
         let text = str::from_utf8(key.text()).expect("a well-formed key is ASCII");
-        let tag = key
-            .tag_text()
-            .map(|tag| IssuerTag::parse(tag).expect("a well-formed key has a valid tag"));
-        Self {
-            text: Zeroizing::new(text.to_owned()),
-            kind: key.kind(),
-            tag,
-            locator: key.locator(),
-        }
+        let tag = key.tag_text().map(|tag| IssuerTag::parse(tag).expect("a well-formed key has a valid tag"));
+        Self { text: Zeroizing::new(text.to_owned()), kind: key.kind(), tag, locator: key.locator() }
     }
 }
 
@@ -142,8 +123,5 @@ fn random_base62(mut fill: impl FnMut(&mut [u8])) -> Zeroizing<[u8; COVERED_LENG
             }
         }
     }
-    panic!(
-        "the random source gave {} bytes and fewer than 36 below 248",
-        MAX_ROUNDS * ROUND_LENGTH
-    );
+    panic!("the random source gave {} bytes and fewer than 36 below 248", MAX_ROUNDS * ROUND_LENGTH);
 }

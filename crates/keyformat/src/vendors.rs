@@ -62,16 +62,10 @@ const PREFIXES: &[(&str, &str)] = &[
 
 /// The vendor whose credentials begin like this text.
 pub(crate) fn by_prefix(text: &[u8]) -> Option<&'static str> {
-    if text
-        .strip_prefix(b"sk_")
-        .is_some_and(|rest| rest.len() == 48 && is_lower_hex(rest))
-    {
+    if text.strip_prefix(b"sk_").is_some_and(|rest| rest.len() == 48 && is_lower_hex(rest)) {
         return Some("ElevenLabs");
     }
-    PREFIXES
-        .iter()
-        .find(|(prefix, _)| text.starts_with(prefix.as_bytes()))
-        .map(|(_, vendor)| *vendor)
+    PREFIXES.iter().find(|(prefix, _)| text.starts_with(prefix.as_bytes())).map(|(_, vendor)| *vendor)
 }
 
 /// The vendor that gives this shape to what follows `sk_live_` or `sk_test_`, a prefix several vendors share. Only shapes
@@ -95,10 +89,7 @@ mod tests {
     fn no_prefix_is_hidden_by_an_earlier_one() {
         for (index, (later, _)) in PREFIXES.iter().enumerate() {
             for (earlier, _) in &PREFIXES[..index] {
-                assert!(
-                    !later.starts_with(earlier),
-                    "{later} is never reached because of {earlier}"
-                );
+                assert!(!later.starts_with(earlier), "{later} is never reached because of {earlier}");
             }
         }
     }
@@ -106,11 +97,7 @@ mod tests {
     #[test]
     fn no_prefix_is_one_of_ours() {
         for (prefix, _) in PREFIXES {
-            assert_eq!(
-                crate::KeyKind::strip(format!("{prefix}x").as_bytes()),
-                None,
-                "{prefix}"
-            );
+            assert_eq!(crate::KeyKind::strip(format!("{prefix}x").as_bytes()), None, "{prefix}");
         }
     }
 
@@ -121,9 +108,6 @@ mod tests {
         assert_eq!(by_body(&[b'a'; 40]), Some("Paystack"));
         assert_eq!(by_body(&[b'g'; 40]), None);
         assert_eq!(by_body(&[b'a'; 41]), None);
-        assert_eq!(
-            by_prefix(&[b"sk_".as_slice(), &[b'7'; 48]].concat()),
-            Some("ElevenLabs")
-        );
+        assert_eq!(by_prefix(&[b"sk_".as_slice(), &[b'7'; 48]].concat()), Some("ElevenLabs"));
     }
 }

@@ -43,11 +43,7 @@ fn mask() {
 
 fn replay(target: &str, run: fn(&[u8])) {
     let seeds = seeds(target);
-    assert!(
-        seeds.len() >= 24,
-        "only {} seeds in the corpus of {target}",
-        seeds.len()
-    );
+    assert!(seeds.len() >= 24, "only {} seeds in the corpus of {target}", seeds.len());
     for seed in &seeds {
         run(seed);
     }
@@ -63,15 +59,13 @@ fn replay(target: &str, run: fn(&[u8])) {
 }
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fuzz/corpus")
-        .join(target);
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
     let mut paths: Vec<_> = std::fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+        .expect("the corpus is part of the repository")
+        .map(|entry| entry.expect("a readable entry").path())
         .collect();
     paths.sort();
-    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+    paths.iter().map(|path| std::fs::read(path).expect("a readable seed")).collect()
 }
 
 fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut XorShift) {

@@ -24,11 +24,7 @@ impl Recipe {
 
 fn recipe() -> impl Strategy<Value = Recipe> {
     let tag = "[a-z0-9]{1,16}".prop_filter_map("reserved", |tag| IssuerTag::parse(&tag).ok());
-    (
-        prop::sample::select(KeyKind::ALL.to_vec()),
-        prop::option::of(tag),
-        any::<u64>(),
-    )
+    (prop::sample::select(KeyKind::ALL.to_vec()), prop::option::of(tag), any::<u64>())
         .prop_map(|(kind, tag, seed)| Recipe { kind, tag, seed })
 }
 

@@ -16,7 +16,7 @@ impl XorShift {
 
     /// A number below `bound`; the small bias does not matter here.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() >> 33).unwrap() % bound
+        usize::try_from(self.next() >> 33).expect("31 bits fit") % bound
     }
 
     pub(crate) fn fill(&mut self, bytes: &mut [u8]) {

@@ -7,7 +7,7 @@ const OPERATOR_KEY: &str = "ok_07ELSZgnu18FMTahov29GNUbipw3AHOVcjqx4GFOsM";
 const ACME_KEY: &str = "sk_live_acme_07ELSZgnu18FMTahov29GNUbipw3AHOVcjqx1UQuXL";
 
 fn refusal(text: impl AsRef<[u8]>) -> Malformed {
-    parse(text.as_ref(), None).unwrap_err()
+    parse(text.as_ref(), None).expect_err("not a key")
 }
 
 #[test]
@@ -34,12 +34,7 @@ fn quotes() {
 
 #[test]
 fn white_space() {
-    for text in [
-        format!(" {KEY}"),
-        format!("{KEY} "),
-        format!("{KEY}\n"),
-        format!("\t{KEY}\r\n"),
-    ] {
+    for text in [format!(" {KEY}"), format!("{KEY} "), format!("{KEY}\n"), format!("\t{KEY}\r\n")] {
         assert_eq!(refusal(&text), Malformed::SurroundingSpace, "{text:?}");
     }
     for at in [1, 8, 20, 49] {
@@ -68,11 +63,7 @@ fn headers() {
 
 #[test]
 fn beyond_ascii() {
-    for text in [
-        format!("{KEY}\u{a0}"),
-        format!("\u{feff}{KEY}"),
-        KEY.replacen('a', "а", 1),
-    ] {
+    for text in [format!("{KEY}\u{a0}"), format!("\u{feff}{KEY}"), KEY.replacen('a', "а", 1)] {
         assert_eq!(refusal(&text), Malformed::NonAscii, "{text}");
     }
     assert_eq!(refusal([KEY.as_bytes(), b"\xFF"].concat()), Malformed::NonAscii);
@@ -112,21 +103,14 @@ fn placeholders() {
     ] {
         assert_eq!(refusal(text), Malformed::Placeholder, "{text}");
     }
-    assert_eq!(
-        refusal(format!("sk_live_{}", "x".repeat(42))),
-        Malformed::Placeholder
-    );
+    assert_eq!(refusal(format!("sk_live_{}", "x".repeat(42))), Malformed::Placeholder);
 }
 
 /// Seven of one character in a row are still taken for a key, eight for filler.
 #[test]
 fn filler_has_two_sides() {
-    let body = |run: usize| {
-        format!("{}{}", "7".repeat(run), "aB3dE6gH9k".repeat(5))
-            .split_at(42)
-            .0
-            .to_owned()
-    };
+    let body =
+        |run: usize| format!("{}{}", "7".repeat(run), "aB3dE6gH9k".repeat(5)).split_at(42).0.to_owned();
     assert_eq!(refusal(format!("sk_live_{}", body(7))), Malformed::WrongChecksum);
     assert_eq!(refusal(format!("sk_live_{}", body(8))), Malformed::Placeholder);
 }
@@ -142,20 +126,8 @@ fn hints_and_locators() {
         assert_eq!(refusal(&text), Malformed::Masked, "{text}");
     }
     assert_eq!(refusal(&KEY[..20]), Malformed::LocatorOnly);
-    assert_eq!(
-        refusal(&KEY[..19]),
-        Malformed::Truncated {
-            expected: 50,
-            found: 19
-        }
-    );
-    assert_eq!(
-        refusal(&KEY[..21]),
-        Malformed::Truncated {
-            expected: 50,
-            found: 21
-        }
-    );
+    assert_eq!(refusal(&KEY[..19]), Malformed::Truncated { expected: 50, found: 19 });
+    assert_eq!(refusal(&KEY[..21]), Malformed::Truncated { expected: 50, found: 21 });
 }
 
 #[test]
@@ -183,35 +155,17 @@ fn other_vendors() {
 #[test]
 fn an_old_stripe_key_may_be_a_cut_off_one() {
     let refusal = refusal(format!("sk_live_{}", "aB3dE6gH9kLm".repeat(2)));
-    assert_eq!(
-        refusal,
-        Malformed::Truncated {
-            expected: 50,
-            found: 32
-        }
-    );
-    assert!(
-        refusal.hint().contains("cut off, or it is another vendor's"),
-        "{refusal}"
-    );
+    assert_eq!(refusal, Malformed::Truncated { expected: 50, found: 32 });
+    assert!(refusal.hint().contains("cut off, or it is another vendor's"), "{refusal}");
 }
 
 #[test]
 fn unknown_beginnings() {
-    for text in [
-        "hunter2",
-        "sk_prod_x",
-        &KEY.to_ascii_uppercase(),
-        &KEY.replace('_', "-"),
-        &KEY[3..],
-        "ok",
-        "s",
-    ] {
+    for text in
+        ["hunter2", "sk_prod_x", &KEY.to_ascii_uppercase(), &KEY.replace('_', "-"), &KEY[3..], "ok", "s"]
+    {
         assert!(
-            matches!(
-                refusal(text),
-                Malformed::UnknownPrefix | Malformed::OtherVendor(_)
-            ),
+            matches!(refusal(text), Malformed::UnknownPrefix | Malformed::OtherVendor(_)),
             "{text}: {:?}",
             refusal(text)
         );
@@ -241,51 +195,15 @@ fn issuers() {
 #[test]
 fn lengths_have_two_sides() {
     assert!(parse(KEY.as_bytes(), None).is_ok());
-    assert_eq!(
-        refusal(&KEY[..49]),
-        Malformed::Truncated {
-            expected: 50,
-            found: 49
-        }
-    );
-    assert_eq!(
-        refusal(format!("{KEY}0")),
-        Malformed::TooLong {
-            expected: 50,
-            found: 51
-        }
-    );
+    assert_eq!(refusal(&KEY[..49]), Malformed::Truncated { expected: 50, found: 49 });
+    assert_eq!(refusal(format!("{KEY}0")), Malformed::TooLong { expected: 50, found: 51 });
     assert!(parse(OPERATOR_KEY.as_bytes(), None).is_ok());
-    assert_eq!(
-        refusal(&OPERATOR_KEY[..44]),
-        Malformed::Truncated {
-            expected: 45,
-            found: 44
-        }
-    );
-    assert_eq!(
-        refusal(format!("{OPERATOR_KEY}0")),
-        Malformed::TooLong {
-            expected: 45,
-            found: 46
-        }
-    );
+    assert_eq!(refusal(&OPERATOR_KEY[..44]), Malformed::Truncated { expected: 45, found: 44 });
+    assert_eq!(refusal(format!("{OPERATOR_KEY}0")), Malformed::TooLong { expected: 45, found: 46 });
     let acme = IssuerTag::parse("acme").unwrap();
     let cut = parse(&ACME_KEY.as_bytes()[..54], Some(&acme)).unwrap_err();
-    assert_eq!(
-        cut,
-        Malformed::Truncated {
-            expected: 55,
-            found: 54
-        }
-    );
-    assert_eq!(
-        refusal("sk_live_"),
-        Malformed::Truncated {
-            expected: 50,
-            found: 8
-        }
-    );
+    assert_eq!(cut, Malformed::Truncated { expected: 55, found: 54 });
+    assert_eq!(refusal("sk_live_"), Malformed::Truncated { expected: 50, found: 8 });
 }
 
 /// Up to a kilobyte is looked at closely; beyond that only the length is reported.
@@ -293,21 +211,9 @@ fn lengths_have_two_sides() {
 fn diagnosis_has_two_sides() {
     let quoted = |length: usize| format!("\"{}", "k".repeat(length - 1));
     assert_eq!(refusal(quoted(1024)), Malformed::Quoted);
-    assert_eq!(
-        refusal(quoted(1025)),
-        Malformed::TooLong {
-            expected: 50,
-            found: 1025
-        }
-    );
+    assert_eq!(refusal(quoted(1025)), Malformed::TooLong { expected: 50, found: 1025 });
     let operator = format!("ok_acme_{}", "k".repeat(2000));
-    assert_eq!(
-        refusal(operator),
-        Malformed::TooLong {
-            expected: 50,
-            found: 2008
-        }
-    );
+    assert_eq!(refusal(operator), Malformed::TooLong { expected: 50, found: 2008 });
 }
 
 #[test]
@@ -348,54 +254,20 @@ fn codes_are_stable_and_hints_say_what_to_do() {
         (Malformed::Quoted, "quoted", "Remove them"),
         (Malformed::SurroundingSpace, "surrounding_space", "Remove it"),
         (Malformed::InnerSpace, "inner_space", "Copy the key again"),
-        (
-            Malformed::BearerPrefixInside,
-            "bearer_prefix_inside",
-            "store the key alone",
-        ),
+        (Malformed::BearerPrefixInside, "bearer_prefix_inside", "store the key alone"),
         (Malformed::NonAscii, "non_ascii", "Copy the key again"),
-        (
-            Malformed::UnexpandedVariable,
-            "unexpanded_variable",
-            "Check that the variable is set",
-        ),
+        (Malformed::UnexpandedVariable, "unexpanded_variable", "Check that the variable is set"),
         (Malformed::Placeholder, "placeholder", "Put your own key"),
         (Malformed::Masked, "masked", "rotate the key"),
         (Malformed::LocatorOnly, "locator_only", "rotate the key"),
         (Malformed::OtherVendor("Stripe"), "other_vendor", "(Stripe)"),
         (Malformed::UnknownPrefix, "unknown_prefix", "sk_live_"),
-        (
-            Malformed::WrongIssuer { expected: None },
-            "wrong_issuer",
-            "no tag",
-        ),
-        (
-            Malformed::WrongIssuer { expected: Some(acme) },
-            "wrong_issuer",
-            "sk_live_acme_…",
-        ),
+        (Malformed::WrongIssuer { expected: None }, "wrong_issuer", "no tag"),
+        (Malformed::WrongIssuer { expected: Some(acme) }, "wrong_issuer", "sk_live_acme_…"),
         (Malformed::ExtraText, "extra_text", "Use the key alone"),
-        (
-            Malformed::Truncated {
-                expected: 50,
-                found: 49,
-            },
-            "truncated",
-            "50 characters expected, 49 found",
-        ),
-        (
-            Malformed::TooLong {
-                expected: 50,
-                found: 51,
-            },
-            "too_long",
-            "50 characters expected, 51 found",
-        ),
-        (
-            Malformed::InvalidCharacter { position: 9 },
-            "invalid_character",
-            "position 9",
-        ),
+        (Malformed::Truncated { expected: 50, found: 49 }, "truncated", "50 characters expected, 49 found"),
+        (Malformed::TooLong { expected: 50, found: 51 }, "too_long", "50 characters expected, 51 found"),
+        (Malformed::InvalidCharacter { position: 9 }, "invalid_character", "position 9"),
         (Malformed::WrongChecksum, "wrong_checksum", "Copy the key again"),
     ];
     for (refusal, code, sentence) in all {

@@ -41,10 +41,7 @@ fn a_right_checksum_is_found_whatever_stands_around() {
         let found = find_any(format!("{before}{KEY}{after}"));
         assert_eq!(found.len(), 1, "{before:?} {after:?}");
         assert_eq!(found[0].span(), before.len()..before.len() + 50);
-        assert_eq!(
-            (found[0].kind, found[0].confidence),
-            (KeyKind::Live, Confidence::Confirmed)
-        );
+        assert_eq!((found[0].kind, found[0].confidence), (KeyKind::Live, Confidence::Confirmed));
         assert_eq!(found[0].locator.as_str(), "07ELSZgnu18F");
     }
 }
@@ -79,12 +76,7 @@ fn tags_are_filtered() {
     let text = [KEY, ACME_KEY, OPERATOR_KEY].join(" ");
     let acme = IssuerTag::parse("acme").unwrap();
     let other = IssuerTag::parse("acm").unwrap();
-    let tags = |filter| {
-        find(&text, filter)
-            .iter()
-            .map(|found| found.tag)
-            .collect::<Vec<_>>()
-    };
+    let tags = |filter| find(&text, filter).iter().map(|found| found.tag).collect::<Vec<_>>();
     assert_eq!(tags(TagFilter::AnyTag), [None, Some(acme), None]);
     assert_eq!(tags(TagFilter::Untagged), [None, None]);
     assert_eq!(tags(TagFilter::Only(acme)), [Some(acme)]);
@@ -97,10 +89,7 @@ fn an_operator_key_behind_what_reads_as_a_tag_is_found() {
     for before in ["sk_live_", "sk_live_b", "sk_test_bo"] {
         let found = find_any(format!("{before}{OPERATOR_KEY}"));
         assert_eq!(found.len(), 1, "{before}");
-        assert_eq!(
-            (found[0].offset, found[0].kind),
-            (before.len(), KeyKind::Operator)
-        );
+        assert_eq!((found[0].offset, found[0].kind), (before.len(), KeyKind::Operator));
         assert_eq!(found[0].confidence, Confidence::Confirmed);
     }
 }
@@ -114,6 +103,24 @@ fn ordinary_text_holds_no_key() {
     assert!(find_any("").is_empty());
 }
 
+/// Quadratic time would take hours here.
+#[test]
+fn hostile_text_takes_linear_time() {
+    for piece in [
+        "ok_",
+        "sk_live_",
+        "ok_ok",
+        "sk_live_a_",
+        "ok_aaaaaaaaaaaaaaaa_",
+        "k_",
+        "xok_aaaaaaaaaaaaaaaaaaaaaaaa-",
+    ] {
+        let text = piece.repeat((2 << 20) / piece.len());
+        assert!(find_any(&text).is_empty(), "{piece}");
+        assert!(redact(&text).len() <= text.len(), "{piece}");
+    }
+}
+
 /// The recipe of the documentation, with every way to cut a text in two.
 #[test]
 fn a_stream_in_pieces_gives_the_same_findings() {
@@ -122,19 +129,14 @@ fn a_stream_in_pieces_gives_the_same_findings() {
     assert_eq!(whole.len(), 5);
     for cut in 0..=text.len() {
         let (first, second) = text.as_bytes().split_at(cut);
-        let mut findings: Vec<Found> = find_any(first)
-            .into_iter()
-            .filter(|found| found.span().end < first.len())
-            .collect();
+        let mut findings: Vec<Found> =
+            find_any(first).into_iter().filter(|found| found.span().end < first.len()).collect();
         let kept = first.len().saturating_sub(MAX_KEY_LENGTH + 3);
         let reported = findings.last().map_or(0, |found| found.offset + 1);
         findings.extend(
             find_any([&first[kept..], second].concat())
                 .into_iter()
-                .map(|found| Found {
-                    offset: found.offset + kept,
-                    ..found
-                })
+                .map(|found| Found { offset: found.offset + kept, ..found })
                 .filter(|found| found.offset >= reported),
         );
         assert_eq!(findings, whole, "cut at {cut}");

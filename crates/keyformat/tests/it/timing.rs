@@ -33,12 +33,11 @@ fn parsing() {
 fn scanning() {
     let source = include_str!("scanning.rs").replace("sk_", "s_");
     let mut text = source.repeat(16 << 20 >> source.len().ilog2());
-    text.push_str(str::from_utf8(&keys(None)[0]).unwrap());
+    text.push_str(str::from_utf8(&keys(None)[0]).expect("a key is ASCII"));
     let hostile = "ok_".repeat(4 << 20);
     for (name, text) in [("source code", &text), ("ok_ok_ok_…", &hostile)] {
-        let scanned = gigabytes_per_second(text.len(), || {
-            scan(text.as_bytes(), ScanOptions::default()).count()
-        });
+        let scanned =
+            gigabytes_per_second(text.len(), || scan(text.as_bytes(), ScanOptions::default()).count());
         let redacted = gigabytes_per_second(text.len(), || redact(text).len());
         println!("{name}: scan {scanned:.2} GB/s, redact {redacted:.2} GB/s");
     }
@@ -46,12 +45,8 @@ fn scanning() {
 
 fn keys(tag: Option<&IssuerTag>) -> Vec<Vec<u8>> {
     let mut random = XorShift::new(7);
-    let mut key = || {
-        Secret::generate(KeyKind::Live, tag, |bytes| random.fill(bytes))
-            .expose()
-            .as_bytes()
-            .to_vec()
-    };
+    let mut key =
+        || Secret::generate(KeyKind::Live, tag, |bytes| random.fill(bytes)).expose().as_bytes().to_vec();
     (0..KEYS).map(|_| key()).collect()
 }
 

@@ -5,48 +5,12 @@ use keywright_keyformat::{IssuerTag, KeyKind, MAX_KEY_LENGTH, MIN_KEY_LENGTH, Se
 
 /// Kind, tag, first byte, step from byte to byte, key.
 const VECTORS: [(KeyKind, Option<&str>, u8, u8, &str); 9] = [
-    (
-        KeyKind::Live,
-        None,
-        0,
-        7,
-        "sk_live_07ELSZgnu18FMTahov29GNUbipw3AHOVcjqx0t0MxH",
-    ),
-    (
-        KeyKind::Test,
-        None,
-        0,
-        7,
-        "sk_test_07ELSZgnu18FMTahov29GNUbipw3AHOVcjqx2Fa5bw",
-    ),
-    (
-        KeyKind::Operator,
-        None,
-        0,
-        7,
-        "ok_07ELSZgnu18FMTahov29GNUbipw3AHOVcjqx4GFOsM",
-    ),
-    (
-        KeyKind::Live,
-        Some("acme"),
-        0,
-        7,
-        "sk_live_acme_07ELSZgnu18FMTahov29GNUbipw3AHOVcjqx1UQuXL",
-    ),
-    (
-        KeyKind::Test,
-        Some("acme"),
-        0,
-        7,
-        "sk_test_acme_07ELSZgnu18FMTahov29GNUbipw3AHOVcjqx0RUImM",
-    ),
-    (
-        KeyKind::Operator,
-        Some("acme"),
-        0,
-        7,
-        "ok_acme_07ELSZgnu18FMTahov29GNUbipw3AHOVcjqx09UbqO",
-    ),
+    (KeyKind::Live, None, 0, 7, "sk_live_07ELSZgnu18FMTahov29GNUbipw3AHOVcjqx0t0MxH"),
+    (KeyKind::Test, None, 0, 7, "sk_test_07ELSZgnu18FMTahov29GNUbipw3AHOVcjqx2Fa5bw"),
+    (KeyKind::Operator, None, 0, 7, "ok_07ELSZgnu18FMTahov29GNUbipw3AHOVcjqx4GFOsM"),
+    (KeyKind::Live, Some("acme"), 0, 7, "sk_live_acme_07ELSZgnu18FMTahov29GNUbipw3AHOVcjqx1UQuXL"),
+    (KeyKind::Test, Some("acme"), 0, 7, "sk_test_acme_07ELSZgnu18FMTahov29GNUbipw3AHOVcjqx0RUImM"),
+    (KeyKind::Operator, Some("acme"), 0, 7, "ok_acme_07ELSZgnu18FMTahov29GNUbipw3AHOVcjqx09UbqO"),
     (
         KeyKind::Live,
         Some("abcdefghijklmn09"),
@@ -54,20 +18,8 @@ const VECTORS: [(KeyKind, Option<&str>, u8, u8, &str); 9] = [
         7,
         "sk_live_abcdefghijklmn09_07ELSZgnu18FMTahov29GNUbipw3AHOVcjqx3vky89",
     ),
-    (
-        KeyKind::Operator,
-        None,
-        5,
-        11,
-        "ok_5GRcny9KVgr2DOZkv6HSdoz2DOZkv6HSdozA19tuYW",
-    ),
-    (
-        KeyKind::Live,
-        Some("0"),
-        9,
-        13,
-        "sk_live_0_9MZmzCPcp2FSfs5IViv0DQdq3GTgt6JWjw9M17WcXz",
-    ),
+    (KeyKind::Operator, None, 5, 11, "ok_5GRcny9KVgr2DOZkv6HSdoz2DOZkv6HSdozA19tuYW"),
+    (KeyKind::Live, Some("0"), 9, 13, "sk_live_0_9MZmzCPcp2FSfs5IViv0DQdq3GTgt6JWjw9M17WcXz"),
 ];
 
 #[test]
@@ -128,11 +80,7 @@ fn characters_are_uniform() {
         next = skip_usable(used, 36);
     }
     for (character, count) in counts.iter().enumerate() {
-        let expected = if u8::try_from(character).unwrap().is_ascii_alphanumeric() {
-            36
-        } else {
-            0
-        };
+        let expected = if u8::try_from(character).unwrap().is_ascii_alphanumeric() { 36 } else { 0 };
         assert_eq!(*count, expected, "character {character}");
     }
 }
