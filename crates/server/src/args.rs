@@ -29,6 +29,12 @@ enum Command {
     // --- serving --------------------------------------------------------------------------------------------
     /// Serve a ready workspace for development
     Dev(commands::dev::Dev),
+    /// Check, show or explain the configuration of `serve`
+    #[command(subcommand)]
+    Config(commands::config::ConfigCommand),
+    /// Rotate the peppers under which keys are stored
+    #[command(subcommand)]
+    Pepper(commands::pepper::PepperCommand),
 }
 
 impl Args {
@@ -36,6 +42,8 @@ impl Args {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Dev(command) => command.run(),
+            Command::Config(command) => command.run(),
+            Command::Pepper(command) => command.run(),
         }
     }
 }

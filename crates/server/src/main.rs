@@ -2,7 +2,9 @@
 
 mod args;
 mod commands;
+mod config;
 mod failure;
+mod installation;
 mod system;
 
 use std::process::ExitCode;

@@ -1,3 +1,5 @@
 //! The commands that run or prepare an installation.
 
+pub(crate) mod config;
 pub(crate) mod dev;
+pub(crate) mod pepper;

@@ -1,0 +1,48 @@
+//! `keywright config`: check a configuration, or print one that explains itself.
+
+use std::{io::Write as _, path::PathBuf};
+
+use clap::Subcommand;
+
+use crate::{
+    config::{Config, EXAMPLE},
+    failure::{Exit, Failure},
+};
+
+/// Check, show or explain the configuration of `serve`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Read a configuration and the environment as `serve` would, and say what is wrong with it
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// Print a configuration with every key, its default and what it means
+    Example,
+}
+
+impl ConfigCommand {
+    /// Does it.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Check { file } => {
+                let config = Config::load(&file)?;
+                print(&format!(
+                    "{} is good: {} on {}, data in {}\n",
+                    file.display(),
+                    if config.tls.is_some() { "HTTPS" } else { "HTTP" },
+                    config.listen.0,
+                    config.data_dir.display()
+                ))
+            }
+            Self::Example => print(EXAMPLE),
+        }
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    std::io::stdout()
+        .lock()
+        .write_all(text.as_bytes())
+        .map_err(|error| Failure::new(Exit::Io, format!("cannot write to standard output: {error}")))
+}

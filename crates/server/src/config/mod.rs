@@ -1,0 +1,405 @@
+//! The configuration of `keywright serve`: a TOML file, overridden by the environment.
+
+mod environment;
+mod problem;
+pub(crate) mod value;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use crate::failure::{Exit, Failure};
+use value::{BaseUrl, Bounded, Listen, Network, OptionalListen, Tag};
+
+/// Every key, documented, as `keywright config example` prints it.
+pub(crate) const EXAMPLE: &str = include_str!("example.toml");
+
+/// The configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Where the API is served.
+    pub(crate) listen: Listen,
+    /// Where metrics and health are served, if anywhere.
+    pub(crate) admin_listen: OptionalListen,
+    /// How clients reach the installation.
+    pub(crate) base_url: Option<BaseUrl>,
+    /// The data directory.
+    pub(crate) data_dir: PathBuf,
+    /// Threads that answer requests; 0 for one per core.
+    pub(crate) workers: Bounded<0, 1_024>,
+    /// The tag in issued secrets.
+    pub(crate) issuer_tag: Option<Tag>,
+    /// Proxies whose word on addresses is taken.
+    pub(crate) trusted_proxies: Vec<Network>,
+    /// Certificate and key.
+    pub(crate) tls: Option<Tls>,
+    /// Where peppers come from; empty for the file in the data directory.
+    pub(crate) peppers: Vec<PepperSource>,
+    /// Limits of connections.
+    pub(crate) limits: Limits,
+    /// Usage counts.
+    pub(crate) usage: Usage,
+    /// Logs.
+    pub(crate) log: Log,
+    /// Traces.
+    pub(crate) telemetry: Telemetry,
+}
+
+/// Certificate chain and private key, as PEM files.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    /// The chain, own certificate first.
+    pub(crate) certificate: PathBuf,
+    /// The private key.
+    pub(crate) key: PathBuf,
+}
+
+/// Where one pepper comes from: exactly one of `file` and `env`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PepperSource {
+    /// The pepper's version.
+    pub(crate) version: Bounded<1, 65_535>,
+    /// A file that holds it.
+    pub(crate) file: Option<PathBuf>,
+    /// An environment variable that holds it.
+    pub(crate) env: Option<String>,
+}
+
+/// Limits of connections. Those of single requests are constants of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// Open connections.
+    pub(crate) connections: Bounded<1, 1_000_000>,
+    /// Open connections of one address that is not a trusted proxy.
+    pub(crate) connections_per_address: Bounded<1, 1_000_000>,
+    /// Bytes of a request's head.
+    pub(crate) header_bytes: Bounded<8_192, 1_048_576>,
+    /// Header lines of a request.
+    pub(crate) headers: Bounded<16, 1_024>,
+    /// For a TLS handshake.
+    pub(crate) handshake_timeout_seconds: Bounded<1, 600>,
+    /// For a request's head.
+    pub(crate) header_timeout_seconds: Bounded<1, 600>,
+    /// Between requests.
+    pub(crate) idle_timeout_seconds: Bounded<1, 86_400>,
+    /// Without any byte moved while a request runs.
+    pub(crate) stall_timeout_seconds: Bounded<1, 3_600>,
+    /// Requests at once on one HTTP/2 connection.
+    pub(crate) http2_streams: Bounded<1, 10_000>,
+    /// For running requests at shutdown.
+    pub(crate) drain_seconds: Bounded<0, 3_600>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: Bounded::of(10_000),
+            connections_per_address: Bounded::of(2_000),
+            header_bytes: Bounded::of(32_768),
+            headers: Bounded::of(100),
+            handshake_timeout_seconds: Bounded::of(10),
+            header_timeout_seconds: Bounded::of(10),
+            idle_timeout_seconds: Bounded::of(75),
+            stall_timeout_seconds: Bounded::of(60),
+            http2_streams: Bounded::of(128),
+            drain_seconds: Bounded::of(30),
+        }
+    }
+}
+
+/// How usage counts reach the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Usage {
+    /// Shortest time between flushes, under load.
+    pub(crate) flush_seconds_min: Bounded<1, 3_600>,
+    /// Longest time between flushes.
+    pub(crate) flush_seconds_max: Bounded<1, 3_600>,
+    /// Size of the spool.
+    pub(crate) spool_bytes: Bounded<1_048_576, 4_294_967_295>,
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self {
+            flush_seconds_min: Bounded::of(1),
+            flush_seconds_max: Bounded::of(60),
+            spool_bytes: Bounded::of(268_435_456),
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// How lines look.
+    pub(crate) format: LogFormat,
+    /// Directives of `tracing-subscriber`'s `EnvFilter`.
+    pub(crate) level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+/// Where traces go.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Telemetry {
+    /// An OTLP collector (HTTP).
+    pub(crate) otlp_endpoint: Option<BaseUrl>,
+    /// The service's name.
+    pub(crate) service_name: String,
+    /// Share of requests that are traced.
+    pub(crate) sample_percent: Bounded<0, 100>,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { otlp_endpoint: None, service_name: "keywright".to_owned(), sample_percent: Bounded::of(10) }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: Listen(([127, 0, 0, 1], 8080).into()),
+            admin_listen: OptionalListen(Some(([127, 0, 0, 1], 9090).into())),
+            base_url: None,
+            data_dir: PathBuf::from("keywright-data"),
+            workers: Bounded::of(0),
+            issuer_tag: None,
+            trusted_proxies: Vec::new(),
+            tls: None,
+            peppers: Vec::new(),
+            limits: Limits::default(),
+            usage: Usage::default(),
+            log: Log::default(),
+            telemetry: Telemetry::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file at `path` and the overrides of the environment.
+    pub(crate) fn load(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+        let directory = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, &path.display().to_string(), &process_environment())
+            .map(|config| config.relative_to(directory))
+    }
+
+    /// The defaults and the overrides of the environment.
+    pub(crate) fn from_environment() -> Result<Self, Failure> {
+        Self::parse("", "the environment", &process_environment())
+    }
+
+    fn parse(text: &str, source: &str, variables: &[(String, String)]) -> Result<Self, Failure> {
+        // Read alone first: errors of the merged table have no line.
+        toml::from_str::<Self>(text).map_err(|error| problem::describe(text, source, &error))?;
+        let mut table: toml::Table =
+            toml::from_str(text).map_err(|error| problem::describe(text, source, &error))?;
+        environment::apply(&mut table, variables)?;
+        let config: Self = table.try_into().map_err(|error: toml::de::Error| {
+            Failure::new(Exit::Config, format!("{source}, with the environment: {}", error.message()))
+        })?;
+        config.check(source)?;
+        Ok(config)
+    }
+
+    /// What concerns more than one key.
+    fn check(&self, source: &str) -> Result<(), Failure> {
+        let wrong = |message: String| Err(Failure::new(Exit::Config, format!("{source}: {message}")));
+        if self.usage.flush_seconds_min.get() > self.usage.flush_seconds_max.get() {
+            return wrong("usage.flush_seconds_min is greater than usage.flush_seconds_max".to_owned());
+        }
+        let mut versions = std::collections::BTreeSet::new();
+        for pepper in &self.peppers {
+            let version = pepper.version.get();
+            if pepper.file.is_some() == pepper.env.is_some() {
+                return wrong(format!("peppers: version {version} needs either `file` or `env`"));
+            }
+            if !versions.insert(version) {
+                return wrong(format!("peppers: version {version} is there twice"));
+            }
+        }
+        if self.admin_listen.0 == Some(self.listen.0) && self.listen.0.port() != 0 {
+            return wrong("listen and admin_listen are the same address".to_owned());
+        }
+        if let Err(error) = self.log.level.parse::<tracing_subscriber::filter::EnvFilter>() {
+            return wrong(format!("log.level: {error}"));
+        }
+        Ok(())
+    }
+
+    fn relative_to(mut self, directory: &Path) -> Self {
+        let rebase = |path: &mut PathBuf| *path = directory.join(&*path);
+        rebase(&mut self.data_dir);
+        if let Some(tls) = &mut self.tls {
+            rebase(&mut tls.certificate);
+            rebase(&mut tls.key);
+        }
+        self.peppers.iter_mut().filter_map(|pepper| pepper.file.as_mut()).for_each(rebase);
+        self
+    }
+
+    /// The trusted proxies' networks.
+    pub(crate) fn trusted_networks(&self) -> Vec<IpNet> {
+        self.trusted_proxies.iter().map(|network| network.0).collect()
+    }
+
+    /// Threads that answer requests.
+    pub(crate) fn worker_count(&self) -> usize {
+        match self.workers.get() {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => usize::try_from(count).expect("a small number"),
+        }
+    }
+
+    /// How long running requests are given at shutdown.
+    pub(crate) fn drain(&self) -> Duration {
+        seconds(self.limits.drain_seconds)
+    }
+}
+
+/// A configured number of seconds.
+pub(crate) fn seconds<const MIN: u32, const MAX: u32>(value: Bounded<MIN, MAX>) -> Duration {
+    Duration::from_secs(u64::from(value.get()))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    let failure = Failure::new(Exit::NoInput, format!("cannot read {}: {error}", path.display()));
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            failure.remedy(format!("write one with: keywright config example > {}", path.display()))
+        }
+        _ => failure,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the configuration is what reads the process environment")]
+fn process_environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with(environment::PREFIX))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+        let variables: Vec<_> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::parse(text, "keywright.toml", &variables).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn the_example_is_read_and_states_the_defaults() {
+        let example = parse(EXAMPLE, &[]).unwrap();
+        let defaults = Config::default();
+        assert_eq!(example.limits, defaults.limits);
+        assert_eq!(example.usage, defaults.usage);
+        assert_eq!(example.log, defaults.log);
+        assert_eq!(example.listen, defaults.listen);
+        assert_eq!(example.admin_listen, defaults.admin_listen);
+        assert_eq!(example.workers, defaults.workers);
+        assert_eq!(example.data_dir, defaults.data_dir);
+        assert_eq!(example.telemetry.sample_percent, defaults.telemetry.sample_percent);
+    }
+
+    #[test]
+    fn every_key_is_in_the_example_and_in_the_document() {
+        let document = include_str!("../../../../docs/configuration.md");
+        for key in environment::KEYS {
+            let last = key.path.last().expect("a key has a name");
+            assert!(EXAMPLE.contains(&format!("\n{last} = ")), "{last} in the example");
+            assert!(document.contains(&format!("`{}`", key.path.join("."))), "{last} in the document");
+            assert!(document.contains(&key.variable()), "{} in the document", key.variable());
+        }
+    }
+
+    #[test]
+    fn errors_name_line_column_and_the_likely_key() {
+        let error = parse("listen = \"127.0.0.1:1\"\nworkrs = 2\n", &[]).unwrap_err();
+        assert!(error.contains("keywright.toml:2:1: unknown key `workrs`"), "{error}");
+        assert!(error.contains("did you mean `workers`?"), "{error}");
+        let error = parse("[limits]\nconnections = 0\n", &[]).unwrap_err();
+        assert!(error.contains("keywright.toml:2:15: 0 is out of range: from 1 to 1000000"), "{error}");
+        let error = parse("listen = \n", &[]).unwrap_err();
+        assert!(error.contains("keywright.toml:1:"), "{error}");
+        let error = parse("[limits]\nconnections = \"many\"\n", &[]).unwrap_err();
+        assert!(
+            error.contains("keywright.toml:2:15") && error.contains("expected a whole number"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        for (text, expected) in [
+            ("[usage]\nflush_seconds_min = 9\nflush_seconds_max = 8\n", "flush_seconds_min"),
+            ("[[peppers]]\nversion = 1\n", "either `file` or `env`"),
+            ("[[peppers]]\nversion = 1\nfile = \"a\"\nenv = \"B\"\n", "either `file` or `env`"),
+            ("[[peppers]]\nversion = 1\nfile = \"a\"\n[[peppers]]\nversion = 1\nfile = \"b\"\n", "twice"),
+            ("listen = \"127.0.0.1:9090\"\n", "same address"),
+            ("[log]\nlevel = \"=loud=\"\n", "log.level"),
+        ] {
+            let error = parse(text, &[]).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_environment_overrides_and_is_checked() {
+        let config = parse(
+            "workers = 1\n",
+            &[
+                ("KEYWRIGHT_WORKERS", "3"),
+                ("KEYWRIGHT_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.1"),
+                ("KEYWRIGHT_LIMITS_CONNECTIONS", "12"),
+                ("KEYWRIGHT_TLS_CERTIFICATE", "c"),
+                ("KEYWRIGHT_TLS_KEY", "k"),
+            ],
+        )
+        .unwrap();
+        assert_eq!((config.workers.get(), config.limits.connections.get()), (3, 12));
+        assert_eq!(config.trusted_proxies.len(), 2);
+        assert!(config.tls.is_some());
+        let error = parse("", &[("KEYWRIGHT_WORKERS", "many")]).unwrap_err();
+        assert!(error.contains("KEYWRIGHT_WORKERS"), "{error}");
+        let error = parse("", &[("KEYWRIGHT_LISTN", "127.0.0.1:1")]).unwrap_err();
+        assert!(error.contains("did you mean KEYWRIGHT_LISTEN?"), "{error}");
+        // Variables of the command line client are none of our business.
+        assert!(parse("", &[("KEYWRIGHT_URL", "x"), ("KEYWRIGHT_KEY", "y")]).is_ok());
+    }
+
+    #[test]
+    fn paths_start_at_the_file() {
+        let config = parse("data_dir = \"data\"\n", &[]).unwrap().relative_to(Path::new("/etc/keywright"));
+        assert_eq!(config.data_dir, Path::new("/etc/keywright/data"));
+    }
+}
