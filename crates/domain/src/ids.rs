@@ -73,6 +73,12 @@ macro_rules! define_ids {
                 self.0
             }
 
+            /// Appends the text of the identifier to `text`.
+            pub fn push_text(self, text: &mut String) {
+                text.push_str($prefix);
+                encode(self.0, text);
+            }
+
             /// Reads the text of an identifier.
             ///
             /// # Errors
@@ -85,8 +91,7 @@ macro_rules! define_ids {
         impl core::fmt::Display for $name {
             fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 let mut text = String::with_capacity($prefix.len() + TEXT_LENGTH);
-                text.push_str($prefix);
-                encode(self.0, &mut text);
+                self.push_text(&mut text);
                 formatter.write_str(&text)
             }
         }
