@@ -82,6 +82,14 @@ impl Meter<'_> {
         }
     }
 
+    /// Counts what was spent at `at_ms` (on the clock of [`Tick::aligned_ms`]) before this process started. A smooth
+    /// window has drained by the time a process has started, or nearly so, and starts anew.
+    pub(crate) fn restore(&self, tick: Tick, at_ms: u64, cost: u32) {
+        if self.window.algorithm == Algorithm::Sliding {
+            self.counters().restore(self.window, tick.aligned_ms, at_ms, cost);
+        }
+    }
+
     fn take(&self, tick: Tick, cost: u32) -> (Decision, Taken) {
         match self.window.algorithm {
             Algorithm::Sliding => {

@@ -139,6 +139,20 @@ impl Counters<'_> {
         }
     }
 
+    /// Adds what was spent at `at_ms`, before anybody else uses the counters.
+    pub(crate) fn restore(self, window: Window, now_ms: u64, at_ms: u64, cost: u32) {
+        let index_at = |ms: u64| u32::try_from(ms / length_ms(window)).unwrap_or(u32::MAX - 1);
+        let (now, then) = (index_at(now_ms), index_at(at_ms));
+        let word = match now.checked_sub(then) {
+            Some(0) => self.current,
+            Some(1) => self.previous,
+            _ => return,
+        };
+        let (index, spent) = unpack(word.load(SeqCst));
+        let before = if index == then { spent } else { 0 };
+        word.store(pack(then, before.saturating_add(cost)), SeqCst);
+    }
+
     /// Moves `previous` to the fixed window `index`: only ever to a newer one, or to more for the same one. The
     /// remains of another definition give way.
     fn raise_previous(self, index: u32, spent: u32, length_ms: u64) {

@@ -1,0 +1,434 @@
+//! The engine: its parts, its life, and the questions that are not verifications.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use keywright_domain::{
+    change::{Change, ChangeSink, NumberedChange},
+    command::Redigest,
+    ids::{KeyId, WorkspaceId},
+    key::{KeyNumber, SecretDigest},
+    permission::{Catalogue, PermissionSet, UnknownPermission},
+    permit::Actor,
+    principal::{Creator, MembershipNumber, Principal},
+    query::LastUsed,
+    time::{Clock, Timestamp},
+    usage::AgentClass,
+    verdict::Code,
+    workspace::WorkspaceNumber,
+};
+use keywright_keyformat::{IssuerTag, KeyKind, Locator, Malformed, parse};
+use parking_lot::Mutex;
+
+use crate::{
+    ApplyError, KeyDetails, KeyHit, LeaseClass, LeaseEnd, Located, Moment, PepperSet, Spool, VerifyRequest,
+    apply::{apply, membership_principal, rebuild_index},
+    cold::ColdBytes,
+    index::LocatorHash,
+    lease::Leases,
+    record::{self, Reading, Record},
+    redigest::Redigests,
+    state::{OTHER_LAST_USED, OTHER_ORDINAL, Phase, Roots, State, Writer},
+};
+
+/// What an engine is made of.
+pub struct EngineOptions {
+    /// The peppers.
+    pub peppers: PepperSet,
+    /// The tag inside the installation's keys, if it has one.
+    pub issuer_tag: Option<IssuerTag>,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where usage is counted.
+    pub spool: Arc<Spool>,
+}
+
+/// The verification data plane: see the [crate](crate).
+pub struct Engine {
+    pub(crate) state: State,
+    pub(crate) writer: Mutex<Writer>,
+    pub(crate) leases: Leases,
+    pub(crate) issuer_tag: Option<IssuerTag>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) spool: Arc<Spool>,
+    pub(crate) redigests: Redigests,
+    pub(crate) missing_peppers: AtomicU64,
+    pub(crate) aligned_offset_ms: i64,
+}
+
+/// The state of an engine in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineGauges {
+    /// Keys in memory.
+    pub keys: u64,
+    /// Entries of the locator index: secrets, retired ones included.
+    pub secrets: u64,
+    /// Bytes of the locator index.
+    pub index_bytes: u64,
+    /// Bytes of metadata, networks and secrets beside the primary.
+    pub cold_bytes: u64,
+    /// Last change that is applied.
+    pub applied_sequence: u64,
+    /// Verifications that failed because a digest's pepper is not known.
+    pub missing_peppers: u64,
+}
+
+/// Who makes a management call.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    /// The actor, for a permit.
+    pub actor: Actor,
+    /// The key that was used, if it was one.
+    pub key: Option<KeyHit>,
+}
+
+/// Why a credential is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The code.
+    pub code: Code,
+    /// What is wrong with the text, for [`Code::MalformedKey`].
+    pub malformed: Option<Malformed>,
+    /// The key, whenever the secret itself was right.
+    pub key: Option<KeyHit>,
+}
+
+impl Engine {
+    /// An engine that knows no key and answers nothing: load it, then open its lease.
+    pub fn new(options: EngineOptions) -> Self {
+        let now = Moment::read(&*options.clock);
+        let boot_ms = i64::try_from(now.boot_ns / 1_000_000).unwrap_or(i64::MAX);
+        Self {
+            state: State::new(options.peppers),
+            writer: Mutex::new(Writer::new()),
+            leases: Leases::default(),
+            issuer_tag: options.issuer_tag,
+            clock: options.clock,
+            spool: options.spool,
+            redigests: Redigests::default(),
+            missing_peppers: AtomicU64::new(0),
+            aligned_offset_ms: now.wall.unix_ms().saturating_sub(boot_ms),
+        }
+    }
+
+    // --- life -----------------------------------------------------------------------------------------------------
+
+    /// Makes room for `keys` keys, so that loading them does not grow tables step by step.
+    pub fn reserve(&self, keys: usize) {
+        let mut writer = self.writer.lock();
+        let entries = writer.load.live + keys;
+        if entries * 5 > self.state.roots.load().index.capacity() * 4 {
+            rebuild_index(&self.state, &mut writer, entries);
+        }
+    }
+
+    /// Takes one piece of the state as the store has it. Plans, workspaces and memberships come before keys. Changes
+    /// that are [committed](ChangeSink::committed) meanwhile wait until [`Self::finish_load`].
+    ///
+    /// # Errors
+    /// [`ApplyError::NotFollowing`] after the load is finished, [`ApplyError::OutOfRange`].
+    pub fn load(&self, change: &Change) -> Result<(), ApplyError> {
+        let mut writer = self.writer.lock();
+        if !matches!(writer.phase, Phase::Loading(_)) {
+            return Err(ApplyError::NotFollowing);
+        }
+        apply(&self.state, &mut writer, change)
+    }
+
+    /// Ends the load: what was loaded reflects every change up to `sequence`. Changes that were committed meanwhile
+    /// are applied.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; the engine answers nothing then.
+    pub fn finish_load(&self, sequence: u64) -> Result<(), ApplyError> {
+        let mut writer = self.writer.lock();
+        let Phase::Loading(waiting) = std::mem::replace(&mut writer.phase, Phase::Following(sequence)) else {
+            writer.phase = Phase::Broken;
+            return Err(ApplyError::NotFollowing);
+        };
+        waiting.iter().try_for_each(|change| self.follow(&mut writer, change))
+    }
+
+    /// Applies the next change. One that was applied before is ignored. Whatever it takes away is gone when this
+    /// returns.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; all leases are dropped then, and the engine answers nothing any more.
+    pub fn apply(&self, change: &NumberedChange) -> Result<(), ApplyError> {
+        let mut writer = self.writer.lock();
+        if let Phase::Loading(waiting) = &mut writer.phase {
+            waiting.push_back(change.clone());
+            return Ok(());
+        }
+        self.follow(&mut writer, change)
+    }
+
+    fn follow(&self, writer: &mut Writer, change: &NumberedChange) -> Result<(), ApplyError> {
+        let Phase::Following(applied) = writer.phase else { return Err(ApplyError::NotFollowing) };
+        let expected = applied + 1;
+        if change.sequence < expected {
+            return Ok(());
+        }
+        let result = if change.sequence == expected {
+            apply(&self.state, writer, &change.change)
+        } else {
+            Err(ApplyError::Gap { expected, found: change.sequence })
+        };
+        match result {
+            Ok(()) => writer.phase = Phase::Following(expected),
+            Err(_) => {
+                writer.phase = Phase::Broken;
+                self.leases.drop_all();
+            }
+        }
+        result
+    }
+
+    /// The last change that is applied; 0 before the load is finished.
+    pub fn applied_sequence(&self) -> u64 {
+        match self.writer.lock().phase {
+            Phase::Following(sequence) => sequence,
+            Phase::Loading(_) | Phase::Broken => 0,
+        }
+    }
+
+    /// Whether the engine follows the store: loaded, and no change missed.
+    pub fn is_following(&self) -> bool {
+        matches!(self.writer.lock().phase, Phase::Following(_))
+    }
+
+    /// Opens, extends or closes the permission to answer from memory. Ignored unless the engine follows the store:
+    /// whoever publishes a lease has applied everything that it vouches for.
+    pub fn set_lease(&self, class: LeaseClass, end: LeaseEnd) {
+        let writer = self.writer.lock();
+        if end == LeaseEnd::NONE || matches!(writer.phase, Phase::Following(_)) {
+            self.leases.set(class, end);
+        }
+    }
+
+    /// Whether the engine may answer now.
+    pub fn is_ready(&self) -> bool {
+        self.leases.read()[LeaseClass::Default as usize].holds_at(self.clock.boot_ns())
+    }
+
+    /// Replaces the peppers, for a rotation: new digests use the new set's current version.
+    pub fn set_peppers(&self, peppers: PepperSet) {
+        let _writer = self.writer.lock();
+        let roots = self.state.roots.load();
+        self.state.roots.store(Arc::new(Roots { index: Arc::clone(&roots.index), peppers }));
+    }
+
+    /// The digest under which a new secret is stored.
+    pub fn digest(&self, text: &[u8]) -> SecretDigest {
+        self.state.roots.load().peppers.digest(text)
+    }
+
+    /// Takes the digests that can be stored under the current pepper because their secrets were presented. Bounded;
+    /// call it every few seconds and hand them to the store.
+    pub fn take_redigests(&self) -> Vec<Redigest> {
+        self.redigests.take()
+    }
+
+    /// Where usage is counted.
+    pub fn spool(&self) -> &Arc<Spool> {
+        &self.spool
+    }
+
+    /// The state in numbers.
+    pub fn gauges(&self) -> EngineGauges {
+        let writer = self.writer.lock();
+        let applied_sequence = if let Phase::Following(sequence) = writer.phase { sequence } else { 0 };
+        EngineGauges {
+            keys: writer.keys as u64,
+            secrets: writer.load.live as u64,
+            index_bytes: self.state.roots.load().index.capacity() as u64 * 8,
+            cold_bytes: writer.allocator.live_bytes() as u64,
+            applied_sequence,
+            missing_peppers: self.missing_peppers.load(Relaxed),
+        }
+    }
+
+    // --- callers --------------------------------------------------------------------------------------------------
+
+    /// Recognizes who makes a management call: an operator credential, or a key. The call is counted for the key but
+    /// spends nothing of its limits. Of `request`, `text`, `client`, `route` and `agent` matter.
+    ///
+    /// # Errors
+    /// [`Refusal`] with the code.
+    pub fn authenticate(&self, request: &VerifyRequest<'_>, now: Moment) -> Result<Caller, Refusal> {
+        let is_operator = request.text.starts_with(KeyKind::Operator.prefix().as_bytes());
+        if is_operator {
+            return self.authenticate_operator(request.text, now);
+        }
+        let verdict = self.verify_at(&VerifyRequest { cost: 0, ..*request }, now);
+        let refusal = |code| Refusal { code, malformed: verdict.malformed, key: verdict.key };
+        if !verdict.is_valid() {
+            return Err(refusal(verdict.code));
+        }
+        let key = verdict.key.ok_or(refusal(Code::Unavailable))?;
+        let details = self.details(&key, &mut Vec::new()).map(|details| (details.workspace, details.creator));
+        let (workspace, creator) = details.ok_or(refusal(Code::Unavailable))?;
+        let actor = Actor::Key { key: key.id, workspace, creator, permissions: key.permissions };
+        Ok(Caller { actor, key: Some(key) })
+    }
+
+    fn authenticate_operator(&self, text: &[u8], now: Moment) -> Result<Caller, Refusal> {
+        let refusal = |code, malformed| Refusal { code, malformed, key: None };
+        if !self.leases.read()[LeaseClass::Default as usize].holds_at(now.boot_ns) {
+            return Err(refusal(Code::Unavailable, None));
+        }
+        let parsed = parse(text, self.issuer_tag.as_ref())
+            .map_err(|malformed| refusal(Code::MalformedKey, Some(malformed)))?;
+        let operators = self.state.operators.load();
+        let unknown = refusal(Code::InvalidKey, None);
+        let operator = operators.get(&parsed.locator()).ok_or(unknown)?;
+        let roots = self.state.roots.load();
+        let digest = roots
+            .peppers
+            .digest_under(operator.digest.pepper, text)
+            .ok_or(refusal(Code::Unavailable, None))?;
+        if !operator.digest.matches(&digest) {
+            return Err(unknown);
+        }
+        if operator.expires_at.is_some_and(|end| now.wall >= end) {
+            return Err(refusal(Code::RevokedKey, None));
+        }
+        Ok(Caller { actor: Actor::Operator(operator.id), key: None })
+    }
+
+    // --- questions ------------------------------------------------------------------------------------------------
+
+    /// What answers say about a key beyond the verdict. Texts are read into `buffer`, which is cleared first. `None`
+    /// when the key was removed meanwhile.
+    pub fn details<'a>(&'a self, key: &KeyHit, buffer: &'a mut Vec<u8>) -> Option<KeyDetails<'a>> {
+        let record = self.state.records.get(key.number.0)?;
+        let reading = loop {
+            let reading = record::read(record)?;
+            buffer.clear();
+            self.state.arena.read_into(reading.facts.blob, buffer);
+            if record::still_holds(record, &reading) {
+                break reading;
+            }
+        };
+        let facts = reading.facts;
+        if facts.id != key.id.to_bytes() {
+            return None;
+        }
+        let name = self.state.workspace_names.get(facts.workspace)?;
+        let cold = ColdBytes::new(buffer);
+        let principal =
+            cold.creator().or_else(|| membership_principal(&self.state, facts.membership)).unwrap_or(
+                // Unreachable while memberships are loaded before keys; an operator without identity may do nothing.
+                Principal::Operator(keywright_domain::ids::OperatorId::from_bytes([0; 16])),
+            );
+        Some(KeyDetails {
+            workspace: name.id,
+            workspace_slug: &name.slug,
+            creator: Creator { principal, membership: MembershipNumber(facts.membership) },
+            external_id: cold.external_id(),
+            metadata: cold.metadata(),
+        })
+    }
+
+    /// The key that has a secret with this locator.
+    pub fn locate(&self, locator: &Locator) -> Option<Located> {
+        let roots = self.state.roots.load();
+        roots.index.candidates(LocatorHash::of(locator)).find_map(|number| self.located(number, locator))
+    }
+
+    fn located(&self, number: u32, locator: &Locator) -> Option<Located> {
+        let (_, reading, ordinals) = self.read_secrets(number)?;
+        let ordinal = ordinals.into_iter().find(|(known, _)| known == locator)?.1;
+        let workspace = self.state.workspace_names.get(reading.facts.workspace)?;
+        Some(Located {
+            number: KeyNumber(number),
+            id: KeyId::from_bytes(reading.facts.id),
+            workspace_number: WorkspaceNumber(reading.facts.workspace),
+            workspace: workspace.id,
+            secret_ordinal: ordinal,
+        })
+    }
+
+    /// A consistent reading of a record with the locators and ordinals of all its secrets, the primary first.
+    fn read_secrets(&self, number: u32) -> Option<(&Record, Reading, Vec<(Locator, u16)>)> {
+        let record = self.state.records.get(number)?;
+        loop {
+            let reading = record::read(record)?;
+            let primary = reading.facts.primary_locator().map(|locator| (locator, reading.facts.ordinal));
+            let mut secrets: Vec<(Locator, u16)> = primary.into_iter().collect();
+            if reading.facts.has_other_secrets {
+                self.state.with_cold_prefix(reading.facts.blob, |cold| {
+                    secrets.extend(cold.others().map(|other| (other.locator, other.ordinal)));
+                });
+            }
+            if record::still_holds(record, &reading) {
+                return Some((record, reading, secrets));
+            }
+        }
+    }
+
+    /// When the secrets of a key were last used in an accepted call since this process started, latest first. The
+    /// address is in the access ledger only.
+    pub fn last_used(&self, number: KeyNumber) -> Vec<LastUsed> {
+        let Some(record) = self.state.records.get(number.0) else { return Vec::new() };
+        let Some(reading) = record::read(record) else { return Vec::new() };
+        let use_of = |word: u64, secret_ordinal: u16| LastUsed {
+            at: Timestamp::from_unix_ms(i64::try_from(word >> 16).unwrap_or(i64::MAX)),
+            address: None,
+            agent: AgentClass::from_u8(word.to_le_bytes()[0]).unwrap_or_default(),
+            secret_ordinal,
+        };
+        let mut uses = Vec::new();
+        let primary = record::last_used(record).load(Relaxed);
+        if primary != 0 {
+            uses.push(use_of(primary, reading.facts.ordinal));
+        }
+        if let Some(row) =
+            self.state.counters.get(reading.facts.counters).filter(|_| reading.facts.counters != 0)
+        {
+            let (word, ordinal) = (row[OTHER_LAST_USED].load(Relaxed), row[OTHER_ORDINAL].load(Relaxed));
+            if word != 0 {
+                uses.push(use_of(word, u16::try_from(ordinal).unwrap_or(u16::MAX)));
+            }
+        }
+        uses.sort_by_key(|last| std::cmp::Reverse(last.at));
+        uses
+    }
+
+    /// The workspace of this name.
+    pub fn workspace_by_slug(&self, slug: &str) -> Option<(WorkspaceNumber, WorkspaceId)> {
+        let number = *self.state.slugs.read().get(slug)?;
+        Some((WorkspaceNumber(number), self.state.workspace_names.get(number)?.id))
+    }
+
+    /// The permission catalogue as it is now.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.state.catalogue.load().catalogue)
+    }
+
+    /// The set of the named permissions, without an allocation.
+    ///
+    /// # Errors
+    /// [`UnknownPermission`] with the first name that the catalogue does not have.
+    pub fn resolve<'name>(
+        &self,
+        names: impl IntoIterator<Item = &'name str>,
+    ) -> Result<PermissionSet, UnknownPermission> {
+        let catalogue = self.state.catalogue.load();
+        names.into_iter().try_fold(PermissionSet::EMPTY, |set, name| {
+            let bit = catalogue.bits.get(name).ok_or_else(|| UnknownPermission(name.to_owned()))?;
+            Ok(set.with(*bit))
+        })
+    }
+}
+
+/// The single node's way: the store calls this between the commit and its answer.
+impl ChangeSink for Engine {
+    /// Applies the changes. Should one not be applicable, the engine stops answering ([`Engine::is_following`]), which
+    /// is the safe side of not knowing.
+    fn committed(&self, changes: &[NumberedChange]) {
+        let _broken = changes.iter().try_for_each(|change| self.apply(change));
+    }
+}

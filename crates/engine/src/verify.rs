@@ -1,0 +1,362 @@
+//! The verification itself.
+//!
+//! Memory latency decides how long it takes, so each step asks for the memory of the next before it computes: the
+//! index line is on its way during the inner hash, the record's lines during the outer, the usage entry during all of it.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use ipnet::IpNet;
+use keywright_domain::{
+    caps,
+    ids::KeyId,
+    key::{KeyNumber, SecretDigest},
+    permission::PermissionSet,
+    time::Timestamp,
+    verdict::{Ask, Code, KeyFacts, decide},
+    workspace::WorkspaceNumber,
+};
+use keywright_keyformat::{KeyKind, ParsedKey, parse};
+
+use crate::{
+    Engine, KeyHit, LeaseClass, Moment, UsageEvent, Verdict, VerifyRequest,
+    apply::limit_sets_of,
+    arena::BlobRef,
+    cold::{ColdBytes, PREFIX_BYTES_MAX},
+    index::LocatorHash,
+    record::{self, Facts, Reading, Record},
+    spool::Place,
+    state::{OFF, OTHER_LAST_USED, OTHER_ORDINAL, PRESENT, Roots, State, load_set},
+};
+
+/// What the stored secret is, beside its digest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FoundSecret {
+    pub(crate) ordinal: u16,
+    pub(crate) retired: bool,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) is_primary: bool,
+}
+
+/// A key whose secret was presented.
+pub(crate) struct Found<'state> {
+    pub(crate) number: u32,
+    pub(crate) record: &'state Record,
+    pub(crate) reading: Reading,
+    pub(crate) secret: FoundSecret,
+}
+
+/// What a lookup comes to.
+pub(crate) enum Lookup<'state> {
+    Found(Found<'state>),
+    /// No such locator, or the secret part is wrong.
+    Unknown,
+    /// The digest was made under a pepper that this process does not have.
+    PepperMissing,
+}
+
+/// What the key's surroundings say.
+pub(crate) struct Surroundings {
+    pub(crate) creator_permissions: PermissionSet,
+    pub(crate) creator_ended: bool,
+    pub(crate) workspace_permissions: PermissionSet,
+    pub(crate) workspace_suspended: bool,
+    pub(crate) plan_limits: [u32; 2],
+}
+
+impl Engine {
+    /// Verifies a presented key, now.
+    pub fn verify(&self, request: &VerifyRequest<'_>) -> Verdict {
+        self.verify_at(request, Moment::read(&*self.clock))
+    }
+
+    /// Verifies a presented key at a given moment.
+    ///
+    /// In this order: parse and checksum, lease, digest and record, the decision of
+    /// [`keywright_domain::verdict::decide`], limits, count, lease again.
+    pub fn verify_at(&self, request: &VerifyRequest<'_>, now: Moment) -> Verdict {
+        // The lease is read before the record: a record read later reflects at least what the lease vouches for.
+        let leases = self.leases.read();
+        let parsed = match parse(request.text, self.issuer_tag.as_ref()) {
+            Ok(parsed) if parsed.kind() != KeyKind::Operator => parsed,
+            Ok(_) => return Verdict::refused(Code::InvalidKey),
+            Err(malformed) => return Verdict::malformed(malformed),
+        };
+        let lease = leases[LeaseClass::Default as usize];
+        if !lease.holds_at(now.boot_ns) {
+            return Verdict::refused(Code::Unavailable);
+        }
+        let hash = LocatorHash::of(&parsed.locator());
+        let place = self.spool.place(hash.bits(), now.wall, request.client, request.route);
+        let verdict = loop {
+            match self.lookup(&parsed, hash) {
+                Lookup::Unknown => return Verdict::refused(Code::InvalidKey),
+                Lookup::PepperMissing => return Verdict::refused(Code::Unavailable),
+                Lookup::Found(found) => {
+                    let Some(verdict) = self.judge(&found, request, now) else { continue };
+                    self.count(&place, hash, &found, &verdict, request, now);
+                    break verdict;
+                }
+            }
+        };
+        if lease != crate::LeaseEnd::NEVER && !lease.holds_at(self.clock.boot_ns()) {
+            return Verdict::refused(Code::Unavailable);
+        }
+        verdict
+    }
+
+    /// Finds the key and checks the secret.
+    #[inline]
+    pub(crate) fn lookup(&self, parsed: &ParsedKey<'_>, hash: LocatorHash) -> Lookup<'_> {
+        let roots = self.state.roots.load();
+        roots.index.prefetch(hash);
+        let inner = roots.peppers.inner(parsed.text());
+        let mut candidates = roots.index.candidates(hash);
+        let Some(first) = candidates.next() else { return Lookup::Unknown };
+        self.state.records.prefetch(first);
+        let digest = roots.peppers.outer(&inner);
+        for number in std::iter::once(first).chain(candidates) {
+            let Some((record, reading, stored, secret)) = self.candidate(number, parsed) else { continue };
+            if stored.pepper == roots.peppers.current_version() {
+                if !stored.matches(&digest) {
+                    return Lookup::Unknown;
+                }
+            } else {
+                match self.check_older_pepper(&roots, parsed, &stored) {
+                    None => return Lookup::PepperMissing,
+                    Some(false) => return Lookup::Unknown,
+                    Some(true) => {
+                        let new = SecretDigest { pepper: roots.peppers.current_version(), bytes: digest };
+                        self.redigests.offer(reading.facts.id, secret.ordinal, stored, new);
+                    }
+                }
+            }
+            return Lookup::Found(Found { number, record, reading, secret });
+        }
+        Lookup::Unknown
+    }
+
+    #[cold]
+    fn check_older_pepper(
+        &self,
+        roots: &Roots,
+        parsed: &ParsedKey<'_>,
+        stored: &SecretDigest,
+    ) -> Option<bool> {
+        match roots.peppers.digest_under(stored.pepper, parsed.text()) {
+            Some(digest) => Some(stored.matches(&digest)),
+            None => {
+                self.missing_peppers.fetch_add(1, Relaxed);
+                None
+            }
+        }
+    }
+
+    /// The record of a candidate row and the secret in it that has the presented locator.
+    #[inline]
+    fn candidate(
+        &self,
+        number: u32,
+        parsed: &ParsedKey<'_>,
+    ) -> Option<(&Record, Reading, SecretDigest, FoundSecret)> {
+        let record = self.state.records.get(number)?;
+        let locator = parsed.locator();
+        loop {
+            let reading = record::read(record)?;
+            let facts = &reading.facts;
+            if facts.is_primary(&locator) {
+                let stored = SecretDigest { pepper: facts.pepper, bytes: facts.digest };
+                let secret = FoundSecret {
+                    ordinal: facts.ordinal,
+                    retired: false,
+                    expires_at: None,
+                    is_primary: true,
+                };
+                return Some((record, reading, stored, secret));
+            }
+            if !facts.has_other_secrets {
+                return None;
+            }
+            let found = self
+                .state
+                .with_cold_prefix(facts.blob, |cold| cold.others().find(|other| other.locator == locator));
+            if record::still_holds(record, &reading) {
+                let other = found?;
+                let secret = FoundSecret {
+                    ordinal: other.ordinal,
+                    retired: other.retired,
+                    expires_at: other.expires_at,
+                    is_primary: false,
+                };
+                return Some((record, reading, other.digest, secret));
+            }
+        }
+    }
+
+    /// The decision, and then the limits. `None` when the key was changed meanwhile and has to be looked up again.
+    #[inline]
+    fn judge(&self, found: &Found<'_>, request: &VerifyRequest<'_>, now: Moment) -> Option<Verdict> {
+        let facts = &found.reading.facts;
+        let Some(around) = self.state.surroundings(facts) else {
+            return Some(Verdict::refused(Code::Unavailable));
+        };
+        let ask = Ask {
+            now: now.wall,
+            mode: request.mode,
+            workspace_matches: request
+                .workspace
+                .is_none_or(|slug| self.state.has_slug(facts.workspace, slug)),
+            client: request.client,
+            permissions: request.permissions,
+        };
+        let key_facts = found.key_facts(&self.state, &around);
+        let hit = KeyHit {
+            number: KeyNumber(found.number),
+            id: KeyId::from_bytes(facts.id),
+            workspace: WorkspaceNumber(facts.workspace),
+            environment: facts.environment,
+            permissions: key_facts.effective_permissions(),
+            secret_ordinal: found.secret.ordinal,
+        };
+        let decided = if facts.has_networks {
+            self.state.decide_with_networks(found, key_facts, &ask)?
+        } else {
+            decide(&key_facts, &ask)
+        };
+        let verdict = match decided {
+            Ok(()) => self.spend(found, &around, request.cost, now),
+            Err(code) => Verdict::refused(code),
+        };
+        Some(Verdict { key: Some(hit), ..verdict })
+    }
+
+    /// Counts the verification, before it is answered.
+    #[inline]
+    fn count(
+        &self,
+        place: &Place,
+        hash: LocatorHash,
+        found: &Found<'_>,
+        verdict: &Verdict,
+        request: &VerifyRequest<'_>,
+        now: Moment,
+    ) {
+        let is_valid = verdict.is_valid();
+        let event = UsageEvent {
+            key: KeyNumber(found.number),
+            secret_ordinal: found.secret.ordinal,
+            address: request.client,
+            route: request.route,
+            code: verdict.code,
+            agent: request.agent,
+            at: now.wall,
+        };
+        self.spool.record_at(place, hash.bits(), &event, if is_valid { request.cost } else { 0 });
+        if is_valid {
+            self.state.touch(found, request, now.wall);
+        }
+    }
+}
+
+impl Found<'_> {
+    pub(crate) fn key_facts(&self, state: &State, around: &Surroundings) -> KeyFacts<'static> {
+        let facts = &self.reading.facts;
+        KeyFacts {
+            revoked: facts.revoked,
+            secret_retired: self.secret.retired,
+            disabled: facts.disabled || around.creator_ended,
+            expires_at: facts.expires_at,
+            secret_expires_at: self.secret.expires_at,
+            mode: facts.environment.mode(),
+            workspace_suspended: around.workspace_suspended,
+            permissions: state.permission_set(facts.permissions),
+            creator_permissions: around.creator_permissions,
+            workspace_permissions: around.workspace_permissions,
+            networks: &[],
+        }
+    }
+}
+
+impl State {
+    /// What the key's workspace and creator say; `None` when one of them is not in memory.
+    #[inline]
+    pub(crate) fn surroundings(&self, facts: &Facts) -> Option<Surroundings> {
+        let workspace = self.workspaces.get(facts.workspace)?;
+        let membership = self.memberships.get(facts.membership)?;
+        let (workspace_flags, membership_flags) = (workspace[0].load(Acquire), membership[0].load(Acquire));
+        if workspace_flags & membership_flags & PRESENT == 0 {
+            return None;
+        }
+        Some(Surroundings {
+            creator_permissions: load_set(&membership[1..5]),
+            creator_ended: membership_flags & OFF != 0,
+            workspace_permissions: load_set(&workspace[1..5]),
+            workspace_suspended: workspace_flags & OFF != 0,
+            plan_limits: limit_sets_of(workspace[5].load(Acquire)),
+        })
+    }
+
+    pub(crate) fn has_slug(&self, workspace: u32, slug: &str) -> bool {
+        self.workspace_names.get(workspace).is_some_and(|name| &*name.slug == slug)
+    }
+
+    /// Hands the first part of a blob, where secrets and networks are, to `read`. No allocation: this is on the path
+    /// of keys with networks and of secrets beside the primary.
+    pub(crate) fn with_cold_prefix<T>(&self, blob: BlobRef, read: impl FnOnce(ColdBytes<'_>) -> T) -> T {
+        let mut bytes = [0; PREFIX_BYTES_MAX];
+        let length = blob.length_bytes().min(PREFIX_BYTES_MAX);
+        for (piece, word) in bytes.chunks_mut(8).zip(self.arena.words_of(blob)) {
+            piece.copy_from_slice(&word.load(Relaxed).to_le_bytes()[..piece.len()]);
+        }
+        read(ColdBytes::new(&bytes[..length]))
+    }
+
+    /// The decision for a key with networks, which lie in the cold part. `None` when the key was changed meanwhile.
+    pub(crate) fn decide_with_networks(
+        &self,
+        found: &Found<'_>,
+        facts: KeyFacts<'static>,
+        ask: &Ask,
+    ) -> Option<Result<(), Code>> {
+        self.with_cold_prefix(found.reading.facts.blob, |cold| {
+            let mut networks = [IpNet::default(); caps::NETWORKS_MAX];
+            let mut count = 0;
+            for (place, network) in networks.iter_mut().zip(cold.networks()) {
+                *place = network;
+                count += 1;
+            }
+            if !record::still_holds(found.record, &found.reading) {
+                return None;
+            }
+            if count == 0 {
+                // Networks that cannot be read are a defect, and an empty list would mean any network.
+                return Some(Err(Code::Unavailable));
+            }
+            Some(decide(&KeyFacts { networks: &networks[..count], ..facts }, ask))
+        })
+    }
+
+    /// Notes the use of a secret.
+    #[inline]
+    fn touch(&self, found: &Found<'_>, request: &VerifyRequest<'_>, at: Timestamp) {
+        let word = if found.secret.is_primary {
+            record::last_used(found.record)
+        } else {
+            let row =
+                self.counters.get(found.reading.facts.counters).filter(|_| found.reading.facts.counters != 0);
+            let Some(row) = row else { return };
+            if row[OTHER_ORDINAL].load(Relaxed) != u64::from(found.secret.ordinal) {
+                return;
+            }
+            &row[OTHER_LAST_USED]
+        };
+        let used = pack_use(at, request.agent as u8);
+        if word.load(Relaxed) < used {
+            word.fetch_max(used, Relaxed);
+        }
+    }
+}
+
+/// A use in one word that grows with time: milliseconds, then the agent class.
+pub(crate) fn pack_use(at: Timestamp, agent: u8) -> u64 {
+    u64::try_from(at.unix_ms()).unwrap_or(0) << 16 | u64::from(agent)
+}
