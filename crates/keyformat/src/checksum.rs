@@ -1,8 +1,8 @@
 //! CRC-32 of a key and its base62 digits.
 //!
 //! A key's covered text is a short head and always 36 base62 characters. CRC is linear, so the contribution of each of
-//! those characters is looked up by its position, all 36 independently of each other: no chain of dependent steps as
-//! in a byte-wise CRC, which would cost more than everything else in parsing together.
+//! those characters is looked up by its position, independently of the others, and the head is a constant of the issuer
+//! tag. Measured, this costs about what `crc32fast` does on so short a text, without a dependency.
 
 use crate::{BODY_LENGTH, CHECKSUM_LENGTH, LOCATOR_LENGTH, SECRET_PART_LENGTH};
 
@@ -66,8 +66,7 @@ pub(crate) fn encode(checksum: u32) -> [u8; CHECKSUM_LENGTH] {
     digits
 }
 
-/// Whether a byte is a letter or a digit. Written without branches, so that a whole body is tested in a few vector
-/// instructions.
+/// Whether a byte is a letter or a digit, without branches.
 #[inline]
 pub(crate) const fn is_base62(byte: u8) -> bool {
     (byte.wrapping_sub(b'0') < 10) | ((byte | 0x20).wrapping_sub(b'a') < 26)
