@@ -1,10 +1,12 @@
 //! The `keywright` binary: the composition root.
 
 mod args;
+mod cli;
 mod commands;
 mod config;
 mod failure;
 mod installation;
+mod runtime;
 mod system;
 
 use std::process::ExitCode;
