@@ -403,6 +403,16 @@ impl Engine {
         Some((WorkspaceNumber(number), self.state.workspace_names.get(number)?.id))
     }
 
+    /// What a member may do now; nothing when the membership is unknown or has ended.
+    pub fn membership_permissions(&self, number: MembershipNumber) -> PermissionSet {
+        self.state.membership_permissions(number.0)
+    }
+
+    /// The slug of a workspace.
+    pub fn workspace_slug(&self, number: WorkspaceNumber) -> Option<&str> {
+        self.state.workspace_names.get(number.0).map(|name| &*name.slug)
+    }
+
     /// The permission catalogue as it is now.
     pub fn catalogue(&self) -> Arc<Catalogue> {
         Arc::clone(&self.state.catalogue.load().catalogue)

@@ -16,6 +16,7 @@ use keywright_domain::{
     workspace::WorkspaceNumber,
 };
 use keywright_keyformat::{KeyKind, ParsedKey, parse};
+use subtle::ConstantTimeEq;
 
 use crate::{
     Engine, KeyHit, LeaseClass, Moment, UsageEvent, Verdict, VerifyRequest,
@@ -117,7 +118,7 @@ impl Engine {
         for number in std::iter::once(first).chain(candidates) {
             let Some((record, reading, stored, secret)) = self.candidate(number, parsed) else { continue };
             if stored.pepper == roots.peppers.current_version() {
-                if !stored.matches(&digest) {
+                if !is_same(&stored.bytes, &digest) {
                     return Lookup::Unknown;
                 }
             } else {
@@ -295,6 +296,12 @@ impl State {
         })
     }
 
+    pub(crate) fn membership_permissions(&self, number: u32) -> PermissionSet {
+        let Some(row) = self.memberships.get(number) else { return PermissionSet::EMPTY };
+        let flags = row[0].load(Acquire);
+        if flags & PRESENT == 0 || flags & OFF != 0 { PermissionSet::EMPTY } else { load_set(&row[1..5]) }
+    }
+
     pub(crate) fn has_slug(&self, workspace: u32, slug: &str) -> bool {
         self.workspace_names.get(workspace).is_some_and(|name| &*name.slug == slug)
     }
@@ -354,6 +361,17 @@ impl State {
             word.fetch_max(used, Relaxed);
         }
     }
+}
+
+/// Compares digests in constant time, a word at a time.
+#[inline]
+fn is_same(stored: &[u8; 32], presented: &[u8; 32]) -> bool {
+    let (stored, presented) = (stored.as_chunks::<8>().0, presented.as_chunks::<8>().0);
+    let difference = stored
+        .iter()
+        .zip(presented)
+        .fold(0, |difference, (a, b)| difference | (u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b)));
+    difference.ct_eq(&0).into()
 }
 
 /// A use in one word that grows with time: milliseconds, then the agent class.

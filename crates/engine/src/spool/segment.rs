@@ -3,7 +3,8 @@
 //! ```text
 //! header, 512 words: magic, version and capacity, incarnation (2), number, seed, overflow (count, cost), claimed
 //! entry, 8 words:    tag, who (key 32, ordinal 16, code 8, agent 8), when and where (minute 32, route 32),
-//!                    address (2), state (published 1, address known 1, last offset in the minute 32), count, cost
+//!                    address (2), state (published 1, address known 1, last offset in the minute 32), count,
+//!                    cost beyond one per call
 //! ```
 //!
 //! An entry is claimed by a compare-and-swap of its tag, a hash of everything that tells entries apart. Whoever finds
@@ -279,8 +280,9 @@ impl Segment {
             }
             if tag == packed.tag && packed.publish(entry) {
                 entry[6].fetch_add(1, Relaxed);
-                if cost > 0 {
-                    entry[7].fetch_add(cost.into(), Relaxed);
+                if cost != 1 {
+                    // Modulo 2⁶⁴, so that a cost of 0 takes one away.
+                    entry[7].fetch_add(u64::from(cost).wrapping_sub(1), Relaxed);
                 }
                 return Recorded::Counted;
             }
@@ -368,7 +370,7 @@ fn read_row(entry: &[AtomicU64; ENTRY_WORDS]) -> Option<Row> {
         agent: AgentClass::from_u8(agent)?,
         at: Timestamp::from_unix_ms(i64::from(minute) * 60_000 + offset_ms),
     };
-    Some(Row { event, count, cost: word(7) })
+    Some(Row { event, count, cost: count.wrapping_add(word(7)) })
 }
 
 #[cfg(test)]
