@@ -4,6 +4,15 @@ use clap::{Parser, Subcommand};
 
 use crate::{commands, failure::Failure};
 
+const EXAMPLES: &str = "\
+Examples:
+  keywright dev                              serve a ready workspace on 127.0.0.1:8080
+  keywright dev --json                       the same, credentials as one line of JSON
+  keywright init --data /var/lib/keywright   prepare a data directory for production
+  keywright serve --config keywright.toml    serve it
+  keywright keys create web --env staging    create a key; KEYWRIGHT_API_KEY holds your credential
+  keywright scan . --git-history             find keys in files and in what was deleted from them";
+
 /// Issues, verifies, limits, meters, rotates and revokes API keys.
 #[derive(Debug, Parser)]
 #[command(
@@ -11,12 +20,8 @@ use crate::{commands, failure::Failure};
     version,
     about,
     arg_required_else_help = true,
-    after_help = "\
-Examples:
-  keywright dev                              serve a ready workspace on 127.0.0.1:8080
-  keywright dev --json                       the same, credentials as one line of JSON
-  keywright init --data /var/lib/keywright   prepare a data directory for production
-  keywright serve --config keywright.toml    serve it"
+    after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{}", crate::cli::EXIT_CODES)
 )]
 pub(crate) struct Args {
     /// What to do.
@@ -26,6 +31,9 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    // --- the client and offline commands ---------------------------------------------------------------------
+    #[command(flatten)]
+    Client(crate::cli::Command),
     // --- serving --------------------------------------------------------------------------------------------
     /// Serve a ready workspace for development
     Dev(commands::dev::Dev),
@@ -41,6 +49,7 @@ impl Args {
     /// Does what the command line says.
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.command {
+            Command::Client(command) => command.run(),
             Command::Dev(command) => command.run(),
             Command::Config(command) => command.run(),
             Command::Pepper(command) => command.run(),

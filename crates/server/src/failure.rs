@@ -9,6 +9,15 @@ use std::{io::Write as _, process::ExitCode};
 pub(crate) enum Exit {
     /// The command worked, and the answer is "no": a key found by `scan`, a broken audit trail, a refused request.
     Negative = 1,
+    /// Client and offline commands: the command line is wrong (the code that the argument parser uses too).
+    Arguments = 2,
+    /// Client and offline commands: something was found that must not be there: a key in a file, a break in the
+    /// audit trail.
+    Found = 3,
+    /// Client commands: the server cannot be reached.
+    Unreachable = 4,
+    /// Client commands: the server refused.
+    Refused = 5,
     /// The command line is wrong.
     Usage = 64,
     /// The data is damaged or does not fit together: a damaged database, a wrong pepper.

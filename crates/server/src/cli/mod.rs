@@ -1,0 +1,67 @@
+//! Commands that talk to a server as its client, and commands that work offline.
+//!
+//! Answers go to standard output, everything said about them to standard error. Exit codes: see [`EXIT_CODES`].
+
+mod administration;
+mod completions;
+mod confirm;
+mod connection;
+mod console;
+mod inspect;
+mod keys;
+mod problem;
+mod session;
+mod table;
+mod values;
+
+#[cfg(test)]
+mod fake_server;
+#[cfg(test)]
+mod reference;
+
+use clap::Subcommand;
+
+use self::console::Console;
+use crate::failure::Failure;
+
+/// What the exit codes of these commands mean.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes of the client and offline commands:
+  0  done
+  1  failed, or the answer is no
+  2  the command line is wrong, or a confirmation is missing
+  3  found something: a key in a file, a break in the audit trail
+  4  cannot reach the server
+  5  the server refused";
+
+/// The client and offline commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Keys(Box<keys::Keys>),
+    Workspaces(administration::Workspaces),
+    Plans(administration::Plans),
+    Permissions(administration::Permissions),
+    Operators(administration::Operators),
+    Incidents(administration::Incidents),
+    Whoami(administration::Whoami),
+    Key(inspect::Key),
+    Completions(completions::Completions),
+}
+
+impl Command {
+    /// Does what the command line says.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let console = Console::standard();
+        match self {
+            Self::Keys(command) => command.run(console),
+            Self::Workspaces(command) => command.run(console),
+            Self::Plans(command) => command.run(console),
+            Self::Permissions(command) => command.run(console),
+            Self::Operators(command) => command.run(console),
+            Self::Incidents(command) => command.run(console),
+            Self::Whoami(command) => command.run(console),
+            Self::Key(command) => command.run(console),
+            Self::Completions(command) => command.run(console),
+        }
+    }
+}
