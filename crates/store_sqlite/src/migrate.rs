@@ -1,0 +1,162 @@
+//! Migrations: numbered, embedded, and never changed once released.
+
+use std::fmt::Write as _;
+
+use keywright_domain::{permission::Catalogue, plan::Plan};
+use rusqlite::{Connection, params};
+use sha2::{Digest, Sha256};
+
+use crate::{fault::Fault, open::OpenError, rows::installation, sql};
+
+/// What `PRAGMA application_id` says of a Keywright database: "KWRT".
+pub(crate) const APPLICATION_ID: i32 = 0x4b57_5254;
+
+/// One step of the schema.
+struct Migration {
+    name: &'static str,
+    sql: &'static str,
+    /// SHA-256 of `sql`: whoever changes a released migration meets a failing test and, if that is ignored, a
+    /// database that refuses to open.
+    sha256: &'static str,
+}
+
+/// All steps. A new one is appended; none is ever changed.
+const MIGRATIONS: &[Migration] = &[Migration {
+    name: "0001_init",
+    sql: include_str!("../migrations/0001_init.sql"),
+    sha256: "3857d51289a0ae3fcce5cc3bae97295cdc0eba4a2afc8926e974589a3856cc6f",
+}];
+
+/// The schema's version after all migrations.
+pub(crate) const VERSION: usize = MIGRATIONS.len();
+
+const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (
+    number INTEGER PRIMARY KEY NOT NULL,
+    name   TEXT NOT NULL,
+    sha256 TEXT NOT NULL
+) STRICT";
+
+/// Refuses a database of another program, or of a newer Keywright. Returns how many migrations it has.
+pub(crate) fn check_version(connection: &Connection) -> Result<usize, OpenError> {
+    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+    let application = number("application_id")?;
+    let version = usize::try_from(number("user_version")?).unwrap_or(usize::MAX);
+    let objects: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if objects == 0 && application == 0 {
+        return Ok(0);
+    }
+    if application != APPLICATION_ID {
+        return Err(OpenError::NotKeywright { application_id: application });
+    }
+    if version > VERSION {
+        return Err(OpenError::Newer { found: version, known: VERSION });
+    }
+    check_hashes(connection, version)?;
+    Ok(version)
+}
+
+fn check_hashes(connection: &Connection, version: usize) -> Result<(), OpenError> {
+    let mut statement = connection.prepare("SELECT name, sha256 FROM migrations ORDER BY number")?;
+    let applied = statement
+        .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
+        .collect::<Result<Vec<_>, _>>()?;
+    if applied.len() != version {
+        return Err(OpenError::Damaged(format!(
+            "{version} migrations should be recorded, {} are",
+            applied.len()
+        )));
+    }
+    for ((name, sha256), migration) in applied.into_iter().zip(MIGRATIONS) {
+        if name != migration.name || sha256 != migration.sha256 {
+            return Err(OpenError::MigrationChanged(name));
+        }
+    }
+    Ok(())
+}
+
+/// Brings the schema up to date, and adds the built-in plans and permissions that are not there yet.
+pub(crate) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+    let done = check_version(connection)?;
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    transaction.execute_batch(CREATE_TABLE)?;
+    for (number, migration) in MIGRATIONS.iter().enumerate().skip(done) {
+        transaction.execute_batch(migration.sql)?;
+        transaction.execute(
+            "INSERT INTO migrations (number, name, sha256) VALUES (?1, ?2, ?3)",
+            params![number + 1, migration.name, hex_sha256(migration.sql)],
+        )?;
+    }
+    seed(&transaction).map_err(|fault| OpenError::Store(fault.into_store_error()))?;
+    if done < VERSION {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn seed(connection: &Connection) -> Result<(), Fault> {
+    for plan in Plan::builtin() {
+        installation::put_plan(connection, sql::installation::SEED_PLAN, &plan)?;
+    }
+    for entry in Catalogue::builtin().entries() {
+        installation::put_permission(connection, sql::installation::SEED_PERMISSION, entry)?;
+    }
+    Ok(())
+}
+
+fn hex_sha256(text: &str) -> String {
+    Sha256::digest(text).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a String takes everything");
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn released_migrations_never_change() {
+        for migration in MIGRATIONS {
+            assert_eq!(
+                hex_sha256(migration.sql),
+                migration.sha256,
+                "{} was changed: append a new migration instead",
+                migration.name
+            );
+        }
+    }
+
+    #[test]
+    fn a_database_with_another_migration_is_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        migrate(&mut connection).unwrap();
+        connection.execute("UPDATE migrations SET sha256 = 'x'", []).unwrap();
+        assert!(
+            matches!(migrate(&mut connection), Err(OpenError::MigrationChanged(name)) if name == "0001_init")
+        );
+    }
+
+    #[test]
+    fn a_newer_or_foreign_database_is_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        connection.pragma_update(None, "user_version", VERSION + 1).unwrap();
+        let newer = migrate(&mut connection).unwrap_err();
+        assert!(matches!(newer, OpenError::Newer { .. }), "{newer}");
+        connection.pragma_update(None, "application_id", 7).unwrap();
+        let foreign = migrate(&mut connection).unwrap_err();
+        assert!(matches!(foreign, OpenError::NotKeywright { application_id: 7 }), "{foreign}");
+    }
+
+    #[test]
+    fn permissions_that_were_added_later_are_seeded() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        connection.execute("DELETE FROM permissions WHERE bit > 3", []).unwrap();
+        migrate(&mut connection).unwrap();
+        assert_eq!(installation::catalogue(&connection).unwrap(), Catalogue::builtin());
+    }
+}

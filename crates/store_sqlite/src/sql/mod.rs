@@ -1,0 +1,22 @@
+//! Every SQL statement of the store, by topic.
+//!
+//! A test prepares each of them and refuses plans that read a whole table.
+
+/// Declares statements as constants, and lists them all for the test of their plans.
+macro_rules! statements {
+    ($($(#[$docs:meta])* $name:ident = $sql:expr;)+) => {
+        $($(#[$docs])* pub(crate) const $name: &str = $sql;)+
+
+        /// Every statement of this topic with its name.
+        #[cfg(test)]
+        pub(crate) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),+];
+    };
+}
+
+pub(crate) mod installation;
+pub(crate) mod journal;
+pub(crate) mod keys;
+pub(crate) mod usage;
+
+#[cfg(test)]
+mod tests;

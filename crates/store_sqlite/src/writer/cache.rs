@@ -1,0 +1,78 @@
+//! The workspaces that commands were about lately, with their number of keys.
+
+use std::collections::HashMap;
+
+use keywright_domain::{
+    ids::WorkspaceId,
+    workspace::{Workspace, WorkspaceError},
+};
+use rusqlite::{Connection, params};
+
+use crate::{
+    fault::Fault,
+    rows::installation::{CountedWorkspace, workspace_by_id},
+    sql::installation as sql,
+};
+
+/// Most workspaces that are remembered.
+const REMEMBERED_MAX: usize = 4_096;
+
+/// Workspaces by id, as the running transaction sees them.
+#[derive(Default)]
+pub(super) struct Workspaces {
+    by_id: HashMap<WorkspaceId, CountedWorkspace>,
+    /// Those whose number of keys is not in the database yet.
+    recounted: Vec<WorkspaceId>,
+}
+
+impl Workspaces {
+    /// The workspace with this id.
+    pub(super) fn get(
+        &mut self,
+        connection: &Connection,
+        id: WorkspaceId,
+    ) -> Result<&CountedWorkspace, Fault> {
+        if !self.by_id.contains_key(&id) {
+            let found = workspace_by_id(connection, id)?.ok_or(WorkspaceError::NotFound)?;
+            if self.by_id.len() >= REMEMBERED_MAX && self.recounted.is_empty() {
+                self.by_id.clear();
+            }
+            self.by_id.insert(id, found);
+        }
+        Ok(&self.by_id[&id])
+    }
+
+    /// The workspace is now so.
+    pub(super) fn replace(&mut self, workspace: Workspace) {
+        if let Some(known) = self.by_id.get_mut(&workspace.id) {
+            known.workspace = workspace;
+        }
+    }
+
+    /// The workspace, which is known, has more or fewer keys.
+    pub(super) fn count(&mut self, id: WorkspaceId, difference: i32) {
+        if let Some(known) = self.by_id.get_mut(&id) {
+            known.key_count = known.key_count.saturating_add_signed(difference);
+            if !self.recounted.contains(&id) {
+                self.recounted.push(id);
+            }
+        }
+    }
+
+    /// Writes the numbers of keys that changed: once per transaction instead of once per key.
+    pub(super) fn keep_counts(&mut self, connection: &Connection) -> Result<(), Fault> {
+        for id in self.recounted.drain(..) {
+            let known = &self.by_id[&id];
+            connection
+                .prepare_cached(sql::UPDATE_KEY_COUNT)?
+                .execute(params![known.workspace.number.0, known.key_count])?;
+        }
+        Ok(())
+    }
+
+    /// Forgets everything: a transaction was lost.
+    pub(super) fn forget(&mut self) {
+        self.by_id.clear();
+        self.recounted.clear();
+    }
+}
