@@ -8,7 +8,7 @@ use super::{
     confirm::Confirmation,
     connection::{Connection, InWorkspace, fresh_idempotency_key, path},
     console::Console,
-    session::{Change, Session},
+    session::{Change, Form, Session},
     table::column,
     values,
 };
@@ -495,9 +495,13 @@ impl Whoami {
     pub(crate) fn run(self, console: Console) -> Result<(), Failure> {
         let mut session = Session::open(&self.connection, console)?;
         let answer = session.client.get("/v1/whoami", &[])?;
+        let shown = match (session.form, answer.get("key")) {
+            (Form::People, Some(key)) => key,
+            _ => &answer,
+        };
         session.show(
-            &answer,
-            &["type", "id", "name", "workspace", "environment", "mode", "status", "permissions"],
+            shown,
+            &["type", "id", "workspace", "name", "environment", "mode", "status", "permissions"],
         )?;
         session.console.finish()
     }

@@ -201,7 +201,7 @@ impl InWorkspace {
             return Ok(slug.to_owned());
         }
         let answer = client.get("/v1/whoami", &[])?;
-        let slug = answer.pointer("/workspace/slug").or_else(|| answer.get("workspace"));
+        let slug = answer.pointer("/key/workspace");
         slug.and_then(Value::as_str).map(str::to_owned).ok_or_else(|| {
             Failure::new(Exit::Arguments, "no workspace is named, and the credential belongs to none").remedy(
                 "Add --workspace SLUG, or set KEYWRIGHT_WORKSPACE. `keywright workspaces list` shows which there are.",

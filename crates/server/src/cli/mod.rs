@@ -10,6 +10,7 @@ mod console;
 mod inspect;
 mod keys;
 mod problem;
+mod scan;
 mod session;
 mod table;
 mod values;
@@ -45,6 +46,7 @@ pub(crate) enum Command {
     Incidents(administration::Incidents),
     Whoami(administration::Whoami),
     Key(inspect::Key),
+    Scan(Box<scan::Scan>),
     Completions(completions::Completions),
 }
 
@@ -61,6 +63,7 @@ impl Command {
             Self::Incidents(command) => command.run(console),
             Self::Whoami(command) => command.run(console),
             Self::Key(command) => command.run(console),
+            Self::Scan(command) => command.run(console),
             Self::Completions(command) => command.run(console),
         }
     }

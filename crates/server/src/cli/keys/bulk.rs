@@ -115,9 +115,5 @@ impl BulkRevoke {
 
 /// How many keys an answer speaks of.
 fn matched(answer: &Value) -> Option<u64> {
-    let number =
-        ["matched", "revoked", "count", "total"].into_iter().find_map(|name| answer.get(name)?.as_u64());
-    let listed =
-        ["data", "keys", "key_ids"].into_iter().find_map(|name| Some(answer.get(name)?.as_array()?.len()));
-    number.or_else(|| u64::try_from(listed?).ok())
+    answer.get("count")?.as_u64()
 }

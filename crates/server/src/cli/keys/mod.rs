@@ -8,6 +8,8 @@ mod verify;
 
 use clap::{Args, Subcommand};
 
+pub(crate) use self::read::look_up;
+
 use super::{
     connection::{Connection, InWorkspace, path},
     console::Console,

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{
     super::{
         connection::{Call, path},
-        session::Session,
-        table::{Column, column},
+        session::{Form, Session},
+        table::{self, Column, column},
         values::{self, When},
     },
     Scope,
@@ -162,22 +162,31 @@ impl Usage {
             Granularity::Hour => "hour",
             Granularity::Day => "day",
         };
-        let mut query = vec![
+        let query = [
             ("granularity", granularity.to_owned()),
             ("from", self.since.resolve_back(now).to_rfc3339()),
             ("until", self.until.map_or(now, |until| until.resolve_back(now)).to_rfc3339()),
         ];
-        query.extend(self.id.map(|id| ("key", id)));
-        let path = path(&["v1", "workspaces", &scope.workspace, "usage"]);
+        let path = match &self.id {
+            Some(id) => scope.path(&[id, "usage"]),
+            None => path(&["v1", "workspaces", &scope.workspace, "usage"]),
+        };
         let answer = scope.session.client.get(&path, &query)?;
+        if scope.session.form == Form::Json {
+            return scope.session.console.answer_json(&answer);
+        }
         let columns = [
             column("START", "/start"),
             column("REQUESTS", "/total"),
-            column("REFUSED", "/refused"),
             column("COST", "/cost"),
             column("BY CODE", "/by_code"),
         ];
-        scope.session.show_list(&answer, &columns, "No use in that time.")
+        let series = json!({"data": answer.get("series")});
+        scope.session.show_list(&series, &columns, "No use in that time.")?;
+        let member = |name: &str| answer.get(name).map_or_else(|| "?".to_owned(), table::text);
+        let total =
+            format!("{} requests, {} refused, cost {}", member("total"), member("refused"), member("cost"));
+        scope.session.console.answer(&total)
     }
 }
 
@@ -260,10 +269,11 @@ impl Lookup {
         let answer = json!({"data": look_up(session, &locators)?});
         let columns = [
             column("LOCATOR", "/locator"),
-            column("FOUND", "/found"),
-            column("KEY", "/key_id"),
-            column("WORKSPACE", "/workspace"),
-            column("STATUS", "/status"),
+            column("KEY", "/key/id"),
+            column("NAME", "/key/name"),
+            column("WORKSPACE", "/key/workspace"),
+            column("STATUS", "/key/status"),
+            column("WORKS", "/usable"),
         ];
         session.show_list(&answer, &columns, "No locator was given.")?;
         session.console.finish()

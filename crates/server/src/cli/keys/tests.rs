@@ -150,12 +150,12 @@ fn verify_reads_the_key_from_standard_input() {
 fn bulk_revoke_looks_before_it_revokes() {
     let outcome = run(&["bulk-revoke"], b"", vec![]);
     assert_eq!(outcome.result.unwrap_err().exit(), Exit::Arguments);
-    let preview = (200, json!({"matched": 2}).to_string());
+    let preview = (200, json!({"dry_run": true, "count": 2, "sample": ["key_1"]}).to_string());
     let outcome = run(&["bulk-revoke", "--env", "ci"], b"", vec![preview.clone()]);
     let failure = outcome.result.unwrap_err();
     assert!(failure.to_string().contains("Revokes 2 key(s)"), "{failure}");
     assert_eq!(body(&outcome.requests[0])["dry_run"], json!(true));
-    let done = (200, json!({"revoked": 2}).to_string());
+    let done = (200, json!({"dry_run": false, "count": 2, "sample": []}).to_string());
     let outcome = run(&["bulk-revoke", "--env", "ci", "--yes"], b"", vec![preview, done]);
     assert_eq!(outcome.out, "Revoked 2 key(s).\n");
     assert_eq!(body(&outcome.requests[1]), json!({"filter": {"environment": "ci"}, "dry_run": false}));
@@ -164,7 +164,7 @@ fn bulk_revoke_looks_before_it_revokes() {
 #[test]
 fn the_workspace_is_asked_for_when_none_is_named() {
     let server = FakeServer::start(vec![
-        (200, json!({"workspace": "own"}).to_string()),
+        (200, json!({"type": "key", "key": {"workspace": "own"}}).to_string()),
         (200, json!({"id": "key_1"}).to_string()),
     ]);
     let line = Line::try_parse_from(["keys", "--url", server.url(), "get", "key_1"]).unwrap();
