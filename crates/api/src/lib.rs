@@ -1,1 +1,27 @@
-//! Placeholder, being written.
+//! The HTTP interface of Keywright: the error contract, what guards the edge, and the endpoints.
+
+mod actor;
+pub mod caps;
+pub mod client_address;
+mod commit;
+pub mod credentials;
+mod cursor;
+mod docs;
+pub mod edge;
+pub mod error;
+pub mod front;
+mod hot;
+pub mod idempotency;
+mod issue;
+mod openapi;
+pub mod plane;
+mod router;
+mod setup_gate;
+pub mod state;
+pub mod throttle;
+mod v1;
+pub mod wire;
+
+pub use router::{openapi_document, router};
+pub use setup_gate::SetupGate;
+pub use state::{ApiConfig, AppState};

@@ -1,0 +1,290 @@
+//! Who calls, and the proof that they may: extractors that an endpoint names in its arguments.
+//!
+//! A workspace that the caller may not see is answered exactly like one that does not exist.
+
+use std::{
+    marker::PhantomData,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath};
+use http::{HeaderMap, Method, header, request::Parts};
+use keywright_domain::{
+    audit::PersonalData,
+    caps,
+    command::{Context, Idempotency},
+    entropy::random_bytes,
+    ids::{AuditId, RequestId, WorkspaceId},
+    key::ApiKey,
+    permit::{self, Action, Actor, Denied, Permit},
+    time::Timestamp,
+    usage::AgentClass,
+    verdict::Code,
+    workspace::{Slug, Workspace},
+};
+
+use keywright_engine::{KeyHit, Moment};
+
+use crate::{
+    credentials::presented_secret,
+    edge::{self, StrictPath},
+    error::{ApiError, ErrorCode},
+    idempotency::{IdempotencyKey, RequestFingerprint},
+    plane::{Presented, Refused},
+    state::AppState,
+    v1::problems,
+};
+
+/// The request around a call, as the audit trail records it.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// The moment of the request: one for all that it does.
+    pub(crate) now: Timestamp,
+    /// Its id.
+    pub(crate) request_id: Option<RequestId>,
+    /// From where it came, if known.
+    pub(crate) address: Option<IpAddr>,
+    user_agent: Option<String>,
+    method: Method,
+    path: Arc<str>,
+    idempotency_key: Option<IdempotencyKey>,
+}
+
+impl Origin {
+    fn read(parts: &Parts, state: &AppState) -> Result<Self, ApiError> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+        let id = parts.extensions.get::<edge::RequestId>();
+        Ok(Self {
+            now: state.clock.now(),
+            request_id: id.and_then(|id| RequestId::parse(&id.0).ok()),
+            address: peer.map(|peer| state.config.trusted_proxies.client_address(peer, &parts.headers)),
+            user_agent: user_agent(&parts.headers),
+            method: parts.method.clone(),
+            path: parts.uri.path().into(),
+            idempotency_key: IdempotencyKey::from_headers(&parts.headers)?,
+        })
+    }
+
+    /// What a command carries beside itself.
+    pub(crate) fn context(&self, state: &AppState, permit: Permit, idempotency: Option<Idempotency>) -> Context {
+        Context {
+            now: self.now,
+            permit,
+            audit_id: AuditId::generate(self.now, &*state.entropy),
+            request_id: self.request_id,
+            personal: PersonalData {
+                salt: random_bytes(&*state.entropy),
+                address: self.address,
+                user_agent: self.user_agent.clone(),
+            },
+            idempotency,
+        }
+    }
+
+    /// How repeats of the call with this body are recognised, if the caller sent an `Idempotency-Key`.
+    pub(crate) fn idempotency(&self, actor: &Actor, body: &[u8]) -> Option<Idempotency> {
+        let key = self.idempotency_key.as_ref()?;
+        let actor = actor.text();
+        let fingerprint = *RequestFingerprint::of(&self.method, &self.path, &actor, body).as_bytes();
+        Some(Idempotency { actor, key: key.as_str().to_owned(), fingerprint })
+    }
+}
+
+impl FromRequestParts<AppState> for Origin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        Self::read(parts, state)
+    }
+}
+
+/// The client's user agent, cut to what is kept.
+fn user_agent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::USER_AGENT)?.to_str().ok()?;
+    Some(text.chars().take(caps::USER_AGENT_MAX_BYTES).collect())
+}
+
+/// Someone with a good credential.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// Who.
+    pub(crate) actor: Actor,
+    /// The key that was presented, if it was one.
+    pub(crate) key: Option<KeyHit>,
+    /// The request.
+    pub(crate) origin: Origin,
+}
+
+impl Caller {
+    fn authenticate(parts: &Parts, state: &AppState) -> Result<Self, ApiError> {
+        let origin = Origin::read(parts, state)?;
+        let now_ms = state.clock.boot_ns() / 1_000_000;
+        if let Some(address) = origin.address {
+            state.throttle.check(address, now_ms)?;
+        }
+        let secret = presented_secret(&parts.headers)?;
+        let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let presented = Presented {
+            text: secret.expose(),
+            client: origin.address,
+            agent: origin.user_agent.as_deref().map_or(AgentClass::Unknown, AgentClass::of),
+            route: &format!("{} {route}", parts.method),
+        };
+        let moment = Moment { wall: origin.now, ..Moment::read(&*state.clock) };
+        match state.plane.authenticate(&presented, moment) {
+            Ok(caller) => Ok(Self { actor: caller.actor, key: caller.key, origin }),
+            Err(refused) => {
+                if let (Code::InvalidKey, Some(address)) = (refused.code, origin.address) {
+                    state.throttle.record_failure(address, now_ms);
+                }
+                Err(refusal(refused))
+            }
+        }
+    }
+
+    /// The caller's permit for `action` on a workspace (`None`: on the installation).
+    ///
+    /// # Errors
+    /// `not_found` when the caller may not see the workspace; `insufficient_permissions`.
+    pub(crate) fn permit(&self, action: Action, workspace: Option<WorkspaceId>) -> Result<Permit, ApiError> {
+        permit::authorize(self.actor, action, workspace).map_err(denied)
+    }
+
+    /// The workspace called `slug`, and the caller's permit for `action` on it.
+    ///
+    /// # Errors
+    /// `not_found`, also when the caller may not see the workspace; `insufficient_permissions`.
+    pub(crate) async fn permit_workspace(
+        &self,
+        state: &AppState,
+        slug: &str,
+        action: Action,
+    ) -> Result<(Workspace, Permit), ApiError> {
+        let slug = Slug::parse(slug).map_err(|_| ErrorCode::NotFound)?;
+        let workspace = state.store.workspace(slug).await.map_err(problems::of_store)?.ok_or(ErrorCode::NotFound)?;
+        let permit = permit::authorize(self.actor, action, Some(workspace.id)).map_err(denied)?;
+        Ok((workspace, permit))
+    }
+}
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        Self::authenticate(parts, state)
+    }
+}
+
+/// The answer to a credential that is not accepted.
+pub(crate) fn refusal(refused: Refused) -> ApiError {
+    let code = ErrorCode::from_slug(refused.code.as_str()).unwrap_or(ErrorCode::InvalidKey);
+    match refused.hint {
+        Some(hint) => ApiError::with_detail(code, hint),
+        None => ApiError::new(code),
+    }
+}
+
+/// The answer to a caller who may not do what was asked.
+pub(crate) fn denied(denied: Denied) -> ApiError {
+    match denied {
+        Denied::NotVisible => ErrorCode::NotFound.into(),
+        Denied::Missing(missing) => {
+            let names = keywright_domain::permission::Catalogue::builtin();
+            ApiError::insufficient_permissions(names.names(missing).map(str::to_owned).collect())
+        }
+        Denied::OperatorOnly => {
+            ApiError::with_detail(ErrorCode::InsufficientPermissions, "Only an operator credential (ok_…) may do this.")
+        }
+    }
+}
+
+/// What an endpoint does, as a type.
+pub(crate) trait Needs: Send + Sync + 'static {
+    /// The action.
+    const ACTION: Action;
+}
+
+macro_rules! define_needs {
+    ($($name:ident)+) => {$(
+        #[doc = concat!("The endpoint needs [`Action::", stringify!($name), "`].")]
+        pub(crate) struct $name;
+        impl Needs for $name {
+            const ACTION: Action = Action::$name;
+        }
+    )+};
+}
+define_needs! { ReadKeys WriteKeys ReadWorkspace WriteWorkspace ReadAudit ReadUsage }
+
+/// The workspace in the path, and the caller's permit for what the endpoint does there.
+pub(crate) struct Scope<N> {
+    /// Who calls.
+    pub(crate) caller: Caller,
+    /// The workspace.
+    pub(crate) workspace: Workspace,
+    /// The proof.
+    pub(crate) permit: Permit,
+    id: Option<String>,
+    needs: PhantomData<N>,
+}
+
+impl<N> Scope<N> {
+    /// The moment of the request.
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.caller.origin.now
+    }
+
+    /// The key that the path names.
+    ///
+    /// # Errors
+    /// `not_found`, also for a text that is no id.
+    pub(crate) async fn key(&self, state: &AppState) -> Result<ApiKey, ApiError> {
+        let id = self.id.as_deref().and_then(|id| keywright_domain::ids::KeyId::parse(id).ok());
+        let id = id.ok_or(ErrorCode::NotFound)?;
+        let key = state.store.key(self.workspace.id, id).await.map_err(problems::of_store)?;
+        Ok(key.ok_or(ErrorCode::NotFound)?)
+    }
+}
+
+impl<N: Needs> FromRequestParts<AppState> for Scope<N> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let caller = Caller::authenticate(parts, state)?;
+        let names = PathNames::read(parts, state).await?;
+        let slug = names.slug.ok_or_else(|| ApiError::internal("a route without {slug} uses Scope"))?;
+        let (workspace, permit) = caller.permit_workspace(state, &slug, N::ACTION).await?;
+        Ok(Self { caller, workspace, permit, id: names.id, needs: PhantomData })
+    }
+}
+
+/// The operator's permit for the installation as a whole.
+pub(crate) struct Installation {
+    /// Who calls.
+    pub(crate) caller: Caller,
+    /// The proof.
+    pub(crate) permit: Permit,
+}
+
+impl FromRequestParts<AppState> for Installation {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let caller = Caller::authenticate(parts, state)?;
+        let permit = caller.permit(Action::Operate, None)?;
+        Ok(Self { caller, permit })
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct PathNames {
+    slug: Option<String>,
+    id: Option<String>,
+}
+
+impl PathNames {
+    async fn read(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let StrictPath(names) = StrictPath::<Self>::from_request_parts(parts, state).await?;
+        Ok(names)
+    }
+}

@@ -1,0 +1,208 @@
+//! The OpenAPI document: what the endpoints' annotations do not say themselves.
+//!
+//! Every endpoint names the problems that only it has ([`problems!`]); those that come with a credential, a body, a
+//! query string or a change are added here, so that none is forgotten.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use utoipa::openapi::{
+    Components, Content, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder,
+    example::ExampleBuilder,
+    path::{Operation, ParameterIn},
+    security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    tag::TagBuilder,
+};
+
+use crate::error::{ApiError, ErrorCode, Problem};
+
+const DESCRIPTION: &str = "\
+Issue, verify, limit, rotate and revoke API keys.
+
+**Credentials.** `Authorization: Bearer <key>` or `X-API-Key: <key>`. Operator credentials (`ok_…`) act on the \
+installation, workspace keys (`sk_…`) on their workspace, within their permissions.
+
+**Errors** are `application/problem+json` (RFC 9457) with a stable `code`; `/errors/<code>` explains each.
+
+**Lists** take `limit` (1 to 100) and `cursor`, and answer `{\"data\", \"cursor\", \"has_more\"}`.
+
+**Repeats.** Send `Idempotency-Key` with a POST that creates or rotates: a repeat has no second effect and answers \
+409 `already_applied`. Secrets are shown once and never again.";
+
+const TAGS: [(&str, &str); 9] = [
+    ("Keys", "API keys: create, change, rotate, revoke."),
+    ("Verification", "Is this key good, for this?"),
+    ("Usage", "What keys are used for: sums and the access ledger."),
+    ("Audit", "Who changed what: a hash chain with signed checkpoints."),
+    ("Workspaces", "The tenants of the installation."),
+    ("Permissions", "The permission catalogue."),
+    ("Plans", "Named sets of rate limits."),
+    ("Operators", "Credentials of the operator, and the first set-up."),
+    ("Service", "Documents about the interface itself."),
+];
+
+/// The document before the endpoints are added.
+pub(crate) fn base() -> OpenApi {
+    let mut components = Components::new();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("A key (`sk_live_…`, `sk_test_…`) or an operator credential (`ok_…`)."))
+        .build();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    let header = ApiKeyValue::with_description("X-API-Key", "The same secret in a header of its own.");
+    components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(header)));
+    OpenApiBuilder::new()
+        .info(InfoBuilder::new().title("Keywright").version(env!("CARGO_PKG_VERSION")).description(Some(DESCRIPTION)))
+        .tags(Some(TAGS.map(|(name, text)| TagBuilder::new().name(name).description(Some(text)).build())))
+        .components(Some(components))
+        .security(Some([
+            SecurityRequirement::new("bearer", [""; 0]),
+            SecurityRequirement::new("api_key", [""; 0]),
+        ]))
+        .build()
+}
+
+/// Names the problems that only this endpoint has, as the type `Problems` for its `responses(…)`.
+macro_rules! problems {
+    ($($code:ident),* $(,)?) => {
+        /// What else this endpoint can answer.
+        pub(crate) struct Problems;
+
+        impl utoipa::IntoResponses for Problems {
+            fn responses() -> std::collections::BTreeMap<
+                String,
+                utoipa::openapi::RefOr<utoipa::openapi::response::Response>,
+            > {
+                $crate::openapi::problem_responses(&[$($crate::error::ErrorCode::$code),*])
+            }
+        }
+    };
+}
+pub(crate) use problems;
+
+/// The responses for these codes, by status.
+pub(crate) fn problem_responses(codes: &[ErrorCode]) -> BTreeMap<String, RefOr<Response>> {
+    let mut responses = BTreeMap::new();
+    for code in codes {
+        add_problem(&mut responses, *code);
+    }
+    responses
+}
+
+/// Any request.
+const ALWAYS: &[ErrorCode] = &[ErrorCode::CredentialInUrl, ErrorCode::RequestTimeout, ErrorCode::InternalError];
+/// A request with a credential.
+const AUTHENTICATED: &[ErrorCode] = &[
+    ErrorCode::MissingCredentials,
+    ErrorCode::MissingBearerPrefix,
+    ErrorCode::MalformedKey,
+    ErrorCode::InvalidKey,
+    ErrorCode::RevokedKey,
+    ErrorCode::ExpiredKey,
+    ErrorCode::DisabledKey,
+    ErrorCode::IpNotAllowed,
+    ErrorCode::WorkspaceSuspended,
+    ErrorCode::InsufficientPermissions,
+    ErrorCode::DuplicateHeader,
+    ErrorCode::ConflictingCredentials,
+    ErrorCode::InvalidIdempotencyKey,
+    ErrorCode::TooManyFailedAttempts,
+    ErrorCode::Unavailable,
+    ErrorCode::StaleVerifier,
+    ErrorCode::StoreUnavailable,
+];
+/// A request with a path parameter.
+const ADDRESSED: &[ErrorCode] = &[ErrorCode::NotFound, ErrorCode::InvalidUtf8];
+/// A request with a query string.
+const QUERIED: &[ErrorCode] = &[ErrorCode::InvalidQuery, ErrorCode::InvalidUtf8];
+/// A request with a body.
+const WITH_BODY: &[ErrorCode] = &[
+    ErrorCode::InvalidJson,
+    ErrorCode::InvalidUtf8,
+    ErrorCode::UnknownField,
+    ErrorCode::MissingField,
+    ErrorCode::InvalidField,
+    ErrorCode::BodyTooLarge,
+    ErrorCode::UnsupportedMediaType,
+];
+/// A request that changes something.
+const CHANGING: &[ErrorCode] = &[ErrorCode::StoreUnavailable, ErrorCode::CommitUnknown, ErrorCode::StorageFull];
+
+/// Adds to every operation the problems that come with what it is, and the schema of problems.
+pub(crate) fn complete(document: &mut OpenApi) {
+    let components = document.components.get_or_insert_with(Components::new);
+    components.schemas.insert(
+        <Problem as utoipa::ToSchema>::name().into_owned(),
+        <Problem as utoipa::PartialSchema>::schema(),
+    );
+    for item in document.paths.paths.values_mut() {
+        for (method, operation) in operations_mut(item) {
+            let is_query = method == "get" || operation.operation_id.as_deref().is_some_and(|id| QUESTIONS.contains(&id));
+            complete_operation(operation, is_query);
+        }
+    }
+}
+
+/// Operations that are no GET and change nothing all the same.
+const QUESTIONS: [&str; 3] = ["lookup_keys", "verify_key", "introspect_key"];
+
+fn complete_operation(operation: &mut Operation, is_question: bool) {
+    let is_public = operation.security.as_ref().is_some_and(|needed| needed.iter().all(is_no_requirement));
+    let parameters = operation.parameters.clone().unwrap_or_default();
+    let has = |place: &ParameterIn| {
+        parameters.iter().any(|parameter| match parameter {
+            RefOr::T(parameter) => parameter.parameter_in == *place,
+            RefOr::Ref(_) => false,
+        })
+    };
+    let groups = [
+        (true, ALWAYS),
+        (!is_public, AUTHENTICATED),
+        (has(&ParameterIn::Path), ADDRESSED),
+        (has(&ParameterIn::Query), QUERIED),
+        (operation.request_body.is_some(), WITH_BODY),
+        (!is_question, CHANGING),
+    ];
+    for code in groups.iter().filter(|(applies, _)| *applies).flat_map(|(_, codes)| *codes) {
+        add_problem(&mut operation.responses.responses, *code);
+    }
+}
+
+fn is_no_requirement(requirement: &SecurityRequirement) -> bool {
+    *requirement == SecurityRequirement::default()
+}
+
+/// The operations of a path, by method in lower case.
+pub(crate) fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    [
+        ("get", &mut item.get),
+        ("put", &mut item.put),
+        ("post", &mut item.post),
+        ("patch", &mut item.patch),
+        ("delete", &mut item.delete),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| operation.as_mut().map(|operation| (method, operation)))
+}
+
+const PROBLEM_TYPE: &str = "application/problem+json";
+
+/// Adds `code` to the response with its status, as one more example.
+fn add_problem(responses: &mut BTreeMap<String, RefOr<Response>>, code: ErrorCode) {
+    let response = responses
+        .entry(code.status().as_u16().to_string())
+        .or_insert_with(|| RefOr::T(ResponseBuilder::new().content(PROBLEM_TYPE, problem_content()).build()));
+    let RefOr::T(response) = response else { return };
+    let content = response.content.entry(PROBLEM_TYPE.to_owned()).or_insert_with(|| RefOr::T(problem_content()));
+    let RefOr::T(content) = content else { return };
+    let example = ExampleBuilder::new()
+        .summary(code.title())
+        .value(Some(json!(ApiError::new(code).problem("", Some("req_01k9zq3v4w5x6y7z8a9b0c1d2e")))));
+    content.examples.insert(code.slug().to_owned(), RefOr::T(example.build()));
+    let codes: Vec<String> = content.examples.keys().map(|slug| format!("[`{slug}`](/errors/{slug})")).collect();
+    response.description = codes.join(", ");
+}
+
+fn problem_content() -> Content {
+    Content::new(Some(Ref::from_schema_name("Problem")))
+}

@@ -1,0 +1,141 @@
+//! All that the endpoints ask of the verification engine, in one place.
+
+use std::{net::IpAddr, sync::Arc};
+
+use keywright_domain::{
+    command::Committed,
+    ids::{KeyId, WorkspaceId},
+    key::{KeyNumber, SecretDigest},
+    permission::{Catalogue, PermissionSet},
+    principal::Creator,
+    query::LastUsed,
+    time::Clock,
+    usage::AgentClass,
+    verdict::Code,
+    workspace::Slug,
+};
+use keywright_engine::{Caller, Engine, Moment, Refusal, VerifyRequest};
+use keywright_keyformat::Locator;
+
+/// Why a presented credential is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The verdict.
+    pub code: Code,
+    /// What is wrong with the text, if that is known. Never the text itself.
+    pub hint: Option<String>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { code: refusal.code, hint: refusal.malformed.map(|malformed| malformed.to_string()) }
+    }
+}
+
+/// The receipt of a change: how many nodes follow it, and how long the call waited for them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Effective {
+    /// Nodes that have applied the change.
+    pub nodes: u32,
+    /// How long the call waited for them, in milliseconds.
+    pub waited_ms: f64,
+}
+
+/// A key that was found by the locator of one of its secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// The key.
+    pub key: KeyId,
+    /// Its workspace.
+    pub workspace: WorkspaceId,
+    /// Its workspace's name.
+    pub slug: Slug,
+}
+
+/// A credential as it was presented, and the circumstances.
+#[derive(Clone, Copy)]
+pub struct Presented<'a> {
+    /// The text. Never shown, stored or logged.
+    pub text: &'a str,
+    /// From where it came, if known.
+    pub client: Option<IpAddr>,
+    /// What kind of client sent it.
+    pub agent: AgentClass,
+    /// The route, for the access ledger.
+    pub route: &'a str,
+}
+
+/// The engine, as the endpoints see it. Cheap to clone.
+#[derive(Clone)]
+pub struct Plane {
+    engine: Arc<Engine>,
+}
+
+impl Plane {
+    /// The view of `engine`, which follows the changes of the store that the endpoints use.
+    pub const fn new(engine: Arc<Engine>) -> Self {
+        Self { engine }
+    }
+
+    /// The engine itself, for the hot routes.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Who presents this credential.
+    ///
+    /// # Errors
+    /// [`Refused`] with the verdict.
+    pub fn authenticate(&self, presented: &Presented<'_>, now: Moment) -> Result<Caller, Refused> {
+        let request = VerifyRequest {
+            client: presented.client,
+            agent: presented.agent,
+            route: self.engine.spool().route(presented.route),
+            cost: 0,
+            ..VerifyRequest::new(presented.text.as_bytes())
+        };
+        Ok(self.engine.authenticate(&request, now)?)
+    }
+
+    /// The digest under which a new secret is stored.
+    pub fn digest(&self, text: &str) -> SecretDigest {
+        self.engine.digest(text.as_bytes())
+    }
+
+    /// The permission catalogue as it is now.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.engine.catalogue()
+    }
+
+    /// What the creator of a key may do now; the key never does more.
+    pub fn creator_permissions(&self, creator: &Creator) -> PermissionSet {
+        self.engine.membership_permissions(creator.membership)
+    }
+
+    /// When the secrets of a key were last used since this process started.
+    pub fn last_used(&self, key: KeyNumber) -> Vec<LastUsed> {
+        self.engine.last_used(key)
+    }
+
+    /// The key that has a secret with this locator.
+    pub fn locate(&self, locator: Locator) -> Option<Located> {
+        let located = self.engine.locate(&locator)?;
+        let slug = self.engine.workspace_slug(located.workspace_number)?;
+        Some(Located { key: located.id, workspace: located.workspace, slug: Slug::parse(slug).ok()? })
+    }
+
+    /// Returns when every node goes by the change.
+    ///
+    /// The store hands changes to the engine before it answers, so a single node has nothing to wait for.
+    pub async fn barrier(&self, clock: &dyn Clock, _committed: &Committed) -> Effective {
+        let since_ns = clock.boot_ns();
+        std::future::ready(()).await;
+        Effective { nodes: 1, waited_ms: milliseconds(clock.boot_ns().saturating_sub(since_ns)) }
+    }
+}
+
+/// With one digit after the point.
+fn milliseconds(nanoseconds: u64) -> f64 {
+    let tenths = u32::try_from(nanoseconds / 100_000).unwrap_or(u32::MAX);
+    f64::from(tenths) / 10.0
+}

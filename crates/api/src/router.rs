@@ -1,0 +1,43 @@
+//! All routes, and the document about them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{
+    docs,
+    edge::{EdgeSettings, guard},
+    error::pages,
+    openapi,
+    state::AppState,
+    v1,
+};
+
+/// The whole management interface: endpoints, documents, error pages, the boundary around them.
+///
+/// The address of the client is taken from the request extension `ConnectInfo<SocketAddr>`.
+pub fn router(state: AppState) -> Router {
+    let (routes, document) = routes_and_document();
+    let (clock, ids) = (Arc::clone(&state.clock), Arc::clone(&state.request_ids));
+    let request_ids = Arc::new(move || ids.next(clock.now()).to_string());
+    let settings = EdgeSettings::new(&state.config.base_url, request_ids);
+    let routes = routes
+        .with_state(state)
+        .merge(docs::routes(&document))
+        .merge(pages::routes());
+    guard(routes, settings)
+}
+
+/// The OpenAPI document.
+pub fn openapi_document() -> OpenApi {
+    routes_and_document().1
+}
+
+fn routes_and_document() -> (Router<AppState>, OpenApi) {
+    let routes = OpenApiRouter::with_openapi(openapi::base()).merge(v1::routes());
+    let (routes, mut document) = routes.split_for_parts();
+    openapi::complete(&mut document);
+    (routes, document)
+}

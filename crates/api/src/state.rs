@@ -1,0 +1,79 @@
+//! What every endpoint works with.
+
+use std::sync::Arc;
+
+use keywright_domain::{
+    entropy::{Entropy, random_bytes},
+    store::Store,
+    time::Clock,
+};
+use keywright_keyformat::IssuerTag;
+
+use crate::{
+    client_address::TrustedProxies,
+    hot::RequestIds,
+    plane::Plane,
+    setup_gate::SetupGate,
+    throttle::{FailureThrottle, ThrottleSettings},
+};
+
+/// How the interface presents itself.
+#[derive(Clone, Debug, Default)]
+pub struct ApiConfig {
+    /// Where the installation is reached, without a slash at the end; begins the `type` of problems. May be empty.
+    pub base_url: String,
+    /// The tag inside the installation's keys, if it has one.
+    pub issuer_tag: Option<IssuerTag>,
+    /// Proxies whose forwarding header is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// How many unknown keys one address may try.
+    pub throttle: ThrottleSettings,
+}
+
+/// Everything that endpoints share. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// The verification engine.
+    pub plane: Plane,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where randomness comes from.
+    pub entropy: Arc<dyn Entropy>,
+    /// How the interface presents itself.
+    pub config: Arc<ApiConfig>,
+    /// Refuses addresses that try too many unknown keys.
+    pub throttle: Arc<FailureThrottle>,
+    /// Guards the one-time set-up.
+    pub setup: Arc<SetupGate>,
+    /// Makes the ids of requests.
+    pub request_ids: Arc<RequestIds>,
+    /// Held while a workspace is read, changed and written back, so that no change of a policy undoes another one.
+    pub(crate) workspace_writes: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl AppState {
+    /// The state of an interface whose set-up is closed; see [`SetupGate::open`].
+    pub fn new(
+        store: Arc<dyn Store>,
+        plane: Plane,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        config: ApiConfig,
+    ) -> Self {
+        let request_ids = RequestIds::new(&*entropy);
+        let seed = u64::from_be_bytes(random_bytes(&*entropy));
+        Self {
+            store,
+            plane,
+            clock,
+            entropy,
+            throttle: Arc::new(FailureThrottle::new(config.throttle, seed)),
+            config: Arc::new(config),
+            setup: Arc::new(SetupGate::default()),
+            request_ids: Arc::new(request_ids),
+            workspace_writes: Arc::default(),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Keys that were reported as compromised.
+
+pub(super) mod list;

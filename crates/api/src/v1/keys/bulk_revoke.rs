@@ -1,0 +1,100 @@
+//! `POST /v1/workspaces/{slug}/keys/revoke`
+
+use axum::{Json, extract::State};
+use keywright_domain::{caps, command::Command, command::CommandError, key::KeyStatus, query};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    actor::{Scope, WriteKeys},
+    edge::StrictJson,
+    error::{ApiError, ErrorCode},
+    openapi::problems,
+    state::AppState,
+    v1::problems::{of_command, of_store},
+    wire::{Effective, KeyFilter, WorkspacePath},
+};
+
+/// Which keys to revoke.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RevokeKeys)]
+pub(crate) struct Request {
+    /// Which keys. At least one field is needed: `{"status": "active"}` takes all that work.
+    filter: KeyFilter,
+    /// The reason, for the audit trail.
+    #[schema(min_length = 1, max_length = 500)]
+    reason: Option<String>,
+    /// Only tell what would be revoked.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What was revoked, or would be.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RevokedKeys {
+    /// Whether nothing was changed.
+    dry_run: bool,
+    /// Number of keys.
+    count: u64,
+    /// Ids of some of them; in a dry run only.
+    sample: Vec<String>,
+    /// The receipt; `null` in a dry run.
+    effective: Option<Effective>,
+}
+
+/// Ids that a dry run shows.
+const SAMPLE_KEYS: usize = 20;
+
+problems! { LimitReached, AlreadyApplied, IdempotencyMismatch }
+
+/// Revoke many keys
+///
+/// Needs `keys:write`. All or none, at most 10,000 in one call. When the answer is there, no node accepts one of them.
+#[utoipa::path(
+    post, path = "/v1/workspaces/{slug}/keys/revoke", operation_id = "revoke_keys", tag = "Keys",
+    params(WorkspacePath, ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless.")),
+    request_body(content = Request, example = json!({"filter": {"environment": "ci"}, "reason": "CI was breached.", "dry_run": true})),
+    responses((status = 200, description = "How many keys.", body = RevokedKeys), Problems),
+)]
+pub(crate) async fn handler(
+    State(state): State<AppState>,
+    scope: Scope<WriteKeys>,
+    body: StrictJson<Request>,
+) -> Result<Json<RevokedKeys>, ApiError> {
+    let request = body.value;
+    if request.filter.is_empty() {
+        let detail = "`filter` needs at least one field; {\"status\": \"active\"} takes all keys that work.";
+        return Err(ApiError::invalid_field("filter", detail));
+    }
+    let filter = request.filter.at(scope.now(), ErrorCode::InvalidField)?;
+    if request.dry_run {
+        return Ok(Json(preview(&state, &scope, filter).await?));
+    }
+    let origin = &scope.caller.origin;
+    let context = origin.context(&state, scope.permit, origin.idempotency(&scope.caller.actor, &body.raw));
+    let done = state.commit(context, Command::RevokeKeys { filter, reason: request.reason }).await?;
+    let effective = Some(done.effective.into());
+    Ok(Json(RevokedKeys { dry_run: false, count: done.revoked()?, sample: Vec::new(), effective }))
+}
+
+async fn preview(
+    state: &AppState,
+    scope: &Scope<WriteKeys>,
+    filter: query::KeyFilter,
+) -> Result<RevokedKeys, ApiError> {
+    let limit = u32::try_from(caps::BULK_REVOKE_MAX).expect("the cap fits") + 1;
+    let (mut count, mut sample) = (0, Vec::new());
+    let query = query::KeyQuery { workspace: scope.workspace.id, filter, now: scope.now(), after: None, limit };
+    let page = state.store.keys(query).await.map_err(of_store)?;
+    for key in page.items.iter().filter(|key| key.status(scope.now()) != KeyStatus::Revoked) {
+        count += 1;
+        if sample.len() < SAMPLE_KEYS {
+            sample.push(key.id.to_string());
+        }
+    }
+    if count > caps::BULK_REVOKE_MAX as u64 {
+        return Err(of_command(CommandError::TooManyMatches, &state.plane.catalogue()));
+    }
+    Ok(RevokedKeys { dry_run: true, count, sample, effective: None })
+}

@@ -1,0 +1,77 @@
+//! `POST /v1/workspaces/{slug}/keys/{id}/compromise`
+
+use axum::{Json, extract::State};
+use keywright_domain::{ids::IncidentId, key::KeyChange};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::change;
+use crate::{
+    actor::{Scope, WriteKeys},
+    edge::OptionalJson,
+    error::ApiError,
+    issue::{issue, kind_of},
+    openapi::problems,
+    state::AppState,
+    wire::{Effective, Incident, Key, KeyPath, RevealedSecret},
+};
+
+/// What happened, and whether the key is to live on.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CompromiseKey)]
+pub(crate) struct Request {
+    /// The reason, for the incident and the audit trail.
+    #[schema(min_length = 1, max_length = 500)]
+    reason: Option<String>,
+    /// Whether a new secret is issued, so that the key lives on under its id. Otherwise it is revoked.
+    replace: Option<bool>,
+}
+
+/// A key whose secrets are all dead but the new one.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CompromisedKey {
+    /// The key as it is now.
+    key: Key,
+    /// The new secret, if one was asked for. Shown once; it can not be retrieved again.
+    secret: Option<RevealedSecret>,
+    /// The incident that was opened.
+    incident: Option<Incident>,
+    /// The receipt: no node accepts an old secret any more.
+    effective: Effective,
+}
+
+problems! { PermissionEscalation, KeyAlreadyRevoked, AlreadyApplied, IdempotencyMismatch }
+
+/// Report a key as compromised
+///
+/// Needs `keys:write`. Every secret of the key dies now, an incident is opened, and with `replace` (the default) a new
+/// secret is returned, all in one step.
+#[utoipa::path(
+    post, path = "/v1/workspaces/{slug}/keys/{id}/compromise", operation_id = "compromise_key", tag = "Keys",
+    params(KeyPath, ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless.")),
+    request_body(content = Option<Request>, example = json!({"reason": "Found in a public repository.", "replace": true})),
+    responses((status = 200, description = "The key, its new secret and the incident.", body = CompromisedKey), Problems),
+)]
+pub(crate) async fn handler(
+    State(state): State<AppState>,
+    scope: Scope<WriteKeys>,
+    body: OptionalJson<Request>,
+) -> Result<Json<CompromisedKey>, ApiError> {
+    let key = scope.key(&state).await?;
+    let replace = body.value.replace.unwrap_or(true);
+    let issued = replace.then(|| issue(&state, kind_of(key.environment), scope.now()));
+    let (secret, replacement) = issued.unzip();
+    let compromise = KeyChange::Compromise {
+        reason: body.value.reason,
+        replacement,
+        incident: IncidentId::generate(scope.now(), &*state.entropy),
+    };
+    let changed = change(&state, &scope, key, compromise, &body.raw).await?;
+    Ok(Json(CompromisedKey {
+        key: changed.key,
+        secret: secret.map(RevealedSecret),
+        incident: changed.incident.map(Incident::from),
+        effective: changed.effective,
+    }))
+}

@@ -1,0 +1,43 @@
+//! `POST /v1/workspaces/{slug}/keys/{id}/enable`
+
+use axum::{Json, extract::State};
+use keywright_domain::key::KeyChange;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{ChangedKey, change};
+use crate::{
+    actor::{Scope, WriteKeys},
+    edge::OptionalJson,
+    error::ApiError,
+    openapi::problems,
+    state::AppState,
+    wire::KeyPath,
+};
+
+/// Nothing needs to be said.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = EnableKey)]
+pub(crate) struct Request {}
+
+problems! { KeyAlreadyRevoked }
+
+/// Enable a key
+///
+/// Needs `keys:write`. Takes back a disabling.
+#[utoipa::path(
+    post, path = "/v1/workspaces/{slug}/keys/{id}/enable", operation_id = "enable_key", tag = "Keys",
+    params(KeyPath),
+    request_body(content = Option<Request>, example = json!({})),
+    responses((status = 200, description = "The key as it is now.", body = ChangedKey), Problems),
+)]
+pub(crate) async fn handler(
+    State(state): State<AppState>,
+    scope: Scope<WriteKeys>,
+    _body: OptionalJson<Request>,
+) -> Result<Json<ChangedKey>, ApiError> {
+    let key = scope.key(&state).await?;
+    let changed = change(&state, &scope, key, KeyChange::Enable, &[]).await?;
+    Ok(Json(changed.into()))
+}

@@ -1,0 +1,125 @@
+//! `POST /v1/keys/lookup`
+
+use axum::{Json, extract::State};
+use keywright_domain::{
+    caps,
+    ids::WorkspaceId,
+    permit::{Action, Actor},
+    workspace::Workspace,
+};
+use keywright_keyformat::Locator;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use utoipa::ToSchema;
+
+use crate::{
+    actor::Caller,
+    edge::StrictJson,
+    error::ApiError,
+    openapi::problems,
+    plane::Located,
+    state::AppState,
+    v1::problems::of_store,
+    wire::{Key, KeyTexts, LastUses},
+};
+
+/// Locators that were found somewhere.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = LookupKeys)]
+pub(crate) struct Request {
+    /// The 12 characters after the prefix, of up to 100 keys.
+    #[schema(max_items = 100)]
+    locators: Vec<String>,
+}
+
+/// The keys that locators belong to.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FoundKeys {
+    /// One for each locator, in their order.
+    data: Vec<FoundKey>,
+}
+
+/// The key that a locator belongs to.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FoundKey {
+    /// The locator.
+    #[schema(example = "aB3dE6gH9kLm")]
+    locator: String,
+    /// The key, or `null` when the caller may see none of this locator.
+    key: Option<Key>,
+    /// Whether the secret of this locator still works, as far as key and secret go.
+    usable: bool,
+}
+
+problems! {}
+
+/// Find keys by locator
+///
+/// For locators that were found in files, logs or leak reports, without handling the secret. An operator finds keys of
+/// all workspaces; a key with `keys:read` those of its own.
+#[utoipa::path(
+    post, path = "/v1/keys/lookup", operation_id = "lookup_keys", tag = "Keys",
+    request_body(content = Request, example = json!({"locators": ["aB3dE6gH9kLm"]})),
+    responses((status = 200, description = "What each locator belongs to.", body = FoundKeys), Problems),
+)]
+pub(crate) async fn handler(
+    State(state): State<AppState>,
+    caller: Caller,
+    body: StrictJson<Request>,
+) -> Result<Json<FoundKeys>, ApiError> {
+    let visible = visible_workspace(&caller)?;
+    if body.value.locators.len() > caps::LOOKUP_LOCATORS_MAX {
+        let detail = format!("`locators` has at most {}.", caps::LOOKUP_LOCATORS_MAX);
+        return Err(ApiError::invalid_field("locators", detail));
+    }
+    let mut workspaces = HashMap::new();
+    let mut data = Vec::with_capacity(body.value.locators.len());
+    for (position, text) in body.value.locators.into_iter().enumerate() {
+        let locator = Locator::parse(&text).map_err(|_| {
+            ApiError::invalid_field(&format!("locators[{position}]"), "A locator has 12 letters and digits.")
+        })?;
+        let located = state.plane.locate(locator);
+        let located = located.filter(|found| visible.is_none_or(|workspace| found.workspace == workspace));
+        let (key, usable) = match located {
+            Some(located) => show(&state, &caller, &mut workspaces, locator, &located).await?,
+            None => (None, false),
+        };
+        data.push(FoundKey { locator: text, key, usable });
+    }
+    Ok(Json(FoundKeys { data }))
+}
+
+/// The one workspace whose keys the caller may see; `None`: all.
+fn visible_workspace(caller: &Caller) -> Result<Option<WorkspaceId>, ApiError> {
+    match caller.actor {
+        Actor::Operator(_) | Actor::System => Ok(None),
+        Actor::Key { workspace, .. } => {
+            caller.permit(Action::ReadKeys, Some(workspace))?;
+            Ok(Some(workspace))
+        }
+    }
+}
+
+async fn show(
+    state: &AppState,
+    caller: &Caller,
+    workspaces: &mut HashMap<WorkspaceId, Workspace>,
+    locator: Locator,
+    located: &Located,
+) -> Result<(Option<Key>, bool), ApiError> {
+    let now = caller.origin.now;
+    if !workspaces.contains_key(&located.workspace) {
+        let found = state.store.workspace(located.slug.clone()).await.map_err(of_store)?;
+        workspaces.extend(found.map(|workspace| (located.workspace, workspace)));
+    }
+    let Some(workspace) = workspaces.get(&located.workspace) else { return Ok((None, false)) };
+    let Some(key) = state.store.key(located.workspace, located.key).await.map_err(of_store)? else {
+        return Ok((None, false));
+    };
+    let usable = key.status(now) == keywright_domain::key::KeyStatus::Active
+        && key.live_secrets(now).any(|secret| secret.locator == locator);
+    let last_uses = LastUses::of(state, std::slice::from_ref(&key)).await?;
+    let texts = KeyTexts { state, workspace, last_uses: &last_uses, now };
+    Ok((Some(texts.show(key)), usable))
+}

@@ -1,0 +1,89 @@
+//! API keys.
+
+mod bulk_revoke;
+mod compromise;
+mod create;
+mod delete;
+mod disable;
+mod enable;
+mod fields;
+mod get;
+mod list;
+mod lookup;
+mod patch;
+mod revoke;
+mod rotate;
+mod rotate_cancel;
+mod rotate_complete;
+
+use keywright_domain::{
+    command::Command,
+    key::{ApiKey, Incident, KeyChange},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    actor::{Scope, WriteKeys},
+    error::ApiError,
+    state::AppState,
+    wire::{Effective, Key, KeyTexts, LastUses},
+};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(list::handler, create::handler))
+        .routes(routes!(get::handler, patch::handler, delete::handler))
+        .routes(routes!(bulk_revoke::handler))
+        .routes(routes!(rotate::handler))
+        .routes(routes!(rotate_complete::handler))
+        .routes(routes!(rotate_cancel::handler))
+        .routes(routes!(disable::handler))
+        .routes(routes!(enable::handler))
+        .routes(routes!(revoke::handler))
+        .routes(routes!(compromise::handler))
+        .routes(routes!(lookup::handler))
+}
+
+/// A key after a change, with the receipt.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChangedKey {
+    /// The key as it is now.
+    key: Key,
+    /// The receipt: what the change took away, no node gives any more.
+    effective: Effective,
+}
+
+/// A key after a change.
+struct Changed {
+    key: Key,
+    incident: Option<Incident>,
+    effective: Effective,
+}
+
+impl From<Changed> for ChangedKey {
+    fn from(changed: Changed) -> Self {
+        Self { key: changed.key, effective: changed.effective }
+    }
+}
+
+/// Carries out `change` on `key`, as far as the domain allows it. `body` is the request's, for recognising repeats.
+///
+/// Everything that can fail comes before the commit, so that no answer says "failed" about a change that was made.
+async fn change(
+    state: &AppState,
+    scope: &Scope<WriteKeys>,
+    key: ApiKey,
+    change: KeyChange,
+    body: &[u8],
+) -> Result<Changed, ApiError> {
+    let last_uses = LastUses::of(state, std::slice::from_ref(&key)).await?;
+    let origin = &scope.caller.origin;
+    let context = origin.context(state, scope.permit, origin.idempotency(&scope.caller.actor, body));
+    let done = state.commit(context, Command::ChangeKey { key: key.id, change }).await?;
+    let effective = done.effective.into();
+    let (key, incident) = done.key()?;
+    let texts = KeyTexts { state, workspace: &scope.workspace, last_uses: &last_uses, now: scope.now() };
+    Ok(Changed { key: texts.show(key), incident, effective })
+}

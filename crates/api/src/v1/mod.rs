@@ -1,0 +1,38 @@
+//! The endpoints, one per file.
+
+mod audit;
+mod incidents;
+mod keys;
+mod operators;
+mod permissions;
+mod plans;
+pub(crate) mod problems;
+mod setup;
+mod usage;
+mod workspaces;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::state::AppState;
+
+/// The routes of all endpoints.
+pub(crate) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .merge(keys::routes())
+        .merge(crate::hot::routes())
+        .merge(workspaces::routes())
+        .routes(routes!(usage::workspace::handler))
+        .routes(routes!(usage::key::handler))
+        .routes(routes!(usage::ledger::handler))
+        .routes(routes!(incidents::list::handler))
+        .routes(routes!(audit::list::handler))
+        .routes(routes!(audit::installation::handler))
+        .routes(routes!(audit::checkpoints::handler))
+        .routes(routes!(permissions::list::handler))
+        .routes(routes!(permissions::put::handler))
+        .routes(routes!(plans::list::handler))
+        .routes(routes!(plans::put::handler, plans::delete::handler))
+        .routes(routes!(operators::list::handler, operators::create::handler))
+        .routes(routes!(operators::revoke::handler))
+        .routes(routes!(setup::handler))
+}

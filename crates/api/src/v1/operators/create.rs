@@ -1,0 +1,66 @@
+//! `POST /v1/operators`
+
+use axum::{Json, extract::State};
+use http::StatusCode;
+use keywright_domain::{
+    command::{Command, NewOperator},
+    ids::OperatorId,
+};
+use keywright_keyformat::KeyKind;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    actor::Installation,
+    edge::StrictJson,
+    error::ApiError,
+    issue::issue,
+    openapi::problems,
+    state::AppState,
+    wire::{Operator, RevealedSecret},
+};
+
+/// An operator credential to be created.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CreateOperator)]
+pub(crate) struct Request {
+    /// The name, to tell credentials apart.
+    #[schema(min_length = 1, max_length = 64)]
+    name: String,
+}
+
+/// An operator credential that was created.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CreatedOperator {
+    /// The credential.
+    operator: Operator,
+    /// The secret. Shown once; it can not be retrieved again.
+    secret: RevealedSecret,
+}
+
+problems! { AlreadyApplied, IdempotencyMismatch }
+
+/// Create an operator credential
+///
+/// Operator only. The secret is in this answer and nowhere else.
+#[utoipa::path(
+    post, path = "/v1/operators", operation_id = "create_operator", tag = "Operators",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless.")),
+    request_body(content = Request, example = json!({"name": "deploy"})),
+    responses((status = 201, description = "The credential and, once, its secret.", body = CreatedOperator), Problems),
+)]
+pub(crate) async fn handler(
+    State(state): State<AppState>,
+    Installation { caller, permit }: Installation,
+    body: StrictJson<Request>,
+) -> Result<(StatusCode, Json<CreatedOperator>), ApiError> {
+    let origin = &caller.origin;
+    let context = origin.context(&state, permit, origin.idempotency(&caller.actor, &body.raw));
+    let (secret, kept) = issue(&state, KeyKind::Operator, origin.now);
+    let id = OperatorId::generate(origin.now, &*state.entropy);
+    let new = NewOperator { id, name: body.value.name, secret: kept };
+    let operator = state.commit(context, Command::CreateOperator(Box::new(new))).await?.operator()?;
+    let created = CreatedOperator { operator: operator.into(), secret: RevealedSecret(secret) };
+    Ok((StatusCode::CREATED, Json(created)))
+}

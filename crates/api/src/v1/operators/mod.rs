@@ -1,0 +1,5 @@
+//! Operator credentials.
+
+pub(super) mod create;
+pub(super) mod list;
+pub(super) mod revoke;

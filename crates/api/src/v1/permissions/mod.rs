@@ -1,0 +1,4 @@
+//! The permission catalogue.
+
+pub(super) mod list;
+pub(super) mod put;

@@ -1,0 +1,152 @@
+//! `POST /v1/setup`
+
+use axum::{Json, extract::State};
+use http::StatusCode;
+use keywright_domain::{
+    command::{Bootstrap, Command, NewOperator, NewWorkspace},
+    ids::{OperatorId, UserId, WorkspaceId},
+    key::is_printable,
+    permit::{self, Action, Actor},
+    plan::Plan,
+    principal::User,
+    time::Timestamp,
+    workspace::{Slug, WorkspaceError, WorkspacePolicy},
+};
+use keywright_keyformat::KeyKind;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    actor::{Origin, denied},
+    edge::StrictJson,
+    error::{ApiError, ErrorCode},
+    issue::issue,
+    openapi::problems,
+    state::AppState,
+    v1::problems::of_workspace,
+    wire::{Operator, RevealedSecret, Workspace},
+};
+
+/// The first objects of an installation.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SetUp)]
+pub(crate) struct Request {
+    /// The one-time token that the server printed.
+    token: String,
+    /// Name of the first operator credential; `first` unless given.
+    #[schema(min_length = 1, max_length = 64)]
+    operator_name: Option<String>,
+    /// The first workspace, if wanted.
+    workspace: Option<FirstWorkspace>,
+}
+
+/// The first workspace and its owner.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FirstWorkspace {
+    /// The name in addresses.
+    #[schema(example = "acme")]
+    slug: String,
+    /// The name shown to people; the slug unless given.
+    name: Option<String>,
+    /// Address the owner signs in with.
+    #[schema(example = "owner@example.com")]
+    owner_email: String,
+    /// The owner's name; the address unless given.
+    owner_name: Option<String>,
+}
+
+/// An installation that was set up.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SetUpInstallation {
+    /// The first operator credential.
+    operator: Operator,
+    /// Its secret. Shown once; it can not be retrieved again.
+    secret: RevealedSecret,
+    /// The first workspace, if one was asked for.
+    workspace: Option<Workspace>,
+}
+
+problems! { NotFound, Conflict, TooManyFailedAttempts }
+
+/// Set up the installation
+///
+/// Works once, with the token that the server printed at its first start.
+#[utoipa::path(
+    post, path = "/v1/setup", operation_id = "set_up", tag = "Operators",
+    request_body(content = Request, example = json!({
+        "token": "…", "operator_name": "first", "workspace": {"slug": "acme", "owner_email": "owner@example.com"},
+    })),
+    responses((status = 201, description = "The first operator credential and, once, its secret.", body = SetUpInstallation), Problems),
+    security(()),
+)]
+pub(crate) async fn handler(
+    State(state): State<AppState>,
+    origin: Origin,
+    body: StrictJson<Request>,
+) -> Result<(StatusCode, Json<SetUpInstallation>), ApiError> {
+    let request = body.value;
+    check_token(&state, &origin, &request.token)?;
+    let permit = permit::authorize(Actor::System, Action::Operate, None).map_err(denied)?;
+    let (secret, kept) = issue(&state, KeyKind::Operator, origin.now);
+    let operator = NewOperator {
+        id: OperatorId::generate(origin.now, &*state.entropy),
+        name: request.operator_name.unwrap_or_else(|| "first".to_owned()),
+        secret: kept,
+    };
+    let workspace = request.workspace.map(|first| first.check(&state, origin.now)).transpose()?;
+    let context = origin.context(&state, permit, None);
+    let bootstrap = Command::Bootstrap(Box::new(Bootstrap { operator, workspace }));
+    let (operator, workspace) = state.commit(context, bootstrap).await?.bootstrapped()?;
+    state.setup.close();
+    let catalogue = state.plane.catalogue();
+    let workspace = workspace.map(|workspace| Workspace::new(workspace, &catalogue));
+    let answer = SetUpInstallation { operator: operator.into(), secret: RevealedSecret(secret), workspace };
+    Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// A wrong token counts like an unknown key.
+fn check_token(state: &AppState, origin: &Origin, token: &str) -> Result<(), ApiError> {
+    let now_ms = state.clock.boot_ns() / 1_000_000;
+    if let Some(address) = origin.address {
+        state.throttle.check(address, now_ms)?;
+    }
+    if !state.setup.is_open() {
+        return Err(ApiError::with_detail(ErrorCode::Conflict, "The installation is set up already."));
+    }
+    if state.setup.admits(token) {
+        return Ok(());
+    }
+    if let Some(address) = origin.address {
+        state.throttle.record_failure(address, now_ms);
+    }
+    Err(ApiError::with_detail(ErrorCode::NotFound, "This is not the set-up token; the server prints it when it starts."))
+}
+
+impl FirstWorkspace {
+    fn check(self, state: &AppState, now: Timestamp) -> Result<(NewWorkspace, User), ApiError> {
+        let slug = Slug::parse(&self.slug).map_err(of_workspace)?;
+        let name = self.name.unwrap_or(self.slug);
+        if !is_printable(&name, 1, keywright_domain::caps::NAME_MAX_CHARS) {
+            return Err(of_workspace(WorkspaceError::Name));
+        }
+        let email = self.owner_email;
+        let is_address = email.split_once('@').is_some_and(|(local, host)| !local.is_empty() && !host.is_empty());
+        if !is_address || !is_printable(&email, 3, EMAIL_MAX_CHARS) {
+            return Err(ApiError::invalid_field("workspace.owner_email", "`owner_email` is not an e-mail address."));
+        }
+        let owner_name = self.owner_name.unwrap_or_else(|| email.clone());
+        if !is_printable(&owner_name, 1, EMAIL_MAX_CHARS) {
+            return Err(ApiError::invalid_field("workspace.owner_name", "`owner_name` has 1 to 254 printable characters."));
+        }
+        let (entropy, policy) = (&*state.entropy, WorkspacePolicy::default());
+        let id = WorkspaceId::generate(now, entropy);
+        let workspace = NewWorkspace { id, slug, name, plan: Plan::DEFAULT.to_owned(), policy };
+        let id = UserId::generate(now, entropy);
+        Ok((workspace, User { id, email, name: owner_name, password_hash: None, created_at: now }))
+    }
+}
+
+/// Longest address (RFC 5321 with its erratum 1690).
+const EMAIL_MAX_CHARS: usize = 254;

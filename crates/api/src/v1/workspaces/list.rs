@@ -1,0 +1,60 @@
+//! `GET /v1/workspaces`
+
+use axum::{Json, extract::State};
+use keywright_domain::workspace::Slug;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{
+    actor::Installation,
+    cursor::CursorScope,
+    edge::StrictQuery,
+    error::{ApiError, ErrorCode},
+    openapi::problems,
+    state::AppState,
+    v1::problems::of_store,
+    wire::{Page, Workspace, page_limit},
+};
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Request {
+    /// Size of the page; 20 unless given.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// The `cursor` of the page before.
+    cursor: Option<String>,
+}
+
+problems! { InvalidCursor }
+
+/// List workspaces
+///
+/// By slug. Operator only.
+#[utoipa::path(
+    get, path = "/v1/workspaces", operation_id = "list_workspaces", tag = "Workspaces",
+    params(Request),
+    responses((status = 200, description = "A page of workspaces.", body = Page<Workspace>), Problems),
+)]
+pub(crate) async fn handler(
+    State(state): State<AppState>,
+    _permitted: Installation,
+    StrictQuery(request): StrictQuery<Request>,
+) -> Result<Json<Page<Workspace>>, ApiError> {
+    let limit = page_limit(request.limit)?;
+    let scope = CursorScope::new("workspaces", &[]);
+    let after = request.cursor.map(|cursor| slug_of(&scope, &cursor)).transpose()?;
+    let page = state.store.workspaces(after, limit).await.map_err(of_store)?;
+    let last = page.items.last().filter(|_| page.has_more);
+    let cursor = last.map(|workspace| scope.encode(workspace.slug.as_str().as_bytes()));
+    let catalogue = state.plane.catalogue();
+    let data = page.items.into_iter().map(|workspace| Workspace::new(workspace, &catalogue)).collect();
+    Ok(Json(Page::new(data, cursor)))
+}
+
+fn slug_of(scope: &CursorScope, cursor: &str) -> Result<Slug, ApiError> {
+    let position = scope.decode(cursor)?;
+    let slug = std::str::from_utf8(&position).ok().and_then(|text| Slug::parse(text).ok());
+    Ok(slug.ok_or(ErrorCode::InvalidCursor)?)
+}

@@ -1,0 +1,16 @@
+//! Workspaces.
+
+mod create;
+mod get;
+mod list;
+mod patch;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::state::AppState;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(list::handler, create::handler))
+        .routes(routes!(get::handler, patch::handler))
+}

@@ -1,0 +1,38 @@
+//! What goes over the wire: types shared by endpoints. Nothing here decides anything.
+
+mod audit;
+mod effective;
+mod fields;
+mod filter;
+mod key;
+mod limits;
+mod names;
+mod networks;
+mod operator;
+mod page;
+mod path;
+mod plan;
+mod secret;
+mod time;
+mod usage;
+mod workspace;
+
+pub(crate) use audit::hex;
+pub use audit::{AuditActor, AuditEntry, AuditTarget, Checkpoint, FieldChange};
+pub use effective::Effective;
+pub use fields::Patch;
+pub use filter::KeyFilter;
+pub use key::{Incident, Key, KeySecret, Principal};
+pub(crate) use key::{KeyTexts, LastUses};
+pub use limits::LimitWindow;
+pub use names::{Algorithm, Environment, Granularity, KeyStatus, Mode};
+pub(crate) use networks::parse_networks;
+pub use operator::Operator;
+pub use page::Page;
+pub(crate) use page::page_limit;
+pub use path::{KeyPath, NamePath, OperatorPath, WorkspacePath};
+pub use plan::{Permission, Plan};
+pub use secret::RevealedSecret;
+pub use time::Time;
+pub use usage::{LedgerRow, Usage, UsageBucket};
+pub use workspace::{Period, PolicyPatch, RotationPatch, RotationPolicy, Workspace, WorkspacePolicy};

@@ -1,0 +1,41 @@
+//! Parameters of paths, for the OpenAPI document.
+
+use utoipa::IntoParams;
+
+/// A workspace.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct WorkspacePath {
+    /// The workspace's slug.
+    #[param(example = "acme")]
+    pub slug: String,
+}
+
+/// A key of a workspace.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct KeyPath {
+    /// The workspace's slug.
+    #[param(example = "acme")]
+    pub slug: String,
+    /// The key's id.
+    #[param(example = "key_01k9zq3v4w5x6y7z8a9b0c1d2e")]
+    pub id: String,
+}
+
+/// Something with a name.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct NamePath {
+    /// The name.
+    pub name: String,
+}
+
+/// An operator credential.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct OperatorPath {
+    /// The credential's id.
+    #[param(example = "opr_01k9zq3v4w5x6y7z8a9b0c1d2e")]
+    pub id: String,
+}

@@ -1,0 +1,245 @@
+//! Workspaces and their policies.
+
+use keywright_domain::{permission::Catalogue, time, workspace};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Patch, Time};
+use crate::{error::ApiError, v1::problems};
+
+/// A calendar period: `{"days": 90}` or `{"months": 3}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(example = json!({"days": 90}))]
+pub enum Period {
+    /// Days of 24 hours, 1 to 3650.
+    Days(u16),
+    /// Calendar months, 1 to 120.
+    Months(u8),
+}
+
+impl From<time::Period> for Period {
+    fn from(period: time::Period) -> Self {
+        match period {
+            time::Period::Days(days) => Self::Days(days),
+            time::Period::Months(months) => Self::Months(months),
+        }
+    }
+}
+
+impl From<Period> for time::Period {
+    fn from(period: Period) -> Self {
+        match period {
+            Period::Days(days) => Self::Days(days),
+            Period::Months(months) => Self::Months(months),
+        }
+    }
+}
+
+/// After which period keys of each environment are due for rotation; `null` where rotation is not asked for.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct RotationPolicy {
+    /// Development keys.
+    pub development: Option<Period>,
+    /// Staging keys.
+    pub staging: Option<Period>,
+    /// Production keys.
+    pub production: Option<Period>,
+    /// CI keys.
+    pub ci: Option<Period>,
+}
+
+/// What a workspace asks of its keys.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct WorkspacePolicy {
+    /// Rotation periods.
+    pub rotation: RotationPolicy,
+    /// How long both secrets work after a rotation that names no overlap, in seconds.
+    pub overlap_seconds: u32,
+    /// Longest life of a new key, in days; `null` where keys need no expiry.
+    pub max_key_days: Option<u32>,
+    /// What keys of the workspace may do at most; `null`: everything that the catalogue has, now and later.
+    pub allowed_permissions: Option<Vec<String>>,
+    /// What a key may do when its creator names no permissions.
+    pub default_permissions: Vec<String>,
+    /// Most keys that are not deleted.
+    pub max_keys: u32,
+    /// Whether the workspace's own people may create keys, or only the operator.
+    pub self_service: bool,
+}
+
+impl WorkspacePolicy {
+    fn new(policy: &workspace::WorkspacePolicy, catalogue: &Catalogue) -> Self {
+        let names = |set| catalogue.names(set).map(str::to_owned).collect();
+        let rotation = &policy.rotation;
+        let everything = policy.allowed_permissions == keywright_domain::permission::PermissionSet::ALL;
+        Self {
+            rotation: RotationPolicy {
+                development: rotation.development.map(Into::into),
+                staging: rotation.staging.map(Into::into),
+                production: rotation.production.map(Into::into),
+                ci: rotation.ci.map(Into::into),
+            },
+            overlap_seconds: policy.overlap_seconds,
+            max_key_days: policy.max_key_days,
+            allowed_permissions: (!everything).then(|| names(policy.allowed_permissions)),
+            default_permissions: names(policy.default_permissions),
+            max_keys: policy.max_keys,
+            self_service: policy.self_service,
+        }
+    }
+}
+
+/// A tenant of the installation.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Workspace {
+    /// The id.
+    #[schema(example = "ws_01k9zq3v4w5x6y7z8a9b0c1d2e")]
+    pub id: String,
+    /// The name in addresses.
+    #[schema(example = "acme")]
+    pub slug: String,
+    /// The name shown to people.
+    #[schema(example = "Acme Inc.")]
+    pub name: String,
+    /// The plan's name.
+    #[schema(example = "standard")]
+    pub plan: String,
+    /// Its policy.
+    pub policy: WorkspacePolicy,
+    /// Whether its keys are refused at present.
+    pub suspended: bool,
+    /// Since when it is suspended.
+    pub suspended_at: Option<Time>,
+    /// When it was created.
+    pub created_at: Time,
+}
+
+impl Workspace {
+    /// The workspace as it goes over the wire.
+    pub fn new(workspace: workspace::Workspace, catalogue: &Catalogue) -> Self {
+        Self {
+            id: workspace.id.to_string(),
+            slug: workspace.slug.into(),
+            name: workspace.name,
+            plan: workspace.plan,
+            policy: WorkspacePolicy::new(&workspace.policy, catalogue),
+            suspended: workspace.suspended_at.is_some(),
+            suspended_at: workspace.suspended_at.map(Time),
+            created_at: workspace.created_at.into(),
+        }
+    }
+}
+
+/// Changes of rotation periods. Absent: stays; `null`: rotation is not asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotationPatch {
+    /// Development keys.
+    #[serde(default)]
+    #[schema(value_type = Option<Period>)]
+    pub development: Patch<Period>,
+    /// Staging keys.
+    #[serde(default)]
+    #[schema(value_type = Option<Period>)]
+    pub staging: Patch<Period>,
+    /// Production keys.
+    #[serde(default)]
+    #[schema(value_type = Option<Period>)]
+    pub production: Patch<Period>,
+    /// CI keys.
+    #[serde(default)]
+    #[schema(value_type = Option<Period>)]
+    pub ci: Patch<Period>,
+}
+
+/// Changes of a policy. What is absent stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyPatch {
+    /// Rotation periods; `null`: those of a new workspace.
+    #[serde(default)]
+    #[schema(value_type = Option<RotationPatch>)]
+    pub rotation: Patch<RotationPatch>,
+    /// How long both secrets work after a rotation that names no overlap, in seconds: 0 to 7776000.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, maximum = 7_776_000)]
+    pub overlap_seconds: Patch<u32>,
+    /// Longest life of a new key, in days: 1 to 36500. `null`: keys need no expiry.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 36_500)]
+    pub max_key_days: Patch<u32>,
+    /// What keys of the workspace may do at most. `null`: everything that the catalogue has, now and later.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub allowed_permissions: Patch<Vec<String>>,
+    /// What a key may do when its creator names no permissions. `null`: that of a new workspace.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub default_permissions: Patch<Vec<String>>,
+    /// Most keys that are not deleted: 1 to 10000000. Operator only.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000_000)]
+    pub max_keys: Patch<u32>,
+    /// Whether the workspace's own people may create keys, or only the operator. Operator only.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    pub self_service: Patch<bool>,
+}
+
+impl PolicyPatch {
+    /// Whether it touches what the operator alone decides about a tenant.
+    pub fn needs_operator(&self) -> bool {
+        self.max_keys != Patch::Leave || self.self_service != Patch::Leave
+    }
+
+    /// The policy `before` with the changes.
+    ///
+    /// # Errors
+    /// `unknown_permission`, and `invalid_field` for `null` where a value is needed.
+    pub fn apply(
+        self,
+        before: workspace::WorkspacePolicy,
+        catalogue: &Catalogue,
+    ) -> Result<workspace::WorkspacePolicy, ApiError> {
+        let fresh = workspace::WorkspacePolicy::default();
+        let resolve = |field: &'static str| {
+            move |names: Vec<String>| {
+                catalogue
+                    .resolve(names.iter().map(String::as_str))
+                    .map_err(|error| problems::of_unknown_permission(field, &error))
+            }
+        };
+        let allowed = self.allowed_permissions.try_map(resolve("policy.allowed_permissions"))?;
+        let default = self.default_permissions.try_map(resolve("policy.default_permissions"))?;
+        Ok(workspace::WorkspacePolicy {
+            rotation: match self.rotation {
+                Patch::Leave => before.rotation,
+                Patch::Clear => fresh.rotation,
+                Patch::Set(rotation) => rotation.apply(before.rotation),
+            },
+            overlap_seconds: self.overlap_seconds.or_cleared(fresh.overlap_seconds).unwrap_or(before.overlap_seconds),
+            max_key_days: self.max_key_days.apply_to(before.max_key_days),
+            allowed_permissions: allowed.or_cleared(fresh.allowed_permissions).unwrap_or(before.allowed_permissions),
+            default_permissions: default.or_cleared(fresh.default_permissions).unwrap_or(before.default_permissions),
+            max_keys: self.max_keys.or_cleared(fresh.max_keys).unwrap_or(before.max_keys),
+            self_service: self.self_service.required("policy.self_service")?.unwrap_or(before.self_service),
+        })
+    }
+}
+
+impl RotationPatch {
+    fn apply(self, before: workspace::RotationPolicy) -> workspace::RotationPolicy {
+        let change = |patch: Patch<Period>, before: Option<time::Period>| match patch {
+            Patch::Leave => before,
+            Patch::Clear => None,
+            Patch::Set(period) => Some(period.into()),
+        };
+        workspace::RotationPolicy {
+            development: change(self.development, before.development),
+            staging: change(self.staging, before.staging),
+            production: change(self.production, before.production),
+            ci: change(self.ci, before.ci),
+        }
+    }
+}
