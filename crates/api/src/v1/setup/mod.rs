@@ -10,7 +10,7 @@ use keywright_domain::{
     plan::Plan,
     principal::User,
     time::Timestamp,
-    workspace::{Slug, WorkspaceError, WorkspacePolicy},
+    workspace::{Slug, WorkspacePolicy},
 };
 use keywright_keyformat::KeyKind;
 use serde::{Deserialize, Serialize};
@@ -128,9 +128,6 @@ impl FirstWorkspace {
     fn check(self, state: &AppState, now: Timestamp) -> Result<(NewWorkspace, User), ApiError> {
         let slug = Slug::parse(&self.slug).map_err(of_workspace)?;
         let name = self.name.unwrap_or(self.slug);
-        if !is_printable(&name, 1, keywright_domain::caps::NAME_MAX_CHARS) {
-            return Err(of_workspace(WorkspaceError::Name));
-        }
         let email = self.owner_email;
         let is_address = email.split_once('@').is_some_and(|(local, host)| !local.is_empty() && !host.is_empty());
         if !is_address || !is_printable(&email, 3, EMAIL_MAX_CHARS) {

@@ -6,7 +6,7 @@ use keywright_domain::{
     command::{Command, NewWorkspace},
     ids::WorkspaceId,
     plan::Plan,
-    workspace::{Slug, WorkspaceError, WorkspacePolicy},
+    workspace::{Slug, WorkspacePolicy},
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -69,11 +69,7 @@ fn new_workspace(
 ) -> Result<NewWorkspace, ApiError> {
     let slug = Slug::parse(&request.slug).map_err(of_workspace)?;
     let name = request.name.unwrap_or(request.slug);
-    if !keywright_domain::key::is_printable(&name, 1, keywright_domain::caps::NAME_MAX_CHARS) {
-        return Err(of_workspace(WorkspaceError::Name));
-    }
     let policy = request.policy.apply(WorkspacePolicy::default(), &state.plane.catalogue())?;
-    policy.check().map_err(of_workspace)?;
     Ok(NewWorkspace {
         id: WorkspaceId::generate(now, &*state.entropy),
         slug,

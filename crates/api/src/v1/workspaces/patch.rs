@@ -5,7 +5,7 @@ use keywright_domain::{
     command::Command,
     permission::PermissionSet,
     permit::Actor,
-    workspace::{Workspace as DomainWorkspace, WorkspaceError, WorkspacePatch, WorkspacePolicy},
+    workspace::{Workspace as DomainWorkspace, WorkspacePatch, WorkspacePolicy},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ use crate::{
     error::{ApiError, ErrorCode},
     openapi::problems,
     state::AppState,
-    v1::problems::{of_store, of_workspace},
+    v1::problems::of_store,
     wire::{Effective, Patch, PolicyPatch, Workspace, WorkspacePath},
 };
 
@@ -98,18 +98,16 @@ impl Request {
     }
 
     fn against(self, state: &AppState, before: &DomainWorkspace) -> Result<WorkspacePatch, ApiError> {
-        let name = self.name.required("name")?;
-        if name.as_deref().is_some_and(|name| !keywright_domain::key::is_printable(name, 1, keywright_domain::caps::NAME_MAX_CHARS)) {
-            return Err(of_workspace(WorkspaceError::Name));
-        }
         let policy = match self.policy.required("policy")? {
             Some(policy) => Some(policy.apply(before.policy, &state.plane.catalogue())?),
             None => None,
         };
-        if let Some(policy) = &policy {
-            policy.check().map_err(of_workspace)?;
-        }
-        Ok(WorkspacePatch { name, policy, plan: self.plan.required("plan")?, suspended: self.suspended.required("suspended")? })
+        Ok(WorkspacePatch {
+            name: self.name.required("name")?,
+            policy,
+            plan: self.plan.required("plan")?,
+            suspended: self.suspended.required("suspended")?,
+        })
     }
 }
 

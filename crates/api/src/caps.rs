@@ -1,0 +1,30 @@
+//! Every limit of the HTTP interface, in one place. Limits of the domain are in the domain's own file.
+
+use std::time::Duration;
+
+/// Largest request body, in bytes, where an endpoint names no other limit.
+pub const BODY_MAX_BYTES: usize = 64 * 1024;
+/// Longest time for a request body to arrive.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time for a request to be answered.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Largest `Idempotency-Key`, in bytes.
+pub const IDEMPOTENCY_KEY_MAX_BYTES: usize = 255;
+/// Longest piece of client input that an error text quotes, in bytes.
+pub const QUOTED_MAX_BYTES: usize = 64;
+/// Most entries of `X-Forwarded-For` or `Forwarded` that are looked at, from the right.
+pub const FORWARDED_HOPS_MAX: usize = 32;
+/// Unknown keys that one address may try per [`FAILURE_WINDOW_MS`].
+pub const FAILURES_PER_ADDRESS_MAX: u32 = 300;
+/// The window in which unknown keys are counted, in milliseconds.
+pub const FAILURE_WINDOW_MS: u64 = 60_000;
+/// Addresses that the failure throttle remembers. A power of two.
+pub const FAILURE_TABLE_ADDRESSES: usize = 16_384;
+/// Most buckets in one answer about usage.
+pub const USAGE_BUCKETS_MAX: i64 = 1_500;
+/// Most rows of one minute of the access ledger that pages go through.
+pub const LEDGER_ROWS_PER_MINUTE_MAX: u32 = 100_000;
+/// Audit entries read at once for an export.
+pub const EXPORT_BATCH_ENTRIES: u32 = 500;
+/// Longest description of a plan or a permission, in characters.
+pub const DESCRIPTION_MAX_CHARS: usize = 500;

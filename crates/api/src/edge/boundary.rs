@@ -1,0 +1,127 @@
+//! The outermost layer: every request gets an id, every failure becomes a complete answer and one log line.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+
+use super::fallback::ensure_problem;
+use crate::{
+    caps::REQUEST_TIMEOUT,
+    credentials::query_carries_credential,
+    error::{ApiError, ErrorCode},
+};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Makes the ids of requests, `req_…`: from the clock and the random source in production, counted in tests.
+pub type RequestIdSource = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// The id of a request, as endpoints find it in the request's extensions (`Extension<RequestId>`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(
+    /// The text, `req_…`.
+    pub Arc<str>,
+);
+
+/// What the boundary needs to know.
+#[derive(Clone)]
+pub struct EdgeSettings {
+    /// Where the installation is reached, without a slash at the end; begins the `type` of problems. May be empty.
+    pub base_url: Arc<str>,
+    /// Makes request ids. A client's own `X-Request-Id` is never taken over: ids in the logs are ours.
+    pub request_ids: RequestIdSource,
+    /// Longest time for a request to be answered.
+    pub timeout: Duration,
+}
+
+impl EdgeSettings {
+    /// The usual settings.
+    pub fn new(base_url: &str, request_ids: RequestIdSource) -> Self {
+        Self { base_url: base_url.trim_end_matches('/').into(), request_ids, timeout: REQUEST_TIMEOUT }
+    }
+}
+
+/// Puts the boundary around all routes of `router`, its fallbacks included. Apply it last.
+pub fn guard<S: Clone + Send + Sync + 'static>(router: Router<S>, settings: EdgeSettings) -> Router<S> {
+    router
+        .fallback(async || ApiError::new(ErrorCode::NotFound))
+        .layer(middleware::from_fn_with_state(settings, boundary))
+}
+
+async fn boundary(State(settings): State<EdgeSettings>, mut request: Request, next: Next) -> Response {
+    let id = RequestId((settings.request_ids)().into());
+    request.extensions_mut().insert(id.clone());
+    let method = request.method().clone();
+    let route = request.extensions().get::<axum::extract::MatchedPath>().cloned();
+    let response = if request.uri().query().is_some_and(query_carries_credential) {
+        ApiError::new(ErrorCode::CredentialInUrl).into_response()
+    } else {
+        answer(&settings, &method, request, next).await
+    };
+    let mut response = ensure_problem(response);
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        log(&error, &id, &method, route.as_ref().map_or("none", |route| route.as_str()));
+        response = complete(&error, &settings, &id, response);
+    }
+    finish_headers(response.headers_mut(), &id);
+    response
+}
+
+/// The endpoint's answer, or what stands for it when it panics or takes too long.
+async fn answer(settings: &EdgeSettings, method: &Method, request: Request, next: Next) -> Response {
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(settings.timeout, answer).await {
+        Ok(Ok(response)) => response,
+        // The panic hook has told the log where; the message may hold anything, so it is not repeated.
+        Ok(Err(_panic)) => ApiError::internal("the endpoint panicked").into_response(),
+        Err(_) if method.is_safe() => ApiError::new(ErrorCode::RequestTimeout).into_response(),
+        // The change may be on its way to the disk: only the client's own look or repetition can tell.
+        Err(_) => ApiError::new(ErrorCode::CommitUnknown).retry_after_seconds(1).into_response(),
+    }
+}
+
+/// Renders the error again with what only the boundary knows, and keeps the headers that others added.
+fn complete(error: &ApiError, settings: &EdgeSettings, id: &RequestId, first: Response) -> Response {
+    let mut response = error.render(&settings.base_url, Some(&id.0)).map(axum::body::Body::from);
+    for (name, value) in first.headers() {
+        if !response.headers().contains_key(name) && *name != header::CONTENT_LENGTH {
+            response.headers_mut().append(name, value.clone());
+        }
+    }
+    response
+}
+
+/// The one log line of a failure. Details stay out: they may quote the client.
+fn log(error: &ApiError, id: &RequestId, method: &Method, route: &str) {
+    let (code, status, context) = (error.code().slug(), error.status().as_u16(), error.internal_context());
+    if status >= 500 {
+        tracing::error!(request_id = &*id.0, code, status, %method, route, context, "request failed");
+    } else if context.is_some() {
+        tracing::info!(request_id = &*id.0, code, status, %method, route, context, "request refused");
+    } else {
+        tracing::debug!(request_id = &*id.0, code, status, %method, route, "request refused");
+    }
+}
+
+fn finish_headers(headers: &mut HeaderMap, id: &RequestId) {
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        headers.insert(X_REQUEST_ID, value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let defaults = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ];
+    for (name, value) in defaults {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}

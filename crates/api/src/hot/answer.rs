@@ -1,0 +1,266 @@
+//! The answers of the hot routes, written byte by byte: a verdict is a few hundred bytes of known shape.
+
+use core::fmt::Write;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use keywright_domain::{
+    permission::PermissionSet,
+    verdict::Code,
+    workspace::WorkspaceNumber,
+};
+use keywright_engine::{Caller, CheckOutcome, Engine, ExplainedCheck, KeyHit, Verdict};
+
+use super::request::Around;
+use crate::front::FrontBody;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// No workspace has this slug: asking for it, every key is of another workspace.
+const NO_WORKSPACE: &str = "";
+
+/// Who reads the answer: the operator sees every key, a workspace's key only those of its workspace.
+pub(super) struct Audience<'engine> {
+    /// The only workspace whose keys may be told about, with its slug.
+    own: Option<(WorkspaceNumber, &'engine str)>,
+}
+
+impl<'engine> Audience<'engine> {
+    /// The audience that `caller` is.
+    pub(super) fn of(caller: &Caller, engine: &'engine Engine) -> Self {
+        Self::of_key(caller.key, engine)
+    }
+
+    /// The audience of a caller that presented this key, or an operator credential.
+    pub(super) fn of_key(key: Option<KeyHit>, engine: &'engine Engine) -> Self {
+        let own = key.map(|hit| (hit.workspace, engine.workspace_slug(hit.workspace).unwrap_or(NO_WORKSPACE)));
+        Self { own }
+    }
+
+    /// The workspace to ask for: the one named, but never another than the audience's own.
+    pub(super) fn workspace_asked<'a>(&self, named: Option<&'a str>) -> Option<&'a str>
+    where
+        'engine: 'a,
+    {
+        match (self.own, named) {
+            (None, named) => named,
+            (Some((_, own)), None) => Some(own),
+            (Some((_, own)), Some(named)) if own == named => Some(named),
+            (Some(_), Some(_)) => Some(NO_WORKSPACE),
+        }
+    }
+
+    fn may_see(&self, workspace: WorkspaceNumber) -> bool {
+        self.own.is_none_or(|(own, _)| own == workspace)
+    }
+}
+
+/// The answer of `POST /v1/keys/verify`.
+pub(super) fn verdict(
+    around: &Around<'_>,
+    audience: &Audience<'_>,
+    verdict: &Verdict,
+    asked: PermissionSet,
+    checks: Option<&[(ExplainedCheck, CheckOutcome)]>,
+) -> Response<FrontBody> {
+    let mut body = Body(String::with_capacity(640));
+    let code = verdict.code;
+    body.raw(if code == Code::Valid { r#"{"valid":true,"code":""# } else { r#"{"valid":false,"code":""# });
+    body.raw(code.as_str());
+    body.raw("\"");
+    if let Some(malformed) = &verdict.malformed {
+        body.raw(r#","reason":""#);
+        body.raw(malformed.code());
+        body.raw(r#"","hint":"#);
+        body.text(&malformed.hint());
+    }
+    if let Some(hit) = &verdict.key {
+        describe(&mut body, around.state.plane.engine(), audience, hit, asked, code);
+    }
+    limits(&mut body, around.state.plane.engine(), verdict);
+    if let Some(checks) = checks {
+        explain(&mut body, checks);
+    }
+    let mut id = String::with_capacity(32);
+    around.request_id.push_text(&mut id);
+    body.raw(r#","request_id":""#);
+    body.raw(&id);
+    body.raw("\"}");
+    let mut response = Response::new(FrontBody::Full(Some(Bytes::from(body.0))));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    insert_id(&mut response, id);
+    response
+}
+
+/// The answer of `/v1/check` for a good key: no body, what proxies pass on in headers.
+pub(super) fn checked(around: &Around<'_>, verdict: &Verdict) -> Response<FrontBody> {
+    let mut response = Response::new(FrontBody::Empty);
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let engine = around.state.plane.engine();
+    if let Some(hit) = &verdict.key {
+        let mut id = String::with_capacity(32);
+        hit.id.push_text(&mut id);
+        insert(&mut response, "x-keywright-key-id", id);
+        let headers = response.headers_mut();
+        headers.insert("x-keywright-environment", HeaderValue::from_static(hit.environment.as_str()));
+        let slug = engine.workspace_slug(hit.workspace);
+        if let Some(slug) = slug.and_then(|slug| HeaderValue::from_str(slug).ok()) {
+            headers.insert("x-keywright-workspace", slug);
+        }
+    }
+    limit_headers(&mut response, around, verdict);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let mut id = String::with_capacity(32);
+    around.request_id.push_text(&mut id);
+    insert_id(&mut response, id);
+    response
+}
+
+/// `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) for every window, and the
+/// `X-RateLimit-…` of the tightest one.
+pub(super) fn limit_headers(response: &mut Response<FrontBody>, around: &Around<'_>, verdict: &Verdict) {
+    let engine = around.state.plane.engine();
+    let Some(tightest) = engine.limit_readings(verdict).min_by_key(|reading| reading.remaining) else { return };
+    let (mut limit, mut policy) = (String::with_capacity(64), String::with_capacity(64));
+    for reading in engine.limit_readings(verdict) {
+        let separator = if limit.is_empty() { "" } else { ", " };
+        let written = write!(limit, "{separator}\"{}\";r={};t={}", reading.name, reading.remaining, reading.reset_seconds)
+            .and_then(|()| write!(policy, "{separator}\"{}\";q={};w={}", reading.name, reading.limit, reading.window_seconds));
+        debug_assert!(written.is_ok(), "writing into a String cannot fail");
+    }
+    let reset_at = around.now.wall.unix_seconds().saturating_add(i64::from(tightest.reset_seconds));
+    insert(response, "ratelimit", limit);
+    insert(response, "ratelimit-policy", policy);
+    let headers = response.headers_mut();
+    headers.insert("x-ratelimit-limit", HeaderValue::from(tightest.limit));
+    headers.insert("x-ratelimit-remaining", HeaderValue::from(tightest.remaining));
+    headers.insert("x-ratelimit-reset", HeaderValue::from(reset_at));
+}
+
+fn insert_id(response: &mut Response<FrontBody>, id: String) {
+    if let Ok(value) = HeaderValue::try_from(id) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+}
+
+fn insert(response: &mut Response<FrontBody>, name: &'static str, text: String) {
+    if let Ok(value) = HeaderValue::try_from(text) {
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// What is known of a key whose secret was right, as far as the audience may know it.
+fn describe(body: &mut Body, engine: &Engine, audience: &Audience<'_>, hit: &KeyHit, asked: PermissionSet, code: Code) {
+    if !audience.may_see(hit.workspace) {
+        return;
+    }
+    let mut buffer = Vec::new();
+    let Some(details) = engine.details(hit, &mut buffer) else { return };
+    body.raw(r#","key_id":""#);
+    hit.id.push_text(&mut body.0);
+    body.raw(r#"","workspace":""#);
+    body.raw(details.workspace_slug);
+    body.raw(r#"","environment":""#);
+    body.raw(hit.environment.as_str());
+    body.raw(r#"","mode":""#);
+    body.raw(hit.environment.mode().as_str());
+    body.raw(r#"","principal":{"type":""#);
+    body.raw(details.creator.principal.kind());
+    body.raw(r#"","id":""#);
+    body.raw(&details.creator.principal.id_text());
+    body.raw(r#""},"permissions":"#);
+    let catalogue = engine.catalogue();
+    body.names(catalogue.names(hit.permissions));
+    if code == Code::InsufficientPermissions {
+        body.raw(r#","missing_permissions":"#);
+        body.names(catalogue.names(asked.without(hit.permissions)));
+    }
+    body.raw(r#","external_id":"#);
+    match details.external_id {
+        Some(external_id) => body.text(external_id),
+        None => body.raw("null"),
+    }
+    body.raw(r#","metadata":"#);
+    // Compact JSON since it was stored.
+    body.raw(if details.metadata.is_empty() { "{}" } else { details.metadata });
+}
+
+fn limits(body: &mut Body, engine: &Engine, verdict: &Verdict) {
+    body.raw(r#","limits":["#);
+    for (position, reading) in engine.limit_readings(verdict).enumerate() {
+        body.raw(if position == 0 { r#"{"name":""# } else { r#",{"name":""# });
+        body.raw(reading.name);
+        body.raw(r#"","scope":""#);
+        body.raw(match reading.scope {
+            keywright_engine::LimitScope::Key => "key",
+            keywright_engine::LimitScope::Workspace => "workspace",
+        });
+        body.raw(r#"","limit":"#);
+        body.number(reading.limit);
+        body.raw(r#","remaining":"#);
+        body.number(reading.remaining);
+        body.raw(r#","reset_seconds":"#);
+        body.number(reading.reset_seconds);
+        body.raw("}");
+    }
+    body.raw("]");
+    if let Some(seconds) = verdict.retry_after_seconds {
+        body.raw(r#","retry_after_seconds":"#);
+        body.number(seconds);
+    }
+}
+
+fn explain(body: &mut Body, checks: &[(ExplainedCheck, CheckOutcome)]) {
+    let decided = checks.iter().position(|(_, outcome)| matches!(outcome, CheckOutcome::Refused(_)));
+    body.raw(r#","checks":["#);
+    for (position, (check, outcome)) in checks.iter().enumerate() {
+        body.raw(if position == 0 { r#"{"check":""# } else { r#",{"check":""# });
+        body.raw(check.as_str());
+        body.raw(r#"","outcome":""#);
+        match outcome {
+            CheckOutcome::Passed => body.raw("passed\""),
+            CheckOutcome::NotMade => body.raw("not_made\""),
+            CheckOutcome::Refused(code) => {
+                body.raw(r#"refused","code":""#);
+                body.raw(code.as_str());
+                body.raw("\"");
+            }
+        }
+        body.raw(if decided == Some(position) { r#","decided":true}"# } else { r#","decided":false}"# });
+    }
+    body.raw("]");
+}
+
+/// JSON under construction.
+struct Body(String);
+
+impl Body {
+    /// Appends text that is JSON, or holds nothing that JSON escapes.
+    fn raw(&mut self, json: &str) {
+        self.0.push_str(json);
+    }
+
+    fn number(&mut self, number: u32) {
+        let written = write!(self.0, "{number}");
+        debug_assert!(written.is_ok(), "writing into a String cannot fail");
+    }
+
+    /// Appends a string of any content.
+    fn text(&mut self, text: &str) {
+        let quoted = serde_json::to_string(text).expect("a string is always JSON");
+        self.0.push_str(&quoted);
+    }
+
+    /// Appends a list of permission names, whose form needs no escapes.
+    fn names<'name>(&mut self, names: impl Iterator<Item = &'name str>) {
+        self.raw("[");
+        for (position, name) in names.enumerate() {
+            self.raw(if position == 0 { "\"" } else { ",\"" });
+            self.raw(name);
+            self.raw("\"");
+        }
+        self.raw("]");
+    }
+}

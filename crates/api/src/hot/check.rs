@@ -1,0 +1,132 @@
+//! `/v1/check`: a proxy asks whether the request it holds may pass. The answer to a good key has no body.
+
+use std::net::SocketAddr;
+
+use http::{Response, request::Parts};
+use keywright_domain::{caps, environment::Mode, permission::PermissionSet, verdict::Code};
+use keywright_engine::{RouteId, Verdict, VerifyRequest};
+use serde::Deserialize;
+
+use super::{
+    answer,
+    request::{Around, agent, check_url},
+};
+use crate::{credentials::presented_secret, edge, error::{ApiError, ErrorCode}, front::FrontBody, state::AppState, v1::problems};
+
+/// Where the route is.
+pub(crate) const CHECK_PATH: &str = "/v1/check";
+
+/// What the proxy asks, in the query.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CheckQuery {
+    /// Permissions that the request needs, separated by commas.
+    #[serde(default)]
+    permissions: Option<String>,
+    /// Slug of the workspace whose resource is asked for.
+    #[serde(default)]
+    workspace: Option<String>,
+    /// `live` or `test`: which resources are asked for.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    mode: Option<Mode>,
+    /// Cost units to spend, 0 to 1,000,000. Default 1.
+    #[serde(default)]
+    cost: Option<u32>,
+    /// The route asked for, for the access ledger. At most 128 bytes.
+    #[serde(default)]
+    route: Option<String>,
+}
+
+/// Answers `/v1/check`, whatever the method: proxies pass on the one of the request they hold.
+pub(crate) fn check(state: &AppState, parts: &Parts, peer: SocketAddr) -> Response<FrontBody> {
+    let around = Around::read(state, parts, peer);
+    match judge(&around, parts) {
+        Ok((verdict, _)) if verdict.is_valid() => answer::checked(&around, &verdict),
+        Ok((verdict, asked)) => {
+            let mut response = around.refuse(&refusal(&around, &verdict, asked));
+            answer::limit_headers(&mut response, &around, &verdict);
+            response
+        }
+        Err(error) => around.refuse(&error),
+    }
+}
+
+fn judge(around: &Around<'_>, parts: &Parts) -> Result<(Verdict, PermissionSet), ApiError> {
+    let state = around.state;
+    state.throttle.check(around.address, around.throttle_ms())?;
+    let secret = presented_secret(&parts.headers)?;
+    let asked = match parts.uri.query() {
+        None => CheckQuery::default(),
+        query => {
+            check_url(query)?;
+            edge::parse_query(query.unwrap_or_default())?
+        }
+    };
+    let engine = state.plane.engine();
+    let request = VerifyRequest {
+        text: secret.expose().as_bytes(),
+        permissions: permissions(around, &asked)?,
+        workspace: asked.workspace.as_deref(),
+        mode: asked.mode,
+        cost: cost(&asked)?,
+        client: Some(around.address),
+        route: route(around, &asked)?,
+        agent: agent(&parts.headers),
+    };
+    let verdict = engine.verify_at(&request, around.now);
+    around.note_failure(verdict.code);
+    Ok((verdict, request.permissions))
+}
+
+fn permissions(around: &Around<'_>, asked: &CheckQuery) -> Result<PermissionSet, ApiError> {
+    let Some(list) = &asked.permissions else { return Ok(PermissionSet::EMPTY) };
+    if list.split(',').count() > caps::PERMISSIONS_ASKED_MAX {
+        let detail = format!("At most {} permissions can be asked for.", caps::PERMISSIONS_ASKED_MAX);
+        return Err(ApiError::with_detail(ErrorCode::InvalidQuery, detail));
+    }
+    let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+    around.state.plane.engine().resolve(names).map_err(|error| problems::of_unknown_permission("permissions", &error))
+}
+
+fn cost(asked: &CheckQuery) -> Result<u32, ApiError> {
+    match asked.cost {
+        Some(cost) if cost > caps::COST_MAX => {
+            Err(ApiError::with_detail(ErrorCode::InvalidQuery, format!("cost is from 0 to {}.", caps::COST_MAX)))
+        }
+        cost => Ok(cost.unwrap_or(1)),
+    }
+}
+
+fn route(around: &Around<'_>, asked: &CheckQuery) -> Result<RouteId, ApiError> {
+    match asked.route.as_deref() {
+        None => Ok(RouteId::NONE),
+        Some(route) if route.len() > caps::ROUTE_MAX_BYTES => {
+            let detail = format!("route has at most {} bytes.", caps::ROUTE_MAX_BYTES);
+            Err(ApiError::with_detail(ErrorCode::InvalidQuery, detail))
+        }
+        Some(route) => Ok(around.state.plane.engine().spool().route(route)),
+    }
+}
+
+/// The problem that a refusing verdict is.
+fn refusal(around: &Around<'_>, verdict: &Verdict, asked: PermissionSet) -> ApiError {
+    let code = ErrorCode::from_slug(verdict.code.as_str()).unwrap_or(ErrorCode::InvalidKey);
+    let error = match (&verdict.malformed, verdict.code) {
+        (Some(malformed), _) => ApiError::with_detail(code, malformed.hint()).member("reason", malformed.code()),
+        (None, Code::InsufficientPermissions) => return missing(around, verdict, asked),
+        _ => ApiError::new(code),
+    };
+    match verdict.retry_after_seconds {
+        Some(seconds) => error.retry_after_seconds(u64::from(seconds)),
+        None => error,
+    }
+}
+
+fn missing(around: &Around<'_>, verdict: &Verdict, asked: PermissionSet) -> ApiError {
+    let held = verdict.key.map_or(PermissionSet::EMPTY, |hit| hit.permissions);
+    let catalogue = around.state.plane.engine().catalogue();
+    let names = catalogue.names(asked.without(held)).map(str::to_owned).collect();
+    ApiError::insufficient_permissions(names)
+}

@@ -1,0 +1,70 @@
+//! What the hot routes read from a request before they judge a key.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, header, request::Parts};
+use keywright_domain::{ids::RequestId, usage::AgentClass, verdict::Code};
+use keywright_engine::Moment;
+
+use crate::{credentials::query_carries_credential, edge, error::{ApiError, ErrorCode}, front::FrontBody, state::AppState};
+
+/// The circumstances of a hot request.
+pub(super) struct Around<'state> {
+    /// What endpoints share.
+    pub(super) state: &'state AppState,
+    /// The moment of the request.
+    pub(super) now: Moment,
+    /// The client's address, behind trusted proxies.
+    pub(super) address: IpAddr,
+    /// The request's id.
+    pub(super) request_id: RequestId,
+}
+
+impl<'state> Around<'state> {
+    /// Reads the clocks, the address and makes an id, unless the request came through the router, which made one.
+    pub(super) fn read(state: &'state AppState, parts: &Parts, peer: SocketAddr) -> Self {
+        let now = Moment::read(&*state.clock);
+        let address = state.config.trusted_proxies.client_address(peer.ip(), &parts.headers);
+        let from_router = parts.extensions.get::<edge::RequestId>().and_then(|id| RequestId::parse(&id.0).ok());
+        let request_id = from_router.unwrap_or_else(|| state.request_ids.next(now.wall));
+        Self { state, now, address, request_id }
+    }
+
+    /// The problem that `error` is, as an answer.
+    pub(super) fn refuse(&self, error: &ApiError) -> Response<FrontBody> {
+        let id = self.request_id.to_string();
+        if error.status().is_server_error() {
+            let (code, context) = (error.code().slug(), error.internal_context());
+            tracing::error!(request_id = id, code, context, "verification failed");
+        }
+        let mut response = error.render(&self.state.config.base_url, Some(&id));
+        response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+        response.map(|body: Bytes| FrontBody::Full(Some(body)))
+    }
+
+    /// Counts an unknown key against the address that presented it.
+    pub(super) fn note_failure(&self, code: Code) {
+        if code == Code::InvalidKey {
+            self.state.throttle.record_failure(self.address, self.throttle_ms());
+        }
+    }
+
+    /// Milliseconds of the boot clock, as the failure throttle counts.
+    pub(super) const fn throttle_ms(&self) -> u64 {
+        self.now.boot_ns / 1_000_000
+    }
+}
+
+/// Refuses a URL that carries a key.
+///
+/// # Errors
+/// `credential_in_url`.
+pub(super) fn check_url(query: Option<&str>) -> Result<(), ApiError> {
+    if query.is_some_and(query_carries_credential) { Err(ErrorCode::CredentialInUrl.into()) } else { Ok(()) }
+}
+
+/// The class of the request's user agent.
+pub(super) fn agent(headers: &HeaderMap) -> AgentClass {
+    headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map_or(AgentClass::Unknown, AgentClass::of)
+}
