@@ -67,7 +67,12 @@ impl Origin {
     }
 
     /// What a command carries beside itself.
-    pub(crate) fn context(&self, state: &AppState, permit: Permit, idempotency: Option<Idempotency>) -> Context {
+    pub(crate) fn context(
+        &self,
+        state: &AppState,
+        permit: Permit,
+        idempotency: Option<Idempotency>,
+    ) -> Context {
         Context {
             now: self.now,
             permit,
@@ -162,7 +167,8 @@ impl Caller {
         action: Action,
     ) -> Result<(Workspace, Permit), ApiError> {
         let slug = Slug::parse(slug).map_err(|_| ErrorCode::NotFound)?;
-        let workspace = state.store.workspace(slug).await.map_err(problems::of_store)?.ok_or(ErrorCode::NotFound)?;
+        let workspace =
+            state.store.workspace(slug).await.map_err(problems::of_store)?.ok_or(ErrorCode::NotFound)?;
         let permit = permit::authorize(self.actor, action, Some(workspace.id)).map_err(denied)?;
         Ok((workspace, permit))
     }
@@ -193,9 +199,10 @@ pub(crate) fn denied(denied: Denied) -> ApiError {
             let names = keywright_domain::permission::Catalogue::builtin();
             ApiError::insufficient_permissions(names.names(missing).map(str::to_owned).collect())
         }
-        Denied::OperatorOnly => {
-            ApiError::with_detail(ErrorCode::InsufficientPermissions, "Only an operator credential (ok_…) may do this.")
-        }
+        Denied::OperatorOnly => ApiError::with_detail(
+            ErrorCode::InsufficientPermissions,
+            "Only an operator credential (ok_…) may do this.",
+        ),
     }
 }
 

@@ -96,9 +96,7 @@ impl Done {
     /// The first operator credential and workspace.
     pub(crate) fn bootstrapped(self) -> Result<(OperatorCredential, Option<Workspace>), ApiError> {
         match self.outcome {
-            Outcome::Bootstrapped { operator, workspace } => {
-                Ok((*operator, workspace.map(|both| both.0)))
-            }
+            Outcome::Bootstrapped { operator, workspace } => Ok((*operator, workspace.map(|both| both.0))),
             _ => Err(unexpected()),
         }
     }

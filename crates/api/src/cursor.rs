@@ -61,7 +61,10 @@ impl CursorScope {
     ///
     /// # Errors
     /// `invalid_cursor`, also when the position has another length.
-    pub(crate) fn decode_array<const N: usize>(&self, cursor: Option<&str>) -> Result<Option<[u8; N]>, ApiError> {
+    pub(crate) fn decode_array<const N: usize>(
+        &self,
+        cursor: Option<&str>,
+    ) -> Result<Option<[u8; N]>, ApiError> {
         let Some(cursor) = cursor else { return Ok(None) };
         let position = self.decode(cursor)?;
         position.try_into().map(Some).map_err(|_| ApiError::new(ErrorCode::InvalidCursor))

@@ -25,3 +25,9 @@ pub mod wire;
 pub use router::{openapi_document, router};
 pub use setup_gate::SetupGate;
 pub use state::{ApiConfig, AppState};
+
+#[cfg(test)]
+extern crate self as keywright_api;
+#[cfg(test)]
+#[path = "../tests/it/harness.rs"]
+mod harness;

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use utoipa::openapi::{
-    Components, Content, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder,
+    Components, Content, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr, Response,
+    ResponseBuilder,
     example::ExampleBuilder,
     path::{Operation, ParameterIn},
     security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
@@ -52,7 +53,12 @@ pub(crate) fn base() -> OpenApi {
     let header = ApiKeyValue::with_description("X-API-Key", "The same secret in a header of its own.");
     components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(header)));
     OpenApiBuilder::new()
-        .info(InfoBuilder::new().title("Keywright").version(env!("CARGO_PKG_VERSION")).description(Some(DESCRIPTION)))
+        .info(
+            InfoBuilder::new()
+                .title("Keywright")
+                .version(env!("CARGO_PKG_VERSION"))
+                .description(Some(DESCRIPTION)),
+        )
         .tags(Some(TAGS.map(|(name, text)| TagBuilder::new().name(name).description(Some(text)).build())))
         .components(Some(components))
         .security(Some([
@@ -90,7 +96,8 @@ pub(crate) fn problem_responses(codes: &[ErrorCode]) -> BTreeMap<String, RefOr<R
 }
 
 /// Any request.
-const ALWAYS: &[ErrorCode] = &[ErrorCode::CredentialInUrl, ErrorCode::RequestTimeout, ErrorCode::InternalError];
+const ALWAYS: &[ErrorCode] =
+    &[ErrorCode::CredentialInUrl, ErrorCode::RequestTimeout, ErrorCode::InternalError];
 /// A request with a credential.
 const AUTHENTICATED: &[ErrorCode] = &[
     ErrorCode::MissingCredentials,
@@ -126,7 +133,8 @@ const WITH_BODY: &[ErrorCode] = &[
     ErrorCode::UnsupportedMediaType,
 ];
 /// A request that changes something.
-const CHANGING: &[ErrorCode] = &[ErrorCode::StoreUnavailable, ErrorCode::CommitUnknown, ErrorCode::StorageFull];
+const CHANGING: &[ErrorCode] =
+    &[ErrorCode::StoreUnavailable, ErrorCode::CommitUnknown, ErrorCode::StorageFull];
 
 /// Adds to every operation the problems that come with what it is, and the schema of problems.
 pub(crate) fn complete(document: &mut OpenApi) {
@@ -137,7 +145,8 @@ pub(crate) fn complete(document: &mut OpenApi) {
     );
     for item in document.paths.paths.values_mut() {
         for (method, operation) in operations_mut(item) {
-            let is_query = method == "get" || operation.operation_id.as_deref().is_some_and(|id| QUESTIONS.contains(&id));
+            let is_query = method == "get"
+                || operation.operation_id.as_deref().is_some_and(|id| QUESTIONS.contains(&id));
             complete_operation(operation, is_query);
         }
     }
@@ -193,13 +202,15 @@ fn add_problem(responses: &mut BTreeMap<String, RefOr<Response>>, code: ErrorCod
         .entry(code.status().as_u16().to_string())
         .or_insert_with(|| RefOr::T(ResponseBuilder::new().content(PROBLEM_TYPE, problem_content()).build()));
     let RefOr::T(response) = response else { return };
-    let content = response.content.entry(PROBLEM_TYPE.to_owned()).or_insert_with(|| RefOr::T(problem_content()));
+    let content =
+        response.content.entry(PROBLEM_TYPE.to_owned()).or_insert_with(|| RefOr::T(problem_content()));
     let RefOr::T(content) = content else { return };
     let example = ExampleBuilder::new()
         .summary(code.title())
         .value(Some(json!(ApiError::new(code).problem("", Some("req_01k9zq3v4w5x6y7z8a9b0c1d2e")))));
     content.examples.insert(code.slug().to_owned(), RefOr::T(example.build()));
-    let codes: Vec<String> = content.examples.keys().map(|slug| format!("[`{slug}`](/errors/{slug})")).collect();
+    let codes: Vec<String> =
+        content.examples.keys().map(|slug| format!("[`{slug}`](/errors/{slug})")).collect();
     response.description = codes.join(", ");
 }
 

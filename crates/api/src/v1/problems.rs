@@ -57,12 +57,10 @@ fn of_key(error: KeyError, catalogue: &Catalogue) -> ApiError {
         KeyError::Expired => detailed(ErrorCode::KeyNotActive, &error),
         KeyError::RotationInProgress => ErrorCode::RotationInProgress.into(),
         KeyError::NoRotation => ErrorCode::NoRotationInProgress.into(),
-        KeyError::Escalation(beyond) => {
-            detailed(ErrorCode::PermissionEscalation, &error).member("missing_permissions", names(catalogue, *beyond))
-        }
-        KeyError::PolicyPermissions(beyond) => {
-            ApiError::invalid_field("permissions", sentence(&error)).member("not_allowed", names(catalogue, *beyond))
-        }
+        KeyError::Escalation(beyond) => detailed(ErrorCode::PermissionEscalation, &error)
+            .member("missing_permissions", names(catalogue, *beyond)),
+        KeyError::PolicyPermissions(beyond) => ApiError::invalid_field("permissions", sentence(&error))
+            .member("not_allowed", names(catalogue, *beyond)),
         KeyError::Field { field, reason } => ApiError::invalid_field(field, format!("`{field}` {reason}.")),
         KeyError::TooMany(_) => detailed(ErrorCode::TooManyKeys, &error),
         KeyError::OperatorIssued => detailed(ErrorCode::InsufficientPermissions, &error),

@@ -80,8 +80,9 @@ impl TryFrom<StoredEntry> for AuditEntry {
     type Error = ApiError;
 
     fn try_from(entry: StoredEntry) -> Result<Self, ApiError> {
-        let body: AuditBody = serde_json::from_slice(&entry.body)
-            .map_err(|error| ApiError::internal(format!("audit entry {} cannot be read: {error}", entry.sequence)))?;
+        let body: AuditBody = serde_json::from_slice(&entry.body).map_err(|error| {
+            ApiError::internal(format!("audit entry {} cannot be read: {error}", entry.sequence))
+        })?;
         let (address, user_agent) = match entry.personal {
             Some(personal) => (personal.address.map(|address| address.to_string()), personal.user_agent),
             None => (None, None),

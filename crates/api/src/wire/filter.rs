@@ -49,7 +49,9 @@ impl KeyFilter {
     /// # Errors
     /// `code` naming the field that is out of range.
     pub fn at(&self, now: Timestamp, code: ErrorCode) -> Result<query::KeyFilter, ApiError> {
-        let refuse = |field: &str, text: &str| ApiError::with_detail(code, format!("`{field}` {text}.")).member("field", field);
+        let refuse = |field: &str, text: &str| {
+            ApiError::with_detail(code, format!("`{field}` {text}.")).member("field", field)
+        };
         if self.unused_days.is_some_and(|days| days > UNUSED_DAYS_MAX) {
             return Err(refuse("unused_days", "is from 0 to 36500"));
         }

@@ -37,7 +37,8 @@ pub(crate) fn show_network(network: &IpNet) -> String {
 }
 
 fn parse_network(text: &str) -> Result<IpNet, String> {
-    const EXPECTED: &str = "expected an address or a network, such as 203.0.113.7, 203.0.113.0/24 or 2001:db8::/32.";
+    const EXPECTED: &str =
+        "expected an address or a network, such as 203.0.113.7, 203.0.113.0/24 or 2001:db8::/32.";
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(address.to_canonical().into());
     }
@@ -76,7 +77,10 @@ mod tests {
         let texts = ["203.0.113.7", "203.0.113.0/24", "2001:db8::1", "2001:db8::/32", "0.0.0.0/0"];
         assert_eq!(read(&texts).unwrap(), texts);
         assert_eq!(read(&["203.0.113.7/32", "203.0.113.7"]).unwrap(), ["203.0.113.7"]);
-        assert_eq!(read(&["::ffff:203.0.113.7", "::ffff:10.0.0.0/104"]).unwrap(), ["203.0.113.7", "10.0.0.0/8"]);
+        assert_eq!(
+            read(&["::ffff:203.0.113.7", "::ffff:10.0.0.0/104"]).unwrap(),
+            ["203.0.113.7", "10.0.0.0/8"]
+        );
     }
 
     #[test]
@@ -89,7 +93,9 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["", "localhost", "203.0.113", "203.0.113.7/33", "fe80::1%eth0", "10.0.0.1-10.0.0.9", " 10.0.0.1"] {
+        for text in
+            ["", "localhost", "203.0.113", "203.0.113.7/33", "fe80::1%eth0", "10.0.0.1-10.0.0.9", " 10.0.0.1"]
+        {
             assert!(read(&[text]).is_err(), "{text}");
         }
     }

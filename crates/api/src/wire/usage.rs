@@ -55,7 +55,11 @@ pub struct Usage {
 
 impl Usage {
     /// Sums up the buckets.
-    pub(crate) fn new(query: &usage::UsageQuery, mut buckets: Vec<Bucket>, last_used_at: Option<Time>) -> Self {
+    pub(crate) fn new(
+        query: &usage::UsageQuery,
+        mut buckets: Vec<Bucket>,
+        last_used_at: Option<Time>,
+    ) -> Self {
         buckets.sort_by_key(|bucket| bucket.start);
         let total: u64 = buckets.iter().map(Bucket::total).sum();
         let refused: u64 = buckets.iter().map(Bucket::refused).sum();

@@ -218,10 +218,17 @@ impl PolicyPatch {
                 Patch::Clear => fresh.rotation,
                 Patch::Set(rotation) => rotation.apply(before.rotation),
             },
-            overlap_seconds: self.overlap_seconds.or_cleared(fresh.overlap_seconds).unwrap_or(before.overlap_seconds),
+            overlap_seconds: self
+                .overlap_seconds
+                .or_cleared(fresh.overlap_seconds)
+                .unwrap_or(before.overlap_seconds),
             max_key_days: self.max_key_days.apply_to(before.max_key_days),
-            allowed_permissions: allowed.or_cleared(fresh.allowed_permissions).unwrap_or(before.allowed_permissions),
-            default_permissions: default.or_cleared(fresh.default_permissions).unwrap_or(before.default_permissions),
+            allowed_permissions: allowed
+                .or_cleared(fresh.allowed_permissions)
+                .unwrap_or(before.allowed_permissions),
+            default_permissions: default
+                .or_cleared(fresh.default_permissions)
+                .unwrap_or(before.default_permissions),
             max_keys: self.max_keys.or_cleared(fresh.max_keys).unwrap_or(before.max_keys),
             self_service: self.self_service.required("policy.self_service")?.unwrap_or(before.self_service),
         })

@@ -104,7 +104,12 @@ impl Export {
     async fn read(&mut self) -> Result<Vec<StoredEntry>, ApiError> {
         let Wanted { workspace, target, action } = &self.wanted;
         let entries = if workspace.is_none() && target.is_none() && action.is_none() {
-            let entries = self.state.store.audit_after(self.place.unwrap_or(0), EXPORT_BATCH_ENTRIES).await.map_err(of_store)?;
+            let entries = self
+                .state
+                .store
+                .audit_after(self.place.unwrap_or(0), EXPORT_BATCH_ENTRIES)
+                .await
+                .map_err(of_store)?;
             self.at_end = entries.len() < EXPORT_BATCH_ENTRIES as usize;
             entries
         } else {

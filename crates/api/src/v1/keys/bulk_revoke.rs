@@ -85,7 +85,8 @@ async fn preview(
 ) -> Result<RevokedKeys, ApiError> {
     let limit = u32::try_from(caps::BULK_REVOKE_MAX).expect("the cap fits") + 1;
     let (mut count, mut sample) = (0, Vec::new());
-    let query = query::KeyQuery { workspace: scope.workspace.id, filter, now: scope.now(), after: None, limit };
+    let query =
+        query::KeyQuery { workspace: scope.workspace.id, filter, now: scope.now(), after: None, limit };
     let page = state.store.keys(query).await.map_err(of_store)?;
     for key in page.items.iter().filter(|key| key.status(scope.now()) != KeyStatus::Revoked) {
         count += 1;

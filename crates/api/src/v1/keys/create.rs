@@ -20,7 +20,10 @@ use crate::{
     issue::{issue, kind_of},
     openapi::problems,
     state::AppState,
-    wire::{Environment, Key, KeyTexts, LastUses, LimitWindow, RevealedSecret, Time, WorkspacePath, parse_networks},
+    wire::{
+        Environment, Key, KeyTexts, LastUses, LimitWindow, RevealedSecret, Time, WorkspacePath,
+        parse_networks,
+    },
 };
 
 /// A key to be created.
@@ -114,13 +117,20 @@ pub(crate) async fn handler(
     let new = request.into_new_key(&state, id, kept, creator)?;
     let (key, _) = state.commit(context, Command::CreateKey(Box::new(new))).await?.key()?;
     let last_uses = LastUses::default();
-    let texts = KeyTexts { state: &state, workspace: &scope.workspace, last_uses: &last_uses, now: scope.now() };
+    let texts =
+        KeyTexts { state: &state, workspace: &scope.workspace, last_uses: &last_uses, now: scope.now() };
     let created = CreatedKey { key: texts.show(key), secret: RevealedSecret(secret), warnings };
     Ok((StatusCode::CREATED, Json(created)))
 }
 
 impl Request {
-    fn into_new_key(self, state: &AppState, id: KeyId, secret: NewSecret, created_by: Creator) -> Result<NewKey, ApiError> {
+    fn into_new_key(
+        self,
+        state: &AppState,
+        id: KeyId,
+        secret: NewSecret,
+        created_by: Creator,
+    ) -> Result<NewKey, ApiError> {
         Ok(NewKey {
             id,
             secret,
@@ -144,8 +154,91 @@ fn warnings(request: &Request) -> Vec<Warning> {
     let warning = suggestion.map(|suggestion| Warning {
         code: "vague_name",
         field: "name",
-        message: format!("The name says little about what the key is for; something like `{suggestion}` would."),
+        message: format!(
+            "The name says little about what the key is for; something like `{suggestion}` would."
+        ),
         suggestion,
     });
     warning.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::harness::{Api, holder};
+
+    const PATH: &str = "/v1/workspaces/acme/keys";
+
+    #[tokio::test]
+    async fn everything_that_was_asked_for_is_in_the_answer() {
+        let api = Api::start().await;
+        let body = json!({
+            "name": "production-web-app", "purpose": "Main website customer support", "environment": "production",
+            "permissions": ["prompts:read"], "expires_at": "2027-11-21T10:00:00+02:00",
+            "allowed_ips": ["203.0.113.0/24", "127.0.0.1"],
+            "limits": [{"name": "minute", "limit": 1000, "window_seconds": 60}],
+            "external_id": "cust_42", "metadata": {"team": "web"},
+        });
+        let answer = api.post(&api.operator, PATH, &body).await;
+        assert_eq!(answer.outcome(), "201");
+        assert_eq!(answer.headers["cache-control"], "no-store");
+        insta::assert_json_snapshot!(answer.shown(), @r#"
+        {
+          "key": {
+            "allowed_ips": [
+              "203.0.113.0/24",
+              "127.0.0.1"
+            ],
+            "created_at": "2026-11-21T08:00:00.000Z",
+            "created_by": {
+              "id": "opr_01m7yhx300e51gr1xjqpv7qrt9",
+              "type": "operator"
+            },
+            "effective_permissions": [
+              "prompts:read"
+            ],
+            "environment": "production",
+            "expires_at": "2027-11-21T08:00:00.000Z",
+            "external_id": "cust_42",
+            "id": "key_01m7yhx3001y00p7tpcjvhkr3j",
+            "last_used_at": null,
+            "limits": [
+              {
+                "algorithm": "sliding",
+                "limit": 1000,
+                "name": "minute",
+                "window_seconds": 60
+              }
+            ],
+            "metadata": {
+              "team": "web"
+            },
+            "mode": "live",
+            "name": "production-web-app",
+            "permissions": [
+              "prompts:read"
+            ],
+            "purpose": "Main website customer support",
+            "revoked_at": null,
+            "revoked_reason": null,
+            "rotation_due_at": "2027-02-19T08:00:00.000Z",
+            "secrets": [
+              {
+                "created_at": "2026-11-21T08:00:00.000Z",
+                "expires_at": null,
+                "hint": "sk_live_GMxyd0Ffjvxd…VPP3",
+                "id": "sec_01m7yhx300cdaa8h1fmh2kgxkp",
+                "last_used_at": null
+              }
+            ],
+            "status": "active",
+            "workspace": "acme"
+          },
+          "secret": "[secret]",
+          "warnings": []
+        }
+        "#);
+        assert_eq!(api.verdict(&holder(&answer.json()["secret"])).await, "ip_not_allowed");
+    }
 }

@@ -26,6 +26,7 @@ pub(crate) async fn handler(
 ) -> Result<Json<Key>, ApiError> {
     let key = scope.key(&state).await?;
     let last_uses = LastUses::of(&state, std::slice::from_ref(&key)).await?;
-    let texts = KeyTexts { state: &state, workspace: &scope.workspace, last_uses: &last_uses, now: scope.now() };
+    let texts =
+        KeyTexts { state: &state, workspace: &scope.workspace, last_uses: &last_uses, now: scope.now() };
     Ok(Json(texts.show(key)))
 }

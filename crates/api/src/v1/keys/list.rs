@@ -73,7 +73,8 @@ pub(crate) async fn handler(
     let last_uses = LastUses::of(&state, &page.items).await?;
     let last = page.items.last().filter(|_| page.has_more);
     let cursor = last.map(|key| cursors.encode(&key.id.to_bytes()));
-    let texts = KeyTexts { state: &state, workspace: &scope.workspace, last_uses: &last_uses, now: scope.now() };
+    let texts =
+        KeyTexts { state: &state, workspace: &scope.workspace, last_uses: &last_uses, now: scope.now() };
     let data = page.items.into_iter().map(|key| texts.show(key)).collect();
     Ok(Json(Page::new(data, cursor)))
 }

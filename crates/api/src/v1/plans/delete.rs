@@ -5,11 +5,7 @@ use http::StatusCode;
 use keywright_domain::command::Command;
 
 use crate::{
-    actor::Installation,
-    edge::StrictPath,
-    error::ApiError,
-    openapi::problems,
-    state::AppState,
+    actor::Installation, edge::StrictPath, error::ApiError, openapi::problems, state::AppState,
     wire::NamePath,
 };
 

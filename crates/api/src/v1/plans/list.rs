@@ -20,7 +20,10 @@ problems! {}
     get, path = "/v1/plans", operation_id = "list_plans", tag = "Plans",
     responses((status = 200, description = "All plans.", body = Page<Plan>), Problems),
 )]
-pub(crate) async fn handler(State(state): State<AppState>, _caller: Caller) -> Result<Json<Page<Plan>>, ApiError> {
+pub(crate) async fn handler(
+    State(state): State<AppState>,
+    _caller: Caller,
+) -> Result<Json<Page<Plan>>, ApiError> {
     let plans = state.store.plans().await.map_err(of_store)?;
     Ok(Json(Page::whole(plans.into_iter().map(Plan::from).collect())))
 }

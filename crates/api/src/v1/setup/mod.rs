@@ -121,7 +121,10 @@ fn check_token(state: &AppState, origin: &Origin, token: &str) -> Result<(), Api
     if let Some(address) = origin.address {
         state.throttle.record_failure(address, now_ms);
     }
-    Err(ApiError::with_detail(ErrorCode::NotFound, "This is not the set-up token; the server prints it when it starts."))
+    Err(ApiError::with_detail(
+        ErrorCode::NotFound,
+        "This is not the set-up token; the server prints it when it starts.",
+    ))
 }
 
 impl FirstWorkspace {
@@ -129,13 +132,20 @@ impl FirstWorkspace {
         let slug = Slug::parse(&self.slug).map_err(of_workspace)?;
         let name = self.name.unwrap_or(self.slug);
         let email = self.owner_email;
-        let is_address = email.split_once('@').is_some_and(|(local, host)| !local.is_empty() && !host.is_empty());
+        let is_address =
+            email.split_once('@').is_some_and(|(local, host)| !local.is_empty() && !host.is_empty());
         if !is_address || !is_printable(&email, 3, EMAIL_MAX_CHARS) {
-            return Err(ApiError::invalid_field("workspace.owner_email", "`owner_email` is not an e-mail address."));
+            return Err(ApiError::invalid_field(
+                "workspace.owner_email",
+                "`owner_email` is not an e-mail address.",
+            ));
         }
         let owner_name = self.owner_name.unwrap_or_else(|| email.clone());
         if !is_printable(&owner_name, 1, EMAIL_MAX_CHARS) {
-            return Err(ApiError::invalid_field("workspace.owner_name", "`owner_name` has 1 to 254 printable characters."));
+            return Err(ApiError::invalid_field(
+                "workspace.owner_name",
+                "`owner_name` has 1 to 254 printable characters.",
+            ));
         }
         let (entropy, policy) = (&*state.entropy, WorkspacePolicy::default());
         let id = WorkspaceId::generate(now, entropy);

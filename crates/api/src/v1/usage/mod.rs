@@ -34,8 +34,14 @@ impl Period {
     ///
     /// # Errors
     /// `invalid_query` when the time is empty or has too many buckets.
-    fn query(&self, workspace: &Workspace, key: Option<KeyNumber>, now: Timestamp) -> Result<UsageQuery, ApiError> {
-        let refuse = |detail: String| ApiError::with_detail(ErrorCode::InvalidQuery, detail).member("field", "from");
+    fn query(
+        &self,
+        workspace: &Workspace,
+        key: Option<KeyNumber>,
+        now: Timestamp,
+    ) -> Result<UsageQuery, ApiError> {
+        let refuse =
+            |detail: String| ApiError::with_detail(ErrorCode::InvalidQuery, detail).member("field", "from");
         let granularity = self.granularity.unwrap_or(Granularity::Hour);
         let buckets = match granularity {
             Granularity::Minute => 60,

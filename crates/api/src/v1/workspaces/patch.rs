@@ -76,10 +76,8 @@ pub(crate) async fn handler(
     }
     // A policy is written as a whole: without this, two changes at once could undo each other.
     let _turn = state.workspace_writes.lock().await;
-    let (before, permit) = scope
-        .caller
-        .permit_workspace(&state, scope.workspace.slug.as_str(), scope.permit.action())
-        .await?;
+    let (before, permit) =
+        scope.caller.permit_workspace(&state, scope.workspace.slug.as_str(), scope.permit.action()).await?;
     let patch = request.against(&state, &before)?;
     if let Some(policy) = &patch.policy {
         check_widening(&state, &scope.caller, &before, policy).await?;

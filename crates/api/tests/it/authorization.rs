@@ -1,0 +1,252 @@
+//! Who may call what: a row for every operation, called by everyone, compared with a golden file.
+//!
+//! The routes of the router, the operations of the OpenAPI document and the rows of [`ROWS`] are the same set: an
+//! endpoint cannot be added without deciding, here, who may call it.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt::Write as _,
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use http::{Method, StatusCode};
+use keywright_api::{openapi_document, router};
+use keywright_domain::permission::Builtin;
+use serde_json::{Value, json};
+
+use crate::harness::{Api, Who, holder};
+
+/// What an operation needs.
+#[derive(Clone, Copy)]
+enum Needs {
+    /// No credential.
+    Nothing,
+    /// Any good credential.
+    Credential,
+    /// This permission on the workspace.
+    Permission(&'static str),
+    /// An operator credential.
+    Operator,
+}
+
+struct Row {
+    method: &'static str,
+    template: &'static str,
+    needs: Needs,
+    /// What is sent: it must be good enough for a 2xx.
+    body: Option<fn() -> Value>,
+}
+
+const fn row(method: &'static str, template: &'static str, needs: Needs, body: Option<fn() -> Value>) -> Row {
+    Row { method, template, needs, body }
+}
+
+const NO_BODY: Option<fn() -> Value> = None;
+
+macro_rules! body {
+    ($($json:tt)+) => {
+        Some(|| json!($($json)+))
+    };
+}
+
+const KEYS_READ: Needs = Needs::Permission("keys:read");
+const KEYS_WRITE: Needs = Needs::Permission("keys:write");
+const KEYS_VERIFY: Needs = Needs::Permission("keys:verify");
+const USAGE_READ: Needs = Needs::Permission("usage:read");
+const AUDIT_READ: Needs = Needs::Permission("audit:read");
+
+const ROWS: &[Row] = &[
+    row("GET", "/v1/audit", Needs::Operator, NO_BODY),
+    row("GET", "/v1/audit/checkpoints", Needs::Operator, NO_BODY),
+    row("GET", "/v1/check", Needs::Credential, NO_BODY),
+    row("POST", "/v1/introspect", KEYS_VERIFY, body!("token=x")),
+    row("POST", "/v1/keys/lookup", KEYS_READ, body!({"locators": ["aB3dE6gH9kLm"]})),
+    row("POST", "/v1/keys/verify", KEYS_VERIFY, body!({"key": "x"})),
+    row("GET", "/v1/operators", Needs::Operator, NO_BODY),
+    row("POST", "/v1/operators", Needs::Operator, body!({"name": "second"})),
+    row("POST", "/v1/operators/{id}/revoke", Needs::Operator, NO_BODY),
+    row("GET", "/v1/permissions", Needs::Credential, NO_BODY),
+    row("PUT", "/v1/permissions/{name}", Needs::Operator, body!({"description": "Read reports."})),
+    row("GET", "/v1/plans", Needs::Credential, NO_BODY),
+    row("DELETE", "/v1/plans/{name}", Needs::Operator, NO_BODY),
+    row("PUT", "/v1/plans/{name}", Needs::Operator, body!({"key_limits": []})),
+    row("POST", "/v1/setup", Needs::Nothing, body!({"token": "x"})),
+    row("GET", "/v1/whoami", Needs::Credential, NO_BODY),
+    row("GET", "/v1/workspaces", Needs::Operator, NO_BODY),
+    row("POST", "/v1/workspaces", Needs::Operator, body!({"slug": "SLUG"})),
+    row("GET", "/v1/workspaces/{slug}", Needs::Permission("workspace:read"), NO_BODY),
+    row("PATCH", "/v1/workspaces/{slug}", Needs::Permission("workspace:write"), body!({"name": "Acme"})),
+    row("GET", "/v1/workspaces/{slug}/audit", AUDIT_READ, NO_BODY),
+    row("GET", "/v1/workspaces/{slug}/incidents", KEYS_READ, NO_BODY),
+    row("GET", "/v1/workspaces/{slug}/keys", KEYS_READ, NO_BODY),
+    row(
+        "POST",
+        "/v1/workspaces/{slug}/keys",
+        KEYS_WRITE,
+        body!({"name": "web", "environment": "ci", "permissions": []}),
+    ),
+    row(
+        "POST",
+        "/v1/workspaces/{slug}/keys/revoke",
+        KEYS_WRITE,
+        body!({"filter": {"external_id": "nobody"}, "dry_run": true}),
+    ),
+    row("DELETE", "/v1/workspaces/{slug}/keys/{id}", KEYS_WRITE, NO_BODY),
+    row("GET", "/v1/workspaces/{slug}/keys/{id}", KEYS_READ, NO_BODY),
+    row("PATCH", "/v1/workspaces/{slug}/keys/{id}", KEYS_WRITE, body!({"name": "renamed"})),
+    row("POST", "/v1/workspaces/{slug}/keys/{id}/compromise", KEYS_WRITE, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/keys/{id}/disable", KEYS_WRITE, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/keys/{id}/enable", KEYS_WRITE, NO_BODY),
+    row("GET", "/v1/workspaces/{slug}/keys/{id}/ledger", USAGE_READ, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/keys/{id}/revoke", KEYS_WRITE, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/keys/{id}/rotate", KEYS_WRITE, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/keys/{id}/rotate/cancel", KEYS_WRITE, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/keys/{id}/rotate/complete", KEYS_WRITE, NO_BODY),
+    row("GET", "/v1/workspaces/{slug}/keys/{id}/usage", USAGE_READ, NO_BODY),
+    row("GET", "/v1/workspaces/{slug}/usage", USAGE_READ, NO_BODY),
+];
+
+/// Pages for people and tools, open to all and not part of the OpenAPI document. This list may only shrink.
+const UNDOCUMENTED: [&str; 4] = ["GET /docs", "GET /errors", "GET /errors/{code}", "GET /openapi.json"];
+
+#[tokio::test]
+async fn routes_operations_and_rows_are_the_same() {
+    let rows: BTreeSet<String> = ROWS.iter().map(|row| format!("{} {}", row.method, row.template)).collect();
+    assert_eq!(rows.len(), ROWS.len(), "a row is there twice");
+    assert_eq!(operations(), rows, "operations of the OpenAPI document (left), rows (right)");
+    let api = Api::bare().await;
+    let mut routes = routes(&format!("{:?}", router(api.state.clone())));
+    for page in UNDOCUMENTED {
+        assert!(routes.remove(page), "{page} is not there any more: take it off the list");
+    }
+    assert_eq!(routes, rows, "routes of the router (left), rows (right)");
+}
+
+fn operations() -> BTreeSet<String> {
+    let document = serde_json::to_value(openapi_document()).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let operations = paths.iter().flat_map(|(path, item)| {
+        let methods = item.as_object().unwrap().keys();
+        methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+    });
+    operations.collect()
+}
+
+/// What axum's own description of a router says: the methods and the path of each route number.
+fn routes(description: &str) -> BTreeSet<String> {
+    let (endpoints, _fallback) = description.split_once("fallback_router").unwrap();
+    let (mut methods, mut paths) = (HashMap::new(), HashMap::new());
+    for entry in endpoints.split("RouteId(").skip(1) {
+        let (number, rest) = entry.split_once("): ").unwrap();
+        if let Some(path) = rest.strip_prefix('"') {
+            paths.insert(number, path.split('"').next().unwrap());
+        } else {
+            // A route without a list takes any method; its operation is documented as GET.
+            let listed = rest.split_once("allow_header: Bytes(b\"").map_or("GET", |(_, list)| list);
+            methods.insert(number, listed.split('"').next().unwrap());
+        }
+    }
+    assert_eq!(methods.len(), paths.len(), "axum describes its routers in another way now");
+    let routes = paths.iter().flat_map(|(number, path)| {
+        let listed = methods[number].split(',').filter(|method| *method != "HEAD");
+        listed.map(move |method| format!("{method} {path}"))
+    });
+    routes.collect()
+}
+
+#[tokio::test]
+async fn everyone_gets_what_the_golden_file_says() {
+    let api = Api::start().await;
+    let stranger = stranger(&api).await;
+    let mut table = String::new();
+    for row in ROWS {
+        let (holder, lacking) = keys_for(&api, row.needs).await;
+        writeln!(table, "{} {}", row.method, row.template).unwrap();
+        let callers = [
+            ("anonymous", &Who::Anonymous),
+            ("operator", &api.operator),
+            ("key with the permission", &holder),
+            ("key without it", &lacking),
+            ("key of another workspace", &stranger),
+        ];
+        for (name, who) in callers {
+            let outcome = call(&api, row, who).await;
+            writeln!(table, "    {name}: {outcome}").unwrap();
+        }
+    }
+    compare_with_golden(&table);
+}
+
+fn compare_with_golden(table: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/authorization.golden");
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    if golden == table {
+        return;
+    }
+    let new = Path::new(env!("CARGO_TARGET_TMPDIR")).join("authorization.golden");
+    std::fs::write(&new, table).unwrap();
+    let different = table.lines().zip(golden.lines()).position(|(now, then)| now != then);
+    panic!(
+        "line {different:?} differs from {}; if that is meant, copy {} there",
+        path.display(),
+        new.display()
+    );
+}
+
+/// A key with just what is needed, and one with everything else.
+async fn keys_for(api: &Api, needs: Needs) -> (Who, Who) {
+    let all: Vec<&str> = Builtin::ALL.map(Builtin::name).into();
+    let (just_it, all_else) = match needs {
+        Needs::Permission(needed) => (vec![needed], all.into_iter().filter(|name| *name != needed).collect()),
+        Needs::Nothing | Needs::Credential | Needs::Operator => (all, vec![]),
+    };
+    (api.key_with(&just_it).await.0, api.key_with(&all_else).await.0)
+}
+
+async fn stranger(api: &Api) -> Who {
+    let answer = api.post(&api.operator, "/v1/workspaces", &json!({"slug": "other"})).await;
+    assert_eq!(answer.status, StatusCode::CREATED);
+    let body = json!({"name": "stranger", "environment": "production", "permissions": Builtin::ALL.map(Builtin::name)});
+    holder(&api.post(&api.operator, "/v1/workspaces/other/keys", &body).await.json()["secret"])
+}
+
+async fn call(api: &Api, row: &Row, who: &Who) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let path = prepare(api, row, number).await;
+    let method = Method::from_bytes(row.method.as_bytes()).unwrap();
+    if row.template == "/v1/introspect" {
+        return api.post_form(who, &path, "token=x").await.outcome();
+    }
+    let mut body = row.body.map(|body| body());
+    if let Some(slug) = body.as_mut().and_then(|body| body.get_mut("slug")) {
+        *slug = json!(format!("workspace-{number}"));
+    }
+    api.call(method, who, &path, body.as_ref()).await.outcome()
+}
+
+/// Makes what the path names, and fills it in.
+async fn prepare(api: &Api, row: &Row, number: u32) -> String {
+    let path = row.template.replace("{slug}", "acme");
+    if path.starts_with("/v1/plans/") {
+        let path = path.replace("{name}", &format!("plan-{number}"));
+        let answer = api.call(Method::PUT, &api.operator, &path, Some(&json!({"key_limits": []}))).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        return path;
+    }
+    if path.starts_with("/v1/operators/") {
+        let answer = api.post(&api.operator, "/v1/operators", &json!({"name": "to be revoked"})).await;
+        return path.replace("{id}", answer.json()["operator"]["id"].as_str().unwrap());
+    }
+    if !path.contains("{id}") {
+        return path.replace("{name}", "reports:read");
+    }
+    let (_, id) = api.key_with(&[]).await;
+    if path.contains("/rotate/") {
+        let answer =
+            api.post(&api.operator, &format!("/v1/workspaces/acme/keys/{id}/rotate"), &json!({})).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    }
+    path.replace("{id}", &id)
+}

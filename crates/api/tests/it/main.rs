@@ -1,0 +1,4 @@
+//! What the interface promises as a whole.
+
+mod authorization;
+mod harness;
