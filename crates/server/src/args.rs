@@ -37,6 +37,10 @@ enum Command {
     // --- serving --------------------------------------------------------------------------------------------
     /// Serve a ready workspace for development
     Dev(commands::dev::Dev),
+    /// Serve an installation
+    Serve(commands::serve::Serve),
+    /// Prepare a data directory and print the first operator credential
+    Init(commands::init::Init),
     /// Check, show or explain the configuration of `serve`
     #[command(subcommand)]
     Config(commands::config::ConfigCommand),
@@ -51,6 +55,8 @@ impl Args {
         match self.command {
             Command::Client(command) => command.run(),
             Command::Dev(command) => command.run(),
+            Command::Serve(command) => command.run(),
+            Command::Init(command) => command.run(),
             Command::Config(command) => command.run(),
             Command::Pepper(command) => command.run(),
         }

@@ -6,7 +6,11 @@ mod commands;
 mod config;
 mod failure;
 mod installation;
+mod jobs;
+mod ops;
 mod runtime;
+mod serving;
+mod setup_page;
 mod system;
 
 use std::process::ExitCode;

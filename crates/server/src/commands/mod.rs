@@ -2,4 +2,6 @@
 
 pub(crate) mod config;
 pub(crate) mod dev;
+pub(crate) mod init;
 pub(crate) mod pepper;
+pub(crate) mod serve;

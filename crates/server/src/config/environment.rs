@@ -56,8 +56,6 @@ pub(crate) const KEYS: &[Key] = &[
     key(&["limits", "stall_timeout_seconds"], Kind::Number),
     key(&["limits", "http2_streams"], Kind::Number),
     key(&["limits", "drain_seconds"], Kind::Number),
-    key(&["usage", "flush_seconds_min"], Kind::Number),
-    key(&["usage", "flush_seconds_max"], Kind::Number),
     key(&["usage", "spool_bytes"], Kind::Number),
     key(&["log", "format"], Kind::Text),
     key(&["log", "level"], Kind::Text),

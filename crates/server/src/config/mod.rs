@@ -115,25 +115,17 @@ impl Default for Limits {
     }
 }
 
-/// How usage counts reach the database.
+/// How usage counts wait for the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Usage {
-    /// Shortest time between flushes, under load.
-    pub(crate) flush_seconds_min: Bounded<1, 3_600>,
-    /// Longest time between flushes.
-    pub(crate) flush_seconds_max: Bounded<1, 3_600>,
-    /// Size of the spool.
+    /// Most bytes of the spool.
     pub(crate) spool_bytes: Bounded<1_048_576, 4_294_967_295>,
 }
 
 impl Default for Usage {
     fn default() -> Self {
-        Self {
-            flush_seconds_min: Bounded::of(1),
-            flush_seconds_max: Bounded::of(60),
-            spool_bytes: Bounded::of(268_435_456),
-        }
+        Self { spool_bytes: Bounded::of(1_073_741_824) }
     }
 }
 
@@ -232,9 +224,6 @@ impl Config {
     /// What concerns more than one key.
     fn check(&self, source: &str) -> Result<(), Failure> {
         let wrong = |message: String| Err(Failure::new(Exit::Config, format!("{source}: {message}")));
-        if self.usage.flush_seconds_min.get() > self.usage.flush_seconds_max.get() {
-            return wrong("usage.flush_seconds_min is greater than usage.flush_seconds_max".to_owned());
-        }
         let mut versions = std::collections::BTreeSet::new();
         for pepper in &self.peppers {
             let version = pepper.version.get();
@@ -361,7 +350,6 @@ mod tests {
     #[test]
     fn what_does_not_fit_together_is_refused() {
         for (text, expected) in [
-            ("[usage]\nflush_seconds_min = 9\nflush_seconds_max = 8\n", "flush_seconds_min"),
             ("[[peppers]]\nversion = 1\n", "either `file` or `env`"),
             ("[[peppers]]\nversion = 1\nfile = \"a\"\nenv = \"B\"\n", "either `file` or `env`"),
             ("[[peppers]]\nversion = 1\nfile = \"a\"\n[[peppers]]\nversion = 1\nfile = \"b\"\n", "twice"),

@@ -1,8 +1,13 @@
-//! What an installation keeps in its data directory beside the database: peppers, their check values, the signing key.
+//! What an installation keeps in its data directory, and how it is opened.
 
 mod directory;
+mod first_objects;
+mod opened;
 pub(crate) mod peppers;
 mod private_file;
-pub(crate) mod signing_key;
+mod signing_key;
 
 pub(crate) use directory::DataDirectory;
+pub(crate) use first_objects::{FirstWorkspace, bootstrap, explain_command, issue};
+pub(crate) use opened::{OpenOptions, Opened, explain_store, system_context};
+pub(crate) use private_file::{read as read_private, write as write_private};

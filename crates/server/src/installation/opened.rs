@@ -1,0 +1,235 @@
+//! Opening an installation: the database, its keys in memory, and the checks that they fit together.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use keywright_domain::{
+    audit::PersonalData,
+    change::{Change, ChangeSink},
+    command::Context,
+    entropy::{Entropy as _, random_bytes},
+    ids::AuditId,
+    permit::{self, Action, Actor},
+    store::{Store as _, StoreError},
+    time::Clock as _,
+};
+use keywright_engine::{
+    ApplyError, Engine, EngineOptions, LeaseClass, LeaseEnd, Moment, Spool, SpoolError, SpoolOptions,
+};
+use keywright_keyformat::IssuerTag;
+use keywright_store_sqlite::{OpenError, Options, SqliteStore};
+use parking_lot::Mutex;
+
+use super::{DataDirectory, peppers::Peppers, signing_key::CheckpointSigner};
+use crate::{
+    config::{Config, PepperSource},
+    failure::{Exit, Failure},
+    system::{SystemClock, SystemEntropy},
+};
+
+/// Longest window whose spending is restored at start, in minutes: the longest a plan can have.
+const RESTORE_MINUTES: i64 = 366 * 1_440;
+
+/// How an installation is opened.
+pub(crate) struct OpenOptions<'a> {
+    /// Where peppers come from; empty for the data directory.
+    pub(crate) peppers: &'a [PepperSource],
+    /// The tag in its keys.
+    pub(crate) issuer_tag: Option<IssuerTag>,
+    /// Most bytes of the spool.
+    pub(crate) spool_bytes: u64,
+}
+
+impl<'a> OpenOptions<'a> {
+    /// As the configuration says.
+    pub(crate) fn of(config: &'a Config) -> Self {
+        Self {
+            peppers: &config.peppers,
+            issuer_tag: config.issuer_tag.map(|tag| tag.0),
+            spool_bytes: u64::from(config.usage.spool_bytes.get()),
+        }
+    }
+}
+
+/// An installation whose keys are in memory and answered.
+pub(crate) struct Opened {
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) signer: CheckpointSigner,
+    /// Whether an operator credential existed already.
+    pub(crate) is_set_up: bool,
+}
+
+impl Opened {
+    /// Opens the installation in `directory` for this process alone.
+    pub(crate) async fn open(directory: &DataDirectory, options: OpenOptions<'_>) -> Result<Self, Failure> {
+        let store = SqliteStore::open(directory.path(), &Options::default()).map_err(explain_open)?;
+        let store = Arc::new(store);
+        let failed = |error| explain_store(&error);
+        let is_set_up = store.is_set_up().await.map_err(failed)?;
+        let peppers = if is_set_up {
+            Peppers::load(directory, options.peppers)?
+        } else {
+            Peppers::load_or_generate(directory, options.peppers, SystemClock.now(), &SystemEntropy)?
+        };
+        peppers.check(directory)?;
+        let signer = CheckpointSigner::load_or_generate(directory, &SystemEntropy)?;
+        let spool = open_spool(&directory.spool(), options.spool_bytes)?;
+        let engine = Arc::new(Engine::new(EngineOptions {
+            peppers: peppers.to_set(),
+            issuer_tag: options.issuer_tag,
+            clock: Arc::new(SystemClock),
+            spool: Arc::new(spool),
+        }));
+        load(&store, &engine, &peppers).await?;
+        restore_limits(&store, &engine).await?;
+        // A single node with an embedded store: what is committed is applied before the commit is answered.
+        engine.set_lease(LeaseClass::Default, LeaseEnd::NEVER);
+        Ok(Self { store, engine, signer, is_set_up })
+    }
+}
+
+/// Puts every key into memory.
+async fn load(store: &Arc<SqliteStore>, engine: &Arc<Engine>, peppers: &Peppers) -> Result<(), Failure> {
+    let sink: Arc<dyn ChangeSink> = Arc::clone(engine) as _;
+    store.attach(sink);
+    let found = Arc::new(Mutex::new(Found::default()));
+    let (into, noted) = (Arc::clone(engine), Arc::clone(&found));
+    let sequence = store
+        .load(Box::new(move |change| noted.lock().take(&into, &change)))
+        .await
+        .map_err(|error| explain_store(&error))?;
+    let found = std::mem::take(&mut *found.lock());
+    let broken = |error: &ApplyError| {
+        Failure::new(Exit::Data, format!("the keys cannot be loaded: {error}"))
+            .remedy("check the data with: keywright doctor; or restore a backup")
+    };
+    if let Some(error) = found.error {
+        return Err(broken(&error));
+    }
+    peppers.check_versions(found.pepper_versions)?;
+    engine.finish_load(sequence).map_err(|error| broken(&error))
+}
+
+/// What came up while loading.
+#[derive(Default)]
+struct Found {
+    error: Option<ApplyError>,
+    pepper_versions: BTreeSet<u16>,
+    last_version: Option<u16>,
+}
+
+impl Found {
+    fn take(&mut self, engine: &Engine, change: &Change) {
+        if self.error.is_some() {
+            return;
+        }
+        let versions = |change: &Change, note: &mut dyn FnMut(u16)| match change {
+            Change::Key(key) => key.secrets.iter().for_each(|secret| note(secret.digest.pepper)),
+            Change::Operators(operators) => {
+                operators.iter().for_each(|operator| note(operator.secret.digest.pepper));
+            }
+            _ => {}
+        };
+        versions(change, &mut |version| {
+            // A million keys under the same pepper.
+            if self.last_version != Some(version) {
+                self.last_version = Some(version);
+                self.pepper_versions.insert(version);
+            }
+        });
+        self.error = engine.load(change).err();
+    }
+}
+
+/// Long limit windows go on where they were.
+async fn restore_limits(store: &SqliteStore, engine: &Engine) -> Result<(), Failure> {
+    let now = Moment::read(&SystemClock);
+    let minute = now.wall.unix_seconds().div_euclid(60);
+    let spent = store.recent_cost(minute - RESTORE_MINUTES).await.map_err(|error| explain_store(&error))?;
+    for (key, minute, cost) in spent {
+        engine.restore_cost(key, minute, cost, now);
+    }
+    Ok(())
+}
+
+fn open_spool(directory: &Path, bytes_max: u64) -> Result<Spool, Failure> {
+    let mut options =
+        SpoolOptions::new(random_bytes(&SystemEntropy), u64::from_be_bytes(random_bytes(&SystemEntropy)));
+    options.bytes_max = bytes_max;
+    let spool = Spool::open(directory, options).map_err(|error| explain_spool(&error))?;
+    let damaged = spool.gauges().damaged_files;
+    if damaged > 0 {
+        tracing::error!(damaged, directory = %directory.display(), "files of the usage spool were damaged and set aside");
+    }
+    Ok(spool)
+}
+
+/// What the installation itself does: set-up and background jobs.
+pub(crate) fn system_context() -> Context {
+    let now = SystemClock.now();
+    let permit =
+        permit::authorize(Actor::System, Action::Operate, None).expect("the system may do everything");
+    let mut salt = [0; 16];
+    SystemEntropy.fill(&mut salt);
+    Context {
+        now,
+        permit,
+        audit_id: AuditId::generate(now, &SystemEntropy),
+        request_id: None,
+        personal: PersonalData { salt, address: None, user_agent: None },
+        idempotency: None,
+    }
+}
+
+fn explain_spool(error: &SpoolError) -> Failure {
+    match error {
+        SpoolError::InUse(_) => Failure::new(Exit::Busy, error.to_string())
+            .remedy("stop the other process, or choose another data directory"),
+        SpoolError::Io { source, .. } => Failure::new(exit_of(source), error.to_string())
+            .remedy("check that the disk has room and that this user may write there"),
+    }
+}
+
+fn exit_of(error: &std::io::Error) -> Exit {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Exit::CannotCreate,
+        _ => Exit::Io,
+    }
+}
+
+fn explain_open(error: OpenError) -> Failure {
+    let text = error.to_string();
+    let (exit, remedy) = match error {
+        OpenError::Store(error) => return explain_store(&error),
+        OpenError::Locked { .. } => (Exit::Busy, None),
+        OpenError::Directory { error, .. } => (exit_of(&error), None),
+        OpenError::Damaged(_) | OpenError::MigrationChanged(_) => (
+            Exit::Data,
+            Some("nothing was changed; keep the damaged files until the restored installation is checked"),
+        ),
+        OpenError::Newer { .. } | OpenError::NotKeywright { .. } => (Exit::Data, Some("nothing was changed")),
+    };
+    let failure = Failure::new(exit, text);
+    match remedy {
+        Some(remedy) => failure.remedy(remedy),
+        None => failure,
+    }
+}
+
+/// A failure of the database, with what to do.
+pub(crate) fn explain_store(error: &StoreError) -> Failure {
+    let (exit, remedy) = match error {
+        StoreError::Unavailable(_) => (Exit::Unavailable, "try again"),
+        StoreError::Full(_) => (Exit::Io, "free some space on this file system; nothing was lost"),
+        StoreError::ReadOnly(_) => (
+            Exit::CannotCreate,
+            "make the data directory and its files writable for this user; nothing was changed",
+        ),
+        StoreError::Damaged(_) => {
+            (Exit::Data, "restore the latest backup with `keywright restore`; nothing was changed")
+        }
+        StoreError::CommitUnknown(_) => (Exit::Io, "look at what is there before you try again"),
+        StoreError::Internal(_) => (Exit::Software, "please report it"),
+    };
+    Failure::new(exit, error.to_string()).remedy(remedy)
+}

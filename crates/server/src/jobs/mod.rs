@@ -1,0 +1,189 @@
+//! What runs in the background. Each job repeats on its own; a failure is logged once, counted, and tried again later.
+
+mod checkpoint;
+mod health;
+mod redigest;
+mod tls;
+mod usage;
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use keywright_domain::verdict::Code;
+use tokio::{sync::watch, task::JoinSet};
+
+pub(crate) use checkpoint::sign_checkpoint;
+pub(crate) use usage::flush_everything;
+
+use crate::{installation::Opened, ops::Health, runtime::tls::TlsFiles};
+
+/// Longest pause after repeated failures.
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// The jobs, by the name in logs and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JobName {
+    SpoolRoom,
+    SpoolSync,
+    UsageFlush,
+    Redigest,
+    Checkpoint,
+    StoreProbe,
+}
+
+impl JobName {
+    const ALL: [Self; 6] = [
+        Self::SpoolRoom,
+        Self::SpoolSync,
+        Self::UsageFlush,
+        Self::Redigest,
+        Self::Checkpoint,
+        Self::StoreProbe,
+    ];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::SpoolRoom => "spool_room",
+            Self::SpoolSync => "spool_sync",
+            Self::UsageFlush => "usage_flush",
+            Self::Redigest => "redigest",
+            Self::Checkpoint => "checkpoint",
+            Self::StoreProbe => "store_probe",
+        }
+    }
+}
+
+/// What jobs did, for metrics.
+#[derive(Debug, Default)]
+pub(crate) struct JobStats {
+    /// Verifications flushed to the store, by code.
+    pub(crate) flushed_by_code: [AtomicU64; Code::ALL.len()],
+    /// Verifications whose key could not be noted.
+    pub(crate) unattributed: AtomicU64,
+    /// How long the last flush took.
+    pub(crate) flush_last_ms: AtomicU64,
+    /// How long the last probing write took.
+    pub(crate) commit_last_us: AtomicU64,
+    /// Digests replaced.
+    pub(crate) redigested: AtomicU64,
+    /// Last audit entry that a checkpoint covers.
+    pub(crate) checkpoint: AtomicU64,
+    failures: [AtomicU64; JobName::ALL.len()],
+}
+
+impl JobStats {
+    /// Failed runs by job.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        JobName::ALL.into_iter().map(|job| (job.as_str(), self.failures[job as usize].load(Relaxed)))
+    }
+}
+
+/// What jobs work with.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) opened: Arc<Opened>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) stats: Arc<JobStats>,
+}
+
+/// Starts all jobs. They end when `stopping` turns true.
+pub(crate) fn start(
+    shared: &Shared,
+    tls: Option<&Arc<TlsFiles>>,
+    stopping: &watch::Receiver<bool>,
+) -> JoinSet<()> {
+    let mut jobs = JoinSet::new();
+    usage::start(&mut jobs, shared, stopping);
+    redigest::start(&mut jobs, shared, stopping);
+    checkpoint::start(&mut jobs, shared, stopping);
+    health::start(&mut jobs, shared, stopping);
+    if let Some(tls) = tls {
+        tls::start(&mut jobs, tls, stopping);
+    }
+    jobs
+}
+
+/// Repeats `run` every `period` until `stopping`; after failures more rarely.
+async fn repeat<F, R>(
+    job: JobName,
+    period: Duration,
+    stats: Arc<JobStats>,
+    mut stopping: watch::Receiver<bool>,
+    mut run: F,
+) where
+    F: FnMut() -> R,
+    R: Future<Output = anyhow::Result<()>>,
+{
+    let mut failures: u32 = 0;
+    loop {
+        let pause = if failures == 0 { period } else { backoff(period, failures) };
+        tokio::select! {
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        match run().await {
+            Ok(()) if failures > 0 => {
+                tracing::info!(job = job.as_str(), failures, "works again");
+                failures = 0;
+            }
+            Ok(()) => {}
+            Err(error) => {
+                stats.failures[job as usize].fetch_add(1, Relaxed);
+                // The first failure is news; the following ones are counted in the metrics.
+                if failures == 0 {
+                    tracing::error!(
+                        job = job.as_str(),
+                        error = format!("{error:#}"),
+                        "failed; will try again"
+                    );
+                }
+                failures = failures.saturating_add(1);
+            }
+        }
+    }
+}
+
+/// Twice as long after each failure.
+fn backoff(period: Duration, failures: u32) -> Duration {
+    let factor = 1 << failures.min(16);
+    period.max(Duration::from_millis(250)).saturating_mul(factor).min(BACKOFF_MAX.max(period))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_a_bound() {
+        let second = Duration::from_secs(1);
+        assert_eq!(backoff(second, 1), 2 * second);
+        assert_eq!(backoff(second, 4), 16 * second);
+        assert_eq!(backoff(second, u32::MAX), BACKOFF_MAX);
+        assert_eq!(backoff(60 * second, 1), 60 * second);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failing_job_is_tried_again_and_ends_when_told() {
+        let (stop, stopping) = watch::channel(false);
+        let stats = Arc::new(JobStats::default());
+        let runs = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&runs);
+        let job =
+            repeat(JobName::Redigest, Duration::from_secs(1), Arc::clone(&stats), stopping, move || {
+                let run = counted.fetch_add(1, Relaxed);
+                async move { if run < 3 { Err(anyhow::anyhow!("no")) } else { Ok(()) } }
+            });
+        let job = tokio::spawn(job);
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        stop.send_replace(true);
+        job.await.unwrap();
+        assert_eq!(stats.failures().find(|(name, _)| *name == "redigest"), Some(("redigest", 3)));
+        assert!(runs.load(Relaxed) > 4, "goes on after it works again");
+    }
+}

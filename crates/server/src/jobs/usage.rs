@@ -1,0 +1,89 @@
+//! From the spool to the database.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use keywright_domain::{store::Store as _, time::Clock as _};
+use keywright_engine::SealedSegment;
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{JobName, JobStats, Shared, repeat};
+use crate::{installation::Opened, system::SystemClock};
+
+/// How often room for the next segment is looked after.
+const ROOM_PERIOD: Duration = Duration::from_millis(50);
+/// How often counts are written through to the disk: what a power failure can lose.
+const SYNC_PERIOD: Duration = Duration::from_millis(200);
+/// How often it is looked whether a flush is due; the spool itself adapts the pace to how long flushes take.
+const FLUSH_PERIOD: Duration = Duration::from_millis(500);
+
+pub(super) fn start(jobs: &mut JoinSet<()>, shared: &Shared, stopping: &watch::Receiver<bool>) {
+    let spool = Arc::clone(shared.opened.engine.spool());
+    let stats = || Arc::clone(&shared.stats);
+    let room = Arc::clone(&spool);
+    jobs.spawn(repeat(JobName::SpoolRoom, ROOM_PERIOD, stats(), stopping.clone(), move || {
+        let result = room.maintain();
+        async move { result.context("no room for the next segment of the usage spool") }
+    }));
+    jobs.spawn(repeat(JobName::SpoolSync, SYNC_PERIOD, stats(), stopping.clone(), move || {
+        let spool = Arc::clone(&spool);
+        async move {
+            // Waits for the disk, which must not hold up the other jobs.
+            tokio::task::spawn_blocking(move || spool.sync()).await?.context("the usage spool was not synced")
+        }
+    }));
+    let shared_flush = shared.clone();
+    jobs.spawn(repeat(JobName::UsageFlush, FLUSH_PERIOD, stats(), stopping.clone(), move || {
+        let shared = shared_flush.clone();
+        async move {
+            let flushed = flush_due(&shared).await;
+            shared.health.set_usage_problem(flushed.as_ref().err().map(|error| format!("{error:#}")));
+            flushed
+        }
+    }));
+}
+
+async fn flush_due(shared: &Shared) -> anyhow::Result<()> {
+    let spool = shared.opened.engine.spool();
+    if !spool.seal_if_due(SystemClock.boot_ns()).context("the usage spool cannot begin a new segment")? {
+        return Ok(());
+    }
+    flush_sealed(&shared.opened, &shared.stats).await
+}
+
+/// Seals what was counted so far and writes it to the database: at shutdown.
+pub(crate) async fn flush_everything(shared: &Shared) -> anyhow::Result<()> {
+    shared.opened.engine.spool().seal().context("the usage spool cannot begin a new segment")?;
+    flush_sealed(&shared.opened, &shared.stats).await
+}
+
+async fn flush_sealed(opened: &Opened, stats: &JobStats) -> anyhow::Result<()> {
+    while let Some(sealed) = opened.engine.spool().oldest_sealed() {
+        let started_ns = SystemClock.boot_ns();
+        flush_segment(opened, stats, &sealed).await?;
+        let flush_ns = SystemClock.boot_ns().saturating_sub(started_ns);
+        opened.engine.spool().confirm(&sealed, flush_ns).context("a flushed segment cannot be deleted")?;
+        stats.flush_last_ms.store(flush_ns / 1_000_000, Relaxed);
+        let (events, _cost) = sealed.unattributed();
+        if events > 0 {
+            stats.unattributed.fetch_add(events, Relaxed);
+            tracing::warn!(events, "verifications were counted without their key: the usage spool was full");
+        }
+    }
+    Ok(())
+}
+
+async fn flush_segment(opened: &Opened, stats: &JobStats, sealed: &Arc<SealedSegment>) -> anyhow::Result<()> {
+    let spool = opened.engine.spool();
+    for batch in spool.batches(sealed) {
+        let by_code: Vec<_> = batch.rows.iter().map(|row| (row.code, row.count)).collect();
+        opened.store.flush_usage(batch).await.context("usage was not written to the database")?;
+        for (code, count) in by_code {
+            stats.flushed_by_code[code as usize].fetch_add(count, Relaxed);
+        }
+    }
+    Ok(())
+}

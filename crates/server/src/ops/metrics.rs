@@ -1,0 +1,211 @@
+//! Prometheus metrics. Labels come from closed sets; a key's id is never one of them.
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use keywright_domain::verdict::Code;
+use keywright_engine::{Engine, EngineGauges, SpoolGauges};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, NoLabelSet},
+    metrics::MetricType,
+    registry::Registry,
+};
+
+use super::{
+    Health, RequestStats,
+    requests::{BUCKETS_US, Summary},
+};
+use crate::{jobs::JobStats, runtime::ConnectionGauges};
+
+/// What all metrics are read from when they are asked for.
+pub(crate) struct Sources {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) requests: Arc<RequestStats>,
+    pub(crate) connections: Arc<ConnectionGauges>,
+    pub(crate) jobs: Arc<JobStats>,
+}
+
+/// Renders the metrics.
+pub(crate) struct Metrics(Registry);
+
+impl Metrics {
+    /// Metrics read from `sources`.
+    pub(crate) fn new(sources: Sources) -> Self {
+        let mut registry = Registry::with_prefix("keywright");
+        registry.register_collector(Box::new(sources));
+        Self(registry)
+    }
+
+    /// The text that Prometheus reads (OpenMetrics 1.0).
+    pub(crate) fn render(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.0).expect("a String takes any text");
+        text
+    }
+}
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Sources")
+    }
+}
+
+impl Collector for Sources {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut writer = Writer(encoder);
+        writer.info("build", "What is running", &[("version", env!("CARGO_PKG_VERSION"))])?;
+        self.encode_requests(&mut writer)?;
+        self.encode_connections(&mut writer)?;
+        encode_engine(&mut writer, &self.engine.gauges(), self.engine.is_ready())?;
+        encode_spool(&mut writer, &self.engine.spool().gauges())?;
+        self.encode_jobs(&mut writer)?;
+        writer.gauge("ready", "Whether verifications are answered", u64::from(self.health.is_ready()))?;
+        let is_writable = u64::from(self.health.is_store_writable());
+        writer.gauge("store_writable", "Whether the database could be written at the last try", is_writable)
+    }
+}
+
+impl Sources {
+    fn encode_requests(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let all = self.requests.summaries();
+        let statuses = all.iter().flat_map(|((method, route), summary)| {
+            summary.by_status.iter().map(move |(status, count)| {
+                let status = if *status == 0 { "other".to_owned() } else { status.to_string() };
+                (vec![("method", (*method).to_owned()), ("route", route.clone()), ("status", status)], *count)
+            })
+        });
+        writer.counters("http_requests", "Requests by route template and status", statuses)?;
+        writer.histograms("http_request_duration_seconds", "Time from head to answer", &all)
+    }
+
+    fn encode_connections(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let gauges = &self.connections;
+        writer.gauge("connections_open", "Open connections", gauges.open() as u64)?;
+        writer.counter("connections_accepted", "Connections accepted", gauges.accepted())?;
+        writer.counter(
+            "connections_turned_away",
+            "Connections closed as one too many",
+            gauges.turned_away(),
+        )?;
+        writer.counter("connections_timed_out", "Connections closed as slow or idle", gauges.timed_out())
+    }
+
+    fn encode_jobs(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let jobs = &self.jobs;
+        let by_code = Code::ALL.into_iter().map(|code| {
+            (vec![("code", code.as_str().to_owned())], jobs.flushed_by_code[code as usize].load(Relaxed))
+        });
+        writer.counters(
+            "verifications_of_known_keys",
+            "Verifications flushed to the database, by code",
+            by_code,
+        )?;
+        writer.counter(
+            "usage_unattributed",
+            "Verifications whose key could not be noted, the spool being full",
+            jobs.unattributed.load(Relaxed),
+        )?;
+        writer.gauge("usage_flush_last_ms", "Time the last flush took", jobs.flush_last_ms.load(Relaxed))?;
+        writer.gauge(
+            "store_commit_last_us",
+            "Time the last probing commit took",
+            jobs.commit_last_us.load(Relaxed),
+        )?;
+        writer.counter(
+            "secrets_redigested",
+            "Digests moved to a newer pepper",
+            jobs.redigested.load(Relaxed),
+        )?;
+        writer.gauge(
+            "audit_checkpoint_sequence",
+            "Last signed audit entry",
+            jobs.checkpoint.load(Relaxed),
+        )?;
+        let failures = jobs.failures().map(|(job, count)| (vec![("job", job.to_owned())], count));
+        writer.counters("job_failures", "Failed runs of background jobs", failures)
+    }
+}
+
+fn encode_engine(writer: &mut Writer<'_>, gauges: &EngineGauges, has_lease: bool) -> fmt::Result {
+    writer.gauge("engine_keys", "Keys in memory", gauges.keys)?;
+    writer.gauge("engine_secrets", "Secrets in memory", gauges.secrets)?;
+    writer.gauge("engine_index_bytes", "Bytes of the locator index", gauges.index_bytes)?;
+    writer.gauge("engine_cold_bytes", "Bytes of metadata and networks", gauges.cold_bytes)?;
+    writer.gauge("engine_applied_sequence", "Last applied change", gauges.applied_sequence)?;
+    writer.counter(
+        "engine_missing_peppers",
+        "Verifications that needed a missing pepper",
+        gauges.missing_peppers,
+    )?;
+    writer.gauge("engine_lease", "Whether this node may answer from memory", u64::from(has_lease))
+}
+
+fn encode_spool(writer: &mut Writer<'_>, gauges: &SpoolGauges) -> fmt::Result {
+    writer.gauge("spool_active_entries", "Entries being counted", gauges.active_entries)?;
+    writer.gauge("spool_sealed_segments", "Segments that wait for the database", gauges.sealed_segments)?;
+    writer.gauge("spool_bytes", "Bytes of the spool on disk", gauges.bytes)?;
+    writer.counter("spool_folded", "Events that gave up address and route for space", gauges.folded)?;
+    writer.counter(
+        "spool_unattributed",
+        "Events counted without their key for space",
+        gauges.unattributed,
+    )?;
+    writer.gauge("spool_damaged_files", "Files found damaged at start and set aside", gauges.damaged_files)
+}
+
+/// Labels of one time series.
+type Labels = Vec<(&'static str, String)>;
+
+struct Writer<'a>(DescriptorEncoder<'a>);
+
+impl Writer<'_> {
+    fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) -> fmt::Result {
+        let labels = labels.to_vec();
+        self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(&labels)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let value = i64::try_from(value).unwrap_or(i64::MAX);
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        metric.encode_counter::<NoLabelSet, u64, u64>(&value, None)
+    }
+
+    fn counters(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl Iterator<Item = (Labels, u64)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in series {
+            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn histograms<'s>(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (&'s (&'static str, String), &'s Summary)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for ((method, route), summary) in series {
+            let labels = vec![("method", (*method).to_owned()), ("route", route.clone())];
+            let ends = BUCKETS_US.map(|end_us| end_us as f64 / 1e6).into_iter().chain([f64::INFINITY]);
+            let buckets: Vec<(f64, u64)> = ends.zip(summary.buckets).collect();
+            let count = summary.buckets.iter().sum();
+            let sum = summary.sum_ns as f64 / 1e9;
+            metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        }
+        Ok(())
+    }
+}

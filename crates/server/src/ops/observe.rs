@@ -1,0 +1,133 @@
+//! Around the API: counts, times, logs and traces every request, and answers the health questions.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::extract::MatchedPath;
+use http::{Method, StatusCode};
+use hyper::{Request, Response, body::Incoming};
+use keywright_api::front::{Front, FrontBody};
+use keywright_domain::time::Clock as _;
+
+use super::{Health, RequestStats, Traces, requests::HotStats, traces::Parent};
+use crate::{runtime::Respond, system::SystemClock};
+
+/// The route label of what no route matches.
+const NO_ROUTE: &str = "none";
+
+/// Observes the requests of one worker.
+pub(crate) struct Observed {
+    front: Front,
+    hot: Arc<HotStats>,
+    stats: Arc<RequestStats>,
+    health: Arc<Health>,
+    traces: Option<Arc<Traces>>,
+}
+
+/// Each clone belongs to another worker and counts for itself.
+impl Clone for Observed {
+    fn clone(&self) -> Self {
+        Self {
+            front: self.front.clone(),
+            hot: self.stats.worker(),
+            stats: Arc::clone(&self.stats),
+            health: Arc::clone(&self.health),
+            traces: self.traces.clone(),
+        }
+    }
+}
+
+impl Observed {
+    /// Puts the observation around `front`, whose router passes through [`tag_route`].
+    pub(crate) fn new(
+        front: Front,
+        stats: Arc<RequestStats>,
+        health: Arc<Health>,
+        traces: Option<Arc<Traces>>,
+    ) -> Self {
+        Self { front, hot: stats.worker(), stats, health, traces }
+    }
+
+    fn trace(
+        &self,
+        parent: Option<&Parent>,
+        (method, route): (&Method, &str),
+        response: &Response<FrontBody>,
+        duration_ns: u64,
+    ) {
+        if let Some(traces) = &self.traces {
+            traces.record(parent, (method, route), response.status(), request_id(response), duration_ns);
+        }
+    }
+
+    /// Whatever is not hot: also logged.
+    async fn other(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<FrontBody> {
+        let health = match (request.method(), request.uri().path()) {
+            (&(Method::GET | Method::HEAD), path) => self.health.answer(path),
+            _ => None,
+        };
+        if let Some(answer) = health {
+            return answer.map(|body| FrontBody::Full(Some(body)));
+        }
+        let started_ns = SystemClock.boot_ns();
+        let method = request.method().clone();
+        let parent = self.traces.as_ref().and_then(|_| Parent::of(request.headers()));
+        let response = self.front.call(request, peer).await;
+        let duration_ns = SystemClock.boot_ns().saturating_sub(started_ns);
+        let matched = response.extensions().get::<MatchedPath>();
+        let route = matched.map_or(NO_ROUTE, MatchedPath::as_str);
+        self.stats.record(&method, route, response.status(), duration_ns);
+        tracing::info!(
+            target: "keywright::access",
+            request_id = request_id(&response),
+            %method,
+            route,
+            status = response.status().as_u16(),
+            duration_us = duration_ns / 1_000,
+            "request"
+        );
+        self.trace(parent.as_ref(), (&method, route), &response, duration_ns);
+        response
+    }
+}
+
+impl Respond for Observed {
+    type Body = FrontBody;
+
+    async fn respond(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<FrontBody> {
+        let (stats, route) = match (request.method(), request.uri().path()) {
+            (_, "/v1/check") => (&self.hot.check, "/v1/check"),
+            (&Method::POST, "/v1/keys/verify") => (&self.hot.verify, "/v1/keys/verify"),
+            _ => return self.other(request, peer).await,
+        };
+        let parent = self.traces.as_ref().and_then(|_| Parent::of(request.headers()));
+        let method = self.traces.as_ref().map(|_| request.method().clone());
+        let started_ns = SystemClock.boot_ns();
+        let response = self.front.call(request, peer).await;
+        let duration_ns = SystemClock.boot_ns().saturating_sub(started_ns);
+        stats.record(response.status(), duration_ns);
+        if let Some(method) = &method {
+            self.trace(parent.as_ref(), (method, route), &response, duration_ns);
+        }
+        if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!(target: "keywright::access", request_id = request_id(&response), route, "request failed");
+        }
+        response
+    }
+}
+
+fn request_id(response: &Response<FrontBody>) -> &str {
+    response.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or("")
+}
+
+/// Layer of the router that tells [`Observed`] which route answered.
+pub(crate) async fn tag_route(
+    request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> axum::response::Response {
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(matched) = matched {
+        response.extensions_mut().insert(matched);
+    }
+    response
+}
