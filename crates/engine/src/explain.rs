@@ -61,11 +61,13 @@ impl Engine {
         let passed =
             |passed: bool, code| if passed { CheckOutcome::Passed } else { CheckOutcome::Refused(code) };
         checks.push((ExplainedCheck::Format, passed(parsed.is_some(), Code::MalformedKey)));
-        let found =
-            parsed.and_then(|parsed| match self.lookup(&parsed, LocatorHash::of(&parsed.locator())) {
+        let roots = self.state.roots.load();
+        let found = parsed.and_then(|parsed| {
+            match self.lookup(&roots, &parsed, LocatorHash::of(&parsed.locator())) {
                 Lookup::Found(found) => Some(found),
                 Lookup::Unknown | Lookup::PepperMissing => None,
-            });
+            }
+        });
         let secret = if parsed.is_none() {
             CheckOutcome::NotMade
         } else {

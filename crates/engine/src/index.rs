@@ -25,7 +25,13 @@ impl LocatorHash {
     /// that are not stored cost a few probes of one cache line at worst.
     #[inline]
     pub(crate) fn of(locator: &Locator) -> Self {
-        let [head @ .., a, b, c, d] = *locator.as_bytes();
+        Self::of_bytes(locator.as_bytes())
+    }
+
+    /// The hash of what may be a locator.
+    #[inline]
+    pub(crate) fn of_bytes(bytes: &[u8; 12]) -> Self {
+        let [head @ .., a, b, c, d] = *bytes;
         let low = u64::from_le_bytes(head) ^ 0x9e37_79b9_7f4a_7c15;
         let high = u64::from(u32::from_le_bytes([a, b, c, d])) ^ 0xd1b5_4a32_d192_ed03;
         let product = u128::from(low) * u128::from(high);

@@ -4,7 +4,6 @@ use keywright_domain::{caps, key::KeyNumber, limits::Algorithm, verdict::Code};
 
 use crate::{
     Engine, LimitReading, LimitScope, Moment, Verdict,
-    answer::Limits,
     apply::allocate_counters,
     limits::{Decision, METERS_MAX, Meter, Tick, Window, take_all},
     record::{self, Facts, Record},
@@ -38,22 +37,28 @@ struct Meters<'state> {
 impl Engine {
     /// Spends the call's cost in all windows, or in none.
     #[inline]
-    pub(crate) fn spend(&self, found: &Found<'_>, around: &Surroundings, cost: u32, now: Moment) -> Verdict {
+    pub(crate) fn spend(
+        &self,
+        found: &Found<'_>,
+        around: &Surroundings,
+        cost: u32,
+        now: Moment,
+        verdict: &mut Verdict,
+    ) {
         let facts = &found.reading.facts;
-        let Some(applicable) = self.state.applicable(facts, around.plan_limits) else {
-            return Verdict::refused(Code::Unavailable);
-        };
+        // Without its plan in memory the verdict stays `unavailable`.
+        let Some(applicable) = self.state.applicable(facts, around.plan_limits) else { return };
         if let ([window], []) = (applicable.of_key, applicable.of_workspace) {
             let meter = Meter { window: *window, words: record::first_window(found.record) };
-            return spend_in(&[meter], applicable.sets, self.tick(now), cost);
-        }
-        match self.all_meters(KeyNumber(found.number), found.record, facts, applicable) {
-            Some(meters) => spend_in(meters.as_slice(), applicable.sets, self.tick(now), cost),
-            None => Verdict::refused(Code::Unavailable),
+            spend_in(&[meter], applicable.sets, self.tick(now), cost, verdict);
+        } else if let Some(meters) = self.all_meters(KeyNumber(found.number), found.record, facts, applicable)
+        {
+            spend_in(meters.as_slice(), applicable.sets, self.tick(now), cost, verdict);
         }
     }
 
     /// The meters of any key; gives it further counters where it needs them for the first time.
+    #[inline(never)]
     fn all_meters<'state>(
         &'state self,
         number: KeyNumber,
@@ -119,7 +124,9 @@ impl Engine {
         let facts = record::read(record)?.facts;
         let applicable = self.state.applicable(&facts, self.state.surroundings(&facts)?.plan_limits)?;
         let meters = self.all_meters(number, record, &facts, applicable)?;
-        Some(spend_in(meters.as_slice(), applicable.sets, self.tick(now), 0))
+        let mut verdict = Verdict::refused(Code::Unavailable);
+        spend_in(meters.as_slice(), applicable.sets, self.tick(now), 0, &mut verdict);
+        Some(verdict)
     }
 
     /// Counts what a key spent in accepted calls before this process started: `cost` units in the minute that began at
@@ -181,11 +188,12 @@ impl<'state> Meters<'state> {
     }
 }
 
-/// Spends in all meters or in none, and says so as a verdict.
-fn spend_in(meters: &[Meter<'_>], sets: [u32; 2], tick: Tick, cost: u32) -> Verdict {
-    let count = u8::try_from(meters.len()).expect("at most METERS_MAX");
-    let mut verdict =
-        Verdict { limits: Limits { sets, count, ..Limits::NONE }, ..Verdict::refused(Code::Valid) };
+/// Spends in all meters or in none, and writes it into the verdict.
+#[inline]
+fn spend_in(meters: &[Meter<'_>], sets: [u32; 2], tick: Tick, cost: u32, verdict: &mut Verdict) {
+    verdict.code = Code::Valid;
+    verdict.limits.sets = sets;
+    verdict.limits.count = u8::try_from(meters.len()).expect("at most METERS_MAX");
     let mut refusal: Option<(u64, usize)> = None;
     let is_admitted = take_all(meters, tick, cost, |position, decision| {
         verdict.limits.readings[position] = reading(decision);
@@ -202,7 +210,6 @@ fn spend_in(meters: &[Meter<'_>], sets: [u32; 2], tick: Tick, cost: u32) -> Verd
         verdict.code = if is_quota { Code::QuotaExceeded } else { Code::RateLimited };
         verdict.retry_after_seconds = (retry_ms != u64::MAX).then(|| seconds(retry_ms).max(1));
     }
-    verdict
 }
 
 fn reading(decision: Decision) -> (u32, u32) {

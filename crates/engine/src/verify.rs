@@ -1,10 +1,15 @@
 //! The verification itself.
 //!
 //! Memory latency decides how long it takes, so each step asks for the memory of the next before it computes: the
-//! index line is on its way during the inner hash, the record's lines during the outer, the usage entry during all of it.
+//! index line is on its way while the clock is read and the text is checked, the record's lines and the usage entry
+//! while the digest is computed.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::{
+    Arc,
+    atomic::Ordering::{Acquire, Relaxed},
+};
 
+use arc_swap::Guard;
 use ipnet::IpNet;
 use keywright_domain::{
     caps,
@@ -15,11 +20,11 @@ use keywright_domain::{
     verdict::{Ask, Code, KeyFacts, decide},
     workspace::WorkspaceNumber,
 };
-use keywright_keyformat::{KeyKind, ParsedKey, parse};
+use keywright_keyformat::{BODY_LENGTH, KeyKind, Locator, ParsedKey, parse};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Engine, KeyHit, LeaseClass, Moment, UsageEvent, Verdict, VerifyRequest,
+    Engine, KeyHit, LeaseClass, LeaseEnd, Moment, UsageEvent, Verdict, VerifyRequest,
     apply::limit_sets_of,
     arena::BlobRef,
     cold::{ColdBytes, PREFIX_BYTES_MAX},
@@ -46,6 +51,21 @@ pub(crate) struct Found<'state> {
     pub(crate) secret: FoundSecret,
 }
 
+/// What is known before the text is judged.
+struct Ahead {
+    lease: LeaseEnd,
+    roots: Guard<Arc<Roots>>,
+    hash: LocatorHash,
+}
+
+/// Whether a judgement holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judged {
+    Done,
+    /// The key was changed meanwhile and has to be looked up again.
+    Stale,
+}
+
 /// What a lookup comes to.
 pub(crate) enum Lookup<'state> {
     Found(Found<'state>),
@@ -64,10 +84,14 @@ pub(crate) struct Surroundings {
     pub(crate) plan_limits: [u32; 2],
 }
 
+/// A record that has the presented locator, and the secret with it.
+type Candidate<'state> = (&'state Record, Reading, SecretDigest, FoundSecret);
+
 impl Engine {
     /// Verifies a presented key, now.
     pub fn verify(&self, request: &VerifyRequest<'_>) -> Verdict {
-        self.verify_at(request, Moment::read(&*self.clock))
+        let ahead = self.look_ahead(request.text);
+        self.verify_ahead(request, Moment::read(&*self.clock), &ahead)
     }
 
     /// Verifies a presented key at a given moment.
@@ -75,31 +99,47 @@ impl Engine {
     /// In this order: parse and checksum, lease, digest and record, the decision of
     /// [`keywright_domain::verdict::decide`], limits, count, lease again.
     pub fn verify_at(&self, request: &VerifyRequest<'_>, now: Moment) -> Verdict {
+        self.verify_ahead(request, now, &self.look_ahead(request.text))
+    }
+
+    /// Asks for the index line of what may be a key, before anything is known about it.
+    #[inline]
+    fn look_ahead(&self, text: &[u8]) -> Ahead {
         // The lease is read before the record: a record read later reflects at least what the lease vouches for.
-        let leases = self.leases.read();
+        let lease = self.leases.read()[LeaseClass::Default as usize];
+        let roots = self.state.roots.load();
+        let locator = text.split_last_chunk::<BODY_LENGTH>().and_then(|(_, body)| body.first_chunk());
+        let hash = LocatorHash::of_bytes(locator.unwrap_or(&[0; 12]));
+        roots.index.prefetch(hash);
+        Ahead { lease, roots, hash }
+    }
+
+    #[inline]
+    fn verify_ahead(&self, request: &VerifyRequest<'_>, now: Moment, ahead: &Ahead) -> Verdict {
         let parsed = match parse(request.text, self.issuer_tag.as_ref()) {
             Ok(parsed) if parsed.kind() != KeyKind::Operator => parsed,
             Ok(_) => return Verdict::refused(Code::InvalidKey),
             Err(malformed) => return Verdict::malformed(malformed),
         };
-        let lease = leases[LeaseClass::Default as usize];
-        if !lease.holds_at(now.boot_ns) {
+        if !ahead.lease.holds_at(now.boot_ns) {
             return Verdict::refused(Code::Unavailable);
         }
-        let hash = LocatorHash::of(&parsed.locator());
-        let place = self.spool.place(hash.bits(), now.wall, request.client, request.route);
-        let verdict = loop {
-            match self.lookup(&parsed, hash) {
+        let place = self.spool.place(ahead.hash.bits(), now.wall, request.client, request.route);
+        let mut verdict = Verdict::refused(Code::Unavailable);
+        loop {
+            match self.lookup(&ahead.roots, &parsed, ahead.hash) {
                 Lookup::Unknown => return Verdict::refused(Code::InvalidKey),
-                Lookup::PepperMissing => return Verdict::refused(Code::Unavailable),
+                Lookup::PepperMissing => return verdict,
                 Lookup::Found(found) => {
-                    let Some(verdict) = self.judge(&found, request, now) else { continue };
-                    self.count(&place, hash, &found, &verdict, request, now);
-                    break verdict;
+                    if self.judge(&found, request, now, &mut verdict) == Judged::Stale {
+                        continue;
+                    }
+                    self.count(&place, ahead.hash, &found, verdict.code, request, now);
+                    break;
                 }
             }
-        };
-        if lease != crate::LeaseEnd::NEVER && !lease.holds_at(self.clock.boot_ns()) {
+        }
+        if ahead.lease != LeaseEnd::NEVER && !ahead.lease.holds_at(self.clock.boot_ns()) {
             return Verdict::refused(Code::Unavailable);
         }
         verdict
@@ -107,14 +147,11 @@ impl Engine {
 
     /// Finds the key and checks the secret.
     #[inline]
-    pub(crate) fn lookup(&self, parsed: &ParsedKey<'_>, hash: LocatorHash) -> Lookup<'_> {
-        let roots = self.state.roots.load();
-        roots.index.prefetch(hash);
-        let inner = roots.peppers.inner(parsed.text());
+    pub(crate) fn lookup(&self, roots: &Roots, parsed: &ParsedKey<'_>, hash: LocatorHash) -> Lookup<'_> {
         let mut candidates = roots.index.candidates(hash);
         let Some(first) = candidates.next() else { return Lookup::Unknown };
         self.state.records.prefetch(first);
-        let digest = roots.peppers.outer(&inner);
+        let digest = roots.peppers.outer(&roots.peppers.inner(parsed.text()));
         for number in std::iter::once(first).chain(candidates) {
             let Some((record, reading, stored, secret)) = self.candidate(number, parsed) else { continue };
             if stored.pepper == roots.peppers.current_version() {
@@ -122,7 +159,7 @@ impl Engine {
                     return Lookup::Unknown;
                 }
             } else {
-                match self.check_older_pepper(&roots, parsed, &stored) {
+                match self.check_older_pepper(roots, parsed, &stored) {
                     None => return Lookup::PepperMissing,
                     Some(false) => return Lookup::Unknown,
                     Some(true) => {
@@ -154,17 +191,26 @@ impl Engine {
 
     /// The record of a candidate row and the secret in it that has the presented locator.
     #[inline]
-    fn candidate(
-        &self,
-        number: u32,
-        parsed: &ParsedKey<'_>,
-    ) -> Option<(&Record, Reading, SecretDigest, FoundSecret)> {
+    fn candidate(&self, number: u32, parsed: &ParsedKey<'_>) -> Option<Candidate<'_>> {
         let record = self.state.records.get(number)?;
-        let locator = parsed.locator();
+        let reading = record::read(record)?;
+        let facts = &reading.facts;
+        if !facts.is_primary(&parsed.locator()) {
+            return self.candidate_with_others(record, &parsed.locator());
+        }
+        let stored = SecretDigest { pepper: facts.pepper, bytes: facts.digest };
+        let secret =
+            FoundSecret { ordinal: facts.ordinal, retired: false, expires_at: None, is_primary: true };
+        Some((record, reading, stored, secret))
+    }
+
+    /// Looks among the secrets beside the primary, too.
+    #[inline(never)]
+    fn candidate_with_others<'a>(&self, record: &'a Record, locator: &Locator) -> Option<Candidate<'a>> {
         loop {
             let reading = record::read(record)?;
             let facts = &reading.facts;
-            if facts.is_primary(&locator) {
+            if facts.is_primary(locator) {
                 let stored = SecretDigest { pepper: facts.pepper, bytes: facts.digest };
                 let secret = FoundSecret {
                     ordinal: facts.ordinal,
@@ -179,7 +225,7 @@ impl Engine {
             }
             let found = self
                 .state
-                .with_cold_prefix(facts.blob, |cold| cold.others().find(|other| other.locator == locator));
+                .with_cold_prefix(facts.blob, |cold| cold.others().find(|other| other.locator == *locator));
             if record::still_holds(record, &reading) {
                 let other = found?;
                 let secret = FoundSecret {
@@ -193,13 +239,17 @@ impl Engine {
         }
     }
 
-    /// The decision, and then the limits. `None` when the key was changed meanwhile and has to be looked up again.
+    /// The decision, and then the limits.
     #[inline]
-    fn judge(&self, found: &Found<'_>, request: &VerifyRequest<'_>, now: Moment) -> Option<Verdict> {
+    fn judge(
+        &self,
+        found: &Found<'_>,
+        request: &VerifyRequest<'_>,
+        now: Moment,
+        verdict: &mut Verdict,
+    ) -> Judged {
         let facts = &found.reading.facts;
-        let Some(around) = self.state.surroundings(facts) else {
-            return Some(Verdict::refused(Code::Unavailable));
-        };
+        let Some(around) = self.state.surroundings(facts) else { return Judged::Done };
         let ask = Ask {
             now: now.wall,
             mode: request.mode,
@@ -210,24 +260,27 @@ impl Engine {
             permissions: request.permissions,
         };
         let key_facts = found.key_facts(&self.state, &around);
-        let hit = KeyHit {
+        verdict.key = Some(KeyHit {
             number: KeyNumber(found.number),
             id: KeyId::from_bytes(facts.id),
             workspace: WorkspaceNumber(facts.workspace),
             environment: facts.environment,
             permissions: key_facts.effective_permissions(),
             secret_ordinal: found.secret.ordinal,
-        };
+        });
         let decided = if facts.has_networks {
-            self.state.decide_with_networks(found, key_facts, &ask)?
+            match self.state.decide_with_networks(found, key_facts, &ask) {
+                Some(decided) => decided,
+                None => return Judged::Stale,
+            }
         } else {
             decide(&key_facts, &ask)
         };
-        let verdict = match decided {
-            Ok(()) => self.spend(found, &around, request.cost, now),
-            Err(code) => Verdict::refused(code),
-        };
-        Some(Verdict { key: Some(hit), ..verdict })
+        match decided {
+            Ok(()) => self.spend(found, &around, request.cost, now, verdict),
+            Err(code) => verdict.code = code,
+        }
+        Judged::Done
     }
 
     /// Counts the verification, before it is answered.
@@ -237,17 +290,17 @@ impl Engine {
         place: &Place,
         hash: LocatorHash,
         found: &Found<'_>,
-        verdict: &Verdict,
+        code: Code,
         request: &VerifyRequest<'_>,
         now: Moment,
     ) {
-        let is_valid = verdict.is_valid();
+        let is_valid = code == Code::Valid;
         let event = UsageEvent {
             key: KeyNumber(found.number),
             secret_ordinal: found.secret.ordinal,
             address: request.client,
             route: request.route,
-            code: verdict.code,
+            code,
             agent: request.agent,
             at: now.wall,
         };
@@ -318,6 +371,7 @@ impl State {
     }
 
     /// The decision for a key with networks, which lie in the cold part. `None` when the key was changed meanwhile.
+    #[inline(never)]
     pub(crate) fn decide_with_networks(
         &self,
         found: &Found<'_>,
@@ -358,7 +412,8 @@ impl State {
         };
         let used = pack_use(at, request.agent as u8);
         if word.load(Relaxed) < used {
-            word.fetch_max(used, Relaxed);
+            // Of two calls in the same instant, the one that is a millisecond older may have the last word.
+            word.store(used, Relaxed);
         }
     }
 }

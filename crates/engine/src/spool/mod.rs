@@ -193,8 +193,8 @@ impl Spool {
             sealed_at_ns: 0,
             interval_ns: *SEAL_NS.start(),
         };
-        let active = state.create(directory, &options)?;
-        Ok(Self {
+        let active = state.create_with(directory, &options, options.entries_min)?;
+        let spool = Self {
             directory: directory.to_owned(),
             options,
             active: ArcSwap::from_pointee(active),
@@ -204,7 +204,9 @@ impl Spool {
             unattributed: AtomicU64::new(0),
             damaged_files,
             _lock: lock,
-        })
+        };
+        spool.prepare_spare()?;
+        Ok(spool)
     }
 
     /// The number of a route, by which events name it. New routes are written down; beyond 4,096 of them, and for
@@ -264,14 +266,16 @@ impl Spool {
         }
     }
 
-    /// Puts the spare in place of a full segment, unless another thread has done so.
+    /// Puts the spare in place of a full segment, unless another thread has done so. When the background side has not
+    /// prepared one in time, it is made now: a short wait once in a while is better than less detail.
     fn replace(&self, full: &Arc<Segment>) {
         let mut state = self.state.lock();
         if !Arc::ptr_eq(full, &self.active.load()) {
             return;
         }
-        let Some(spare) = state.spare.take() else { return };
-        state.next_capacity = (state.next_capacity * 2).min(self.options.entries_max);
+        state.next_capacity = (state.next_capacity * 4).min(self.options.entries_max);
+        let spare = state.spare.take().or_else(|| state.create(&self.directory, &self.options).ok());
+        let Some(spare) = spare else { return };
         let old = self.active.swap(Arc::new(spare));
         state.retiring.push(old);
     }
@@ -282,14 +286,17 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Io`], for instance when the disk is full; the spool goes on with what it has.
     pub fn maintain(&self) -> Result<(), SpoolError> {
+        self.prepare_spare().map_err(|source| self.io(source))
+    }
+
+    fn prepare_spare(&self) -> io::Result<()> {
         let mut state = self.state.lock();
-        if state.spare.is_some() {
-            return Ok(());
-        }
-        match state.create(&self.directory, &self.options) {
-            Ok(spare) => state.spare = Some(spare),
-            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {}
-            Err(source) => return Err(self.io(source)),
+        if state.spare.is_none() {
+            match state.create(&self.directory, &self.options) {
+                Ok(spare) => state.spare = Some(spare),
+                Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -325,7 +332,7 @@ impl Spool {
         if is_used {
             let next = match state.spare.take() {
                 Some(spare) => Some(spare),
-                None => match state.create(&self.directory, &self.options) {
+                None => match state.create_for_seal(&self.directory, &self.options) {
                     Ok(next) => Some(next),
                     Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => None,
                     Err(source) => return Err(self.io(source)),
@@ -442,21 +449,49 @@ impl SealedSegment {
 }
 
 impl State {
-    /// A new segment; `QuotaExceeded` at the bound.
+    /// A new segment, smaller than usual where the bound asks for it; `QuotaExceeded` when not even the smallest fits.
     fn create(&mut self, directory: &Path, options: &SpoolOptions) -> io::Result<Segment> {
-        let bytes = segment::file_bytes(self.next_capacity);
-        if self.bytes + bytes > options.bytes_max {
-            return Err(io::ErrorKind::QuotaExceeded.into());
+        let room = options.bytes_max.saturating_sub(self.bytes);
+        let mut capacity = self.next_capacity;
+        while segment::file_bytes(capacity) > room {
+            capacity /= 2;
+            if capacity < options.entries_min {
+                return Err(io::ErrorKind::QuotaExceeded.into());
+            }
         }
+        self.create_with(directory, options, capacity)
+    }
+
+    /// The segment that takes over at a seal. With nothing else on disk the bound gives way by the smallest segment:
+    /// otherwise the active one could never be flushed.
+    fn create_for_seal(&mut self, directory: &Path, options: &SpoolOptions) -> io::Result<Segment> {
+        match self.create(directory, options) {
+            Err(error)
+                if error.kind() == io::ErrorKind::QuotaExceeded
+                    && self.sealed.is_empty()
+                    && self.retiring.is_empty() =>
+            {
+                self.create_with(directory, options, options.entries_min)
+            }
+            created => created,
+        }
+    }
+
+    fn create_with(
+        &mut self,
+        directory: &Path,
+        options: &SpoolOptions,
+        capacity: usize,
+    ) -> io::Result<Segment> {
         let shape = Shape {
             incarnation: options.incarnation,
             number: self.next_number,
-            capacity: self.next_capacity,
+            capacity,
             seed: options.seed,
         };
         let segment = Segment::create(directory, shape)?;
         self.next_number += 1;
-        self.bytes += bytes;
+        self.bytes += segment.bytes();
         Ok(segment)
     }
 }

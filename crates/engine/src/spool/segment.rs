@@ -195,7 +195,7 @@ impl Segment {
         file_bytes(self.shape.capacity)
     }
 
-    /// Entries in use.
+    /// Entries in use, about.
     pub(super) fn claimed(&self) -> u64 {
         self.words[CLAIMED].load(Relaxed)
     }
@@ -272,7 +272,9 @@ impl Segment {
                 }
                 match entry[0].compare_exchange(0, packed.tag, AcqRel, Acquire) {
                     Ok(_) => {
-                        self.words[CLAIMED].fetch_add(1, Relaxed);
+                        // Two stores may count one entry: the number is a gauge and a threshold, not a bound. What
+                        // bounds the table is the number of probes.
+                        self.words[CLAIMED].store(self.claimed() + 1, Relaxed);
                         tag = packed.tag;
                     }
                     Err(winner) => tag = winner,
@@ -335,13 +337,14 @@ impl Packed {
             for (word, field) in entry[1..5].iter().zip(fields) {
                 word.store(field, Relaxed);
             }
-            entry[5].fetch_max(self.state, AcqRel);
+            entry[5].store(self.state, Release);
             return true;
         }
         let is_own = entry[1..5].iter().zip(fields).all(|(word, field)| word.load(Relaxed) == field)
             && (state ^ self.state) & ADDRESS_KNOWN == 0;
         if is_own && state < self.state {
-            entry[5].fetch_max(self.state, Relaxed);
+            // Of two calls in the same instant, the one that is a millisecond older may have the last word.
+            entry[5].store(self.state, Relaxed);
         }
         is_own
     }

@@ -1,0 +1,10 @@
+//! The engine through its public interface.
+
+mod churn;
+mod fixture;
+mod kill;
+mod life;
+mod limits;
+mod model;
+mod spool;
+mod verdicts;
