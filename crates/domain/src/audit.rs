@@ -205,6 +205,14 @@ impl Default for ChainVerifier {
 }
 
 impl ChainVerifier {
+    /// Goes on behind entry `sequence`, where the chain's hash was `hash`: for a part of a trail.
+    pub const fn after(sequence: u64, hash: [u8; 32]) -> Self {
+        Self {
+            next: sequence + 1,
+            hash,
+        }
+    }
+
     /// Takes the next entry; `body_personal` is the commitment that its body states.
     ///
     /// # Errors
@@ -276,6 +284,21 @@ mod tests {
                 if position == 3 { Ok(3) } else { Err(Broken::Missing { expected: sequence, found }) };
             assert_eq!(verify(&cut), expected);
         }
+    }
+
+    #[test]
+    fn a_part_is_verified_from_where_it_begins() {
+        let good = chain(&["a", "b", "c"]);
+        let verify = |from: &StoredEntry, rest: &[StoredEntry]| {
+            let mut verifier = ChainVerifier::after(from.sequence, from.hash);
+            rest.iter().try_for_each(|entry| verifier.push(entry, ""))
+        };
+        assert_eq!(verify(&good[0], &good[1..]), Ok(()));
+        assert_eq!(verify(&good[1], &good[2..]), Ok(()));
+        assert_eq!(
+            verify(&good[0], &good[2..]),
+            Err(Broken::Missing { expected: 2, found: 3 })
+        );
     }
 
     #[test]

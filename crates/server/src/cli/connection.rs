@@ -27,6 +27,8 @@ use crate::{
 const CREDENTIAL_MAX_BYTES: u64 = 4_096;
 /// Most bytes of an answer.
 const ANSWER_MAX_BYTES: u64 = 256 << 20;
+/// How long a stream may be silent.
+const STREAM_SILENCE: Duration = Duration::from_secs(60);
 /// Attempts of a request that changes nothing.
 const READ_ATTEMPTS: u32 = 3;
 /// Pause before the second attempt; doubles after that.
@@ -245,18 +247,21 @@ impl Client {
         }
     }
 
-    /// The answer to a GET as a stream of lines or bytes.
+    /// The answer to a GET as a stream, in the form that `accept` names. It may take as long as it goes on.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses.
-    pub(crate) fn stream(
-        &self,
-        path: &str,
-        query: &[(&str, String)],
-    ) -> Result<Box<dyn std::io::Read>, Failure> {
-        let call =
-            Call { method: Method::GET, path: with_query(path, query), body: None, idempotency_key: None };
-        let answer = self.attempt(&call).map_err(|error| self.unreachable(&call, &error))?;
+    pub(crate) fn stream(&self, path: &str, accept: &str) -> Result<Box<dyn std::io::Read>, Failure> {
+        let call = Call { method: Method::GET, path: path.to_owned(), body: None, idempotency_key: None };
+        let answer = self
+            .request(&call, accept)
+            .body(())
+            .map_err(ureq::Error::from)
+            .and_then(|request| {
+                let request = self.agent.configure_request(request).timeout_global(None);
+                self.agent.run(request.timeout_per_read(Some(STREAM_SILENCE)).build())
+            })
+            .map_err(|error| self.unreachable(&call, &error))?;
         if answer.status().is_success() {
             return Ok(Box::new(answer.into_body().into_with_config().limit(u64::MAX).reader()));
         }
@@ -264,25 +269,30 @@ impl Client {
     }
 
     fn attempt(&self, call: &Call<'_>) -> Result<http::Response<ureq::Body>, ureq::Error> {
-        let mut request = http::Request::builder()
-            .method(call.method.clone())
-            .uri(format!("{}{}", self.base, call.path))
-            .header("accept", "application/json");
-        if let Some(credential) = &self.credential {
-            let mut value =
-                http::HeaderValue::from_str(&Zeroizing::new(format!("Bearer {}", credential.as_str())))
-                    .expect("a checked credential is ASCII without control characters");
-            value.set_sensitive(true);
-            request = request.header("authorization", value);
-        }
-        if let Some(key) = call.idempotency_key {
-            request = request.header("idempotency-key", key);
-        }
+        let request = self.request(call, "application/json");
         match call.body {
             Some(body) => self
                 .agent
                 .run(request.header("content-type", "application/json").body(body.to_string().into_bytes())?),
             None => self.agent.run(request.body(())?),
+        }
+    }
+
+    fn request(&self, call: &Call<'_>, accept: &str) -> http::request::Builder {
+        let mut request = http::Request::builder()
+            .method(call.method.clone())
+            .uri(format!("{}{}", self.base, call.path))
+            .header("accept", accept);
+        if let Some(credential) = &self.credential {
+            let text = Zeroizing::new(format!("Bearer {}", credential.as_str()));
+            let mut value = http::HeaderValue::from_str(&text)
+                .expect("a checked credential is ASCII without control characters");
+            value.set_sensitive(true);
+            request = request.header("authorization", value);
+        }
+        match call.idempotency_key {
+            Some(key) => request.header("idempotency-key", key),
+            None => request,
         }
     }
 

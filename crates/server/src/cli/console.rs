@@ -148,7 +148,8 @@ impl Console {
     }
 }
 
-fn cannot_write(error: &io::Error) -> Failure {
+/// The failure of not being able to write the answer.
+pub(crate) fn cannot_write(error: &io::Error) -> Failure {
     Failure::new(Exit::Negative, format!("cannot write the answer to standard output: {error}"))
         .remedy("If it is a file, look whether its disk is full.")
 }

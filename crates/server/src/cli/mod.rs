@@ -3,12 +3,17 @@
 //! Answers go to standard output, everything said about them to standard error. Exit codes: see [`EXIT_CODES`].
 
 mod administration;
+mod audit;
+mod backup;
 mod completions;
 mod confirm;
 mod connection;
 mod console;
+mod doctor;
 mod inspect;
 mod keys;
+mod offline;
+mod openapi;
 mod problem;
 mod scan;
 mod session;
@@ -47,6 +52,11 @@ pub(crate) enum Command {
     Whoami(administration::Whoami),
     Key(inspect::Key),
     Scan(Box<scan::Scan>),
+    Audit(audit::Audit),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
+    Doctor(doctor::Doctor),
+    Openapi(openapi::Openapi),
     Completions(completions::Completions),
 }
 
@@ -64,6 +74,11 @@ impl Command {
             Self::Whoami(command) => command.run(console),
             Self::Key(command) => command.run(console),
             Self::Scan(command) => command.run(console),
+            Self::Audit(command) => command.run(console),
+            Self::Backup(command) => command.run(console),
+            Self::Restore(command) => command.run(console),
+            Self::Doctor(command) => command.run(console),
+            Self::Openapi(command) => command.run(console),
             Self::Completions(command) => command.run(console),
         }
     }
