@@ -163,11 +163,11 @@ CREATE TABLE idempotency (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_created_at ON idempotency (created_at);
 
--- How many rows of each batch were added, in their canonical order.
+-- How many rows of each batch were added, in their canonical order; NULL: all.
 CREATE TABLE usage_batches (
     incarnation BLOB NOT NULL,
     batch       INTEGER NOT NULL,
-    rows_added  INTEGER NOT NULL,
+    rows_added  INTEGER,
     PRIMARY KEY (incarnation, batch)
 ) STRICT, WITHOUT ROWID;
 

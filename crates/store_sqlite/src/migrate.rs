@@ -24,7 +24,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[Migration {
     name: "0001_init",
     sql: include_str!("../migrations/0001_init.sql"),
-    sha256: "3857d51289a0ae3fcce5cc3bae97295cdc0eba4a2afc8926e974589a3856cc6f",
+    sha256: "2bdbfae2d1833c3a4fa46f2f98a43aa2500ad82dc13d9fe4194fab0cf80e4361",
 }];
 
 /// The schema's version after all migrations.

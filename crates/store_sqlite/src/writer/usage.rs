@@ -65,16 +65,20 @@ fn add_piece(connection: &Connection, batch: &UsageBatch) -> Result<Progress, Fa
         return Ok(Progress::Done);
     }
     let parameters = params![batch.incarnation, batch.batch];
-    let added = first(connection, sql::BATCH, parameters, |row| Ok(row.get::<_, usize>(0)?))?;
-    let from = added.unwrap_or(0).min(batch.rows.len());
+    let added = first(connection, sql::BATCH, parameters, |row| Ok(row.get::<_, Option<usize>>(0)?))?;
+    let from = match added {
+        Some(None) => return Ok(Progress::Done),
+        Some(Some(from)) => from.min(batch.rows.len()),
+        None => 0,
+    };
     let until = batch.rows.len().min(from + CHUNK_ROWS);
-    if added.is_none() || from < until {
-        add_rows(connection, &batch.rows[from..until])?;
-        connection.prepare_cached(sql::PUT_BATCH)?.execute(params![batch.incarnation, batch.batch, until])?;
-        let oldest = batch.batch.saturating_sub(BATCHES_KEPT);
-        connection.prepare_cached(sql::PRUNE_BATCHES)?.execute(params![batch.incarnation, oldest])?;
-    }
-    Ok(if until == batch.rows.len() { Progress::Done } else { Progress::More })
+    let is_done = until == batch.rows.len();
+    add_rows(connection, &batch.rows[from..until])?;
+    let parameters = params![batch.incarnation, batch.batch, (!is_done).then_some(until)];
+    connection.prepare_cached(sql::PUT_BATCH)?.execute(parameters)?;
+    let oldest = batch.batch.saturating_sub(BATCHES_KEPT);
+    connection.prepare_cached(sql::PRUNE_BATCHES)?.execute(params![batch.incarnation, oldest])?;
+    Ok(if is_done { Progress::Done } else { Progress::More })
 }
 
 /// Count and cost by key or workspace, bucket and code.

@@ -1,0 +1,6 @@
+//! The store from outside.
+
+mod directory;
+mod durability;
+mod faults;
+mod suite;

@@ -1,0 +1,27 @@
+//! The conformance suite, on a database in memory and on one in a directory.
+
+mod in_memory {
+    use std::sync::Arc;
+
+    use keywright_store_sqlite::SqliteStore;
+
+    async fn empty() -> (Arc<SqliteStore>, ()) {
+        (Arc::new(SqliteStore::open_in_memory().unwrap()), ())
+    }
+
+    keywright_testkit::store_suite!(empty);
+}
+
+mod in_a_directory {
+    use std::sync::Arc;
+
+    use keywright_store_sqlite::{Options, SqliteStore};
+    use tempfile::TempDir;
+
+    async fn empty() -> (Arc<SqliteStore>, TempDir) {
+        let directory = TempDir::new().unwrap();
+        (Arc::new(SqliteStore::open(directory.path(), &Options::default()).unwrap()), directory)
+    }
+
+    keywright_testkit::store_suite!(empty);
+}

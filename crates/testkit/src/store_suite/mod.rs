@@ -1,0 +1,70 @@
+//! What every store must do, as async test functions over an empty store.
+//!
+//! [`store_suite!`](crate::store_suite!) makes a `#[tokio::test]` of each, so that a failure names the promise that was
+//! broken.
+
+pub mod concurrency;
+pub mod installation;
+pub mod journal;
+pub mod keys;
+pub mod lists;
+pub mod permits;
+pub mod usage;
+
+/// Makes a test of every function of the suite. `$empty` is an async function that returns
+/// `(Arc<impl Store>, guard)`: an empty store, and whatever must live as long as it.
+///
+/// The calling crate needs `tokio` with `macros` and `rt-multi-thread` among its dev-dependencies.
+#[macro_export]
+macro_rules! store_suite {
+    ($empty:path) => {
+        $crate::store_suite! { $empty =>
+            keys::created_as_asked
+            keys::every_change_is_kept
+            keys::secrets_beyond_the_kept_ones_are_forgotten
+            keys::refusals_change_nothing
+            keys::numbers_are_never_used_again
+            keys::the_key_count_follows
+            keys::bulk_revocation
+            keys::bulk_revocation_has_a_cap
+            keys::redigest
+            keys::incidents
+            installation::set_up_once
+            installation::set_up_without_a_workspace
+            installation::workspaces
+            installation::members
+            installation::plans
+            installation::catalogue
+            installation::operators
+            installation::checkpoints
+            installation::writable_until_closed
+            lists::pages
+            lists::filters_agree_with_the_rules
+            lists::workspaces_by_slug
+            journal::the_log_adds_up_to_the_state
+            journal::the_log_has_no_gaps_and_the_newest_states
+            journal::every_change_has_one_audit_entry
+            journal::repetitions_leave_no_trace
+            journal::audit_pages
+            journal::idempotency
+            journal::idempotency_expires
+            permits::a_permit_for_something_else_is_refused
+            usage::rollups
+            usage::batches_count_once
+            usage::large_batches_count_once
+            usage::last_use
+            usage::the_ledger
+            usage::recent_cost
+            concurrency::creates_at_once
+            concurrency::changes_of_one_key_at_once
+            concurrency::load_and_log_meet
+        }
+    };
+    ($empty:path => $($module:ident::$test:ident)+) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $test() {
+            let (store, _guard) = $empty().await;
+            $crate::store_suite::$module::$test(store).await;
+        }
+    )+};
+}

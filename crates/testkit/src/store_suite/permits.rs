@@ -1,0 +1,82 @@
+//! Permits.
+
+use std::sync::Arc;
+
+use keywright_domain::{
+    command::{Command, CommandError},
+    key::KeyChange,
+    permission::{PermissionName, Role},
+    permit::Action,
+    plan::Plan,
+    query::KeyFilter,
+    store::Store,
+    workspace::WorkspacePatch,
+};
+
+use crate::{Installation, Samples};
+
+/// Each command is refused with every permit but its own, before anything else is looked at.
+pub async fn a_permit_for_something_else_is_refused<S: Store>(store: Arc<S>) {
+    let installation = Installation::set_up(Arc::clone(&store)).await;
+    let key = installation.create_key("worker").await.id;
+    let before = (installation.load().await, store.audit_head().await.unwrap());
+    let own = installation.workspace.id;
+    let other = installation.samples.new_workspace("other").id;
+    let mut refused = 0;
+    for (command, needed) in commands(&installation, key) {
+        for action in Action::ALL {
+            for workspace in [None, Some(own), Some(other)] {
+                let is_right = match needed {
+                    Needed::Installation => action == Action::Operate && workspace.is_none(),
+                    Needed::Keys => action == Action::WriteKeys && workspace.is_some(),
+                    Needed::Workspace => action == Action::WriteWorkspace && workspace == Some(own),
+                };
+                if is_right {
+                    continue;
+                }
+                let context = installation.samples.context(Samples::permit(action, workspace));
+                let error = store.execute(context, command.clone()).await.unwrap_err();
+                assert!(
+                    matches!(error, CommandError::Permit),
+                    "{action:?} {workspace:?} {command:?}: {error}"
+                );
+                refused += 1;
+            }
+        }
+    }
+    // 8 actions on 3 scopes; key commands are right on two scopes, the others on one.
+    assert_eq!(refused, 10 * (24 - 1) + 3 * (24 - 2));
+    assert_eq!(before, (installation.load().await, store.audit_head().await.unwrap()));
+}
+
+#[derive(Clone, Copy)]
+enum Needed {
+    Installation,
+    Keys,
+    Workspace,
+}
+
+fn commands<S: Store>(
+    installation: &Installation<S>,
+    key: keywright_domain::ids::KeyId,
+) -> Vec<(Command, Needed)> {
+    let samples = &installation.samples;
+    let workspace = installation.workspace.id;
+    let name = PermissionName::parse("chat:send").unwrap();
+    let suspend = WorkspacePatch { suspended: Some(true), ..WorkspacePatch::default() };
+    vec![
+        (Command::Bootstrap(Box::new(samples.bootstrap("again"))), Needed::Installation),
+        (Command::CreateKey(Box::new(samples.new_key("new"))), Needed::Keys),
+        (Command::ChangeKey { key, change: KeyChange::Disable }, Needed::Keys),
+        (Command::RevokeKeys { filter: KeyFilter::default(), reason: None }, Needed::Keys),
+        (Command::Redigest(Vec::new()), Needed::Installation),
+        (Command::CreateWorkspace(Box::new(samples.new_workspace("new"))), Needed::Installation),
+        (Command::PatchWorkspace { workspace, patch: suspend }, Needed::Workspace),
+        (Command::CreateMember { user: samples.user(), workspace, role: Role::Owner }, Needed::Installation),
+        (Command::PutPlan(Plan::builtin()[0].clone()), Needed::Installation),
+        (Command::DeletePlan("standard".to_owned()), Needed::Installation),
+        (Command::PutPermission { name, description: String::new() }, Needed::Installation),
+        (Command::CreateOperator(Box::new(samples.new_operator("new"))), Needed::Installation),
+        (Command::RevokeOperator(installation.operator.id), Needed::Installation),
+    ]
+}
