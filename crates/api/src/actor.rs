@@ -125,9 +125,6 @@ impl Caller {
     fn authenticate(parts: &Parts, state: &AppState) -> Result<Self, ApiError> {
         let origin = Origin::read(parts, state)?;
         let now_ms = state.clock.boot_ns() / 1_000_000;
-        if let Some(address) = origin.address {
-            state.throttle.check(address, now_ms)?;
-        }
         let secret = presented_secret(&parts.headers)?;
         let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
         let presented = Presented {
@@ -141,7 +138,7 @@ impl Caller {
             Ok(caller) => Ok(Self { actor: caller.actor, key: caller.key, origin }),
             Err(refused) => {
                 if let (Code::InvalidKey, Some(address)) = (refused.code, origin.address) {
-                    state.throttle.record_failure(address, now_ms);
+                    state.throttle.refuse_failure(address, now_ms)?;
                 }
                 Err(refusal(refused))
             }

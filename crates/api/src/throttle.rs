@@ -117,6 +117,19 @@ impl FailureThrottle {
         }
     }
 
+    /// A credential from `address` turned out unknown: counts it, and says whether the address has failed too often.
+    ///
+    /// Only failures are ever refused: a good key passes from any address, or one client with a wrong key could lock
+    /// out everybody behind the same proxy.
+    ///
+    /// # Errors
+    /// [`Throttled`] when the address had used up its failures before this one.
+    pub fn refuse_failure(&self, address: IpAddr, now_ms: u64) -> Result<(), Throttled> {
+        self.check(address, now_ms)?;
+        self.record_failure(address, now_ms);
+        Ok(())
+    }
+
     /// Bytes of memory that the table takes. It never takes more.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>() + size_of_val(&*self.sets)

@@ -73,5 +73,6 @@ fn too_large(max_bytes: usize) -> ApiError {
 
 /// A limit set further out arrives wrapped.
 fn is_too_long(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<LengthLimitError>())
+    std::iter::successors(Some(error), |error| error.source())
+        .any(<dyn std::error::Error>::is::<LengthLimitError>)
 }

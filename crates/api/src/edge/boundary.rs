@@ -68,7 +68,7 @@ async fn boundary(State(settings): State<EdgeSettings>, mut request: Request, ne
     let mut response = ensure_problem(response);
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         log(&error, &id, &method, route.as_ref().map_or("none", |route| route.as_str()));
-        response = complete(&error, &settings, &id, response);
+        response = complete(&error, &settings, &id, &response);
     }
     finish_headers(response.headers_mut(), &id);
     response
@@ -88,7 +88,7 @@ async fn answer(settings: &EdgeSettings, method: &Method, request: Request, next
 }
 
 /// Renders the error again with what only the boundary knows, and keeps the headers that others added.
-fn complete(error: &ApiError, settings: &EdgeSettings, id: &RequestId, first: Response) -> Response {
+fn complete(error: &ApiError, settings: &EdgeSettings, id: &RequestId, first: &Response) -> Response {
     let mut response = error.render(&settings.base_url, Some(&id.0)).map(axum::body::Body::from);
     for (name, value) in first.headers() {
         if !response.headers().contains_key(name) && *name != header::CONTENT_LENGTH {

@@ -14,8 +14,8 @@ pub use boundary::{EdgeSettings, RequestId, RequestIdSource, guard};
 pub use json::{OptionalJson, StrictForm, StrictJson};
 pub(crate) use json::{parse_json_borrowed, read_json_body};
 pub use path::StrictPath;
-pub(crate) use query::parse_query;
 pub use query::StrictQuery;
+pub(crate) use query::parse_query;
 
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,11 @@ pub use code::{Effects, ErrorCode, Retry, Sentence};
 /// As a response it is complete but for the request id and the base of `type`, which
 /// [`crate::edge`] fills in at the boundary, where it also logs the internal context, once.
 #[derive(Clone)]
-pub struct ApiError {
+pub struct ApiError(Box<Failure>);
+
+/// Behind a pointer, so that a `Result` with an error in it stays small.
+#[derive(Clone)]
+struct Failure {
     code: ErrorCode,
     detail: Cow<'static, str>,
     internal: Option<String>,
@@ -34,7 +38,7 @@ pub struct ApiError {
 impl ApiError {
     /// A failure with the code's own text.
     pub fn new(code: ErrorCode) -> Self {
-        Self {
+        Self(Box::new(Failure {
             code,
             detail: Cow::Borrowed(code.default_detail()),
             internal: None,
@@ -42,12 +46,14 @@ impl ApiError {
             missing_permissions: Vec::new(),
             allow: None,
             members: Map::new(),
-        }
+        }))
     }
 
     /// A failure with a more precise public text. Never put a secret into it.
     pub fn with_detail(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { detail: detail.into(), ..Self::new(code) }
+        let mut error = Self::new(code);
+        error.0.detail = detail.into();
+        error
     }
 
     /// A value of the request's field `path` (`limits[0].window_seconds`) is not allowed.
@@ -62,55 +68,57 @@ impl ApiError {
 
     /// A permission is missing; `permissions` names all that are.
     pub fn insufficient_permissions(permissions: Vec<String>) -> Self {
-        Self { missing_permissions: permissions, ..Self::new(ErrorCode::InsufficientPermissions) }
+        let mut error = Self::new(ErrorCode::InsufficientPermissions);
+        error.0.missing_permissions = permissions;
+        error
     }
 
     /// Adds what only the log may see. Never a secret.
     #[must_use]
     pub fn context(mut self, context: impl Into<String>) -> Self {
-        self.internal = Some(context.into());
+        self.0.internal = Some(context.into());
         self
     }
 
     /// Adds a member to the answer. The members of RFC 9457 and of the contract are not overwritten.
     #[must_use]
     pub fn member(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.members.insert(name.to_owned(), value.into());
+        self.0.members.insert(name.to_owned(), value.into());
         self
     }
 
     /// Sends `Retry-After` with this many seconds (at least 1) and the member `retry_after`.
     #[must_use]
     pub fn retry_after_seconds(mut self, seconds: u64) -> Self {
-        self.retry_after_seconds = Some(seconds.max(1));
+        self.0.retry_after_seconds = Some(seconds.max(1));
         self
     }
 
     /// Sends `Allow` with this list of methods.
     #[must_use]
     pub fn allow(mut self, methods: HeaderValue) -> Self {
-        self.allow = Some(methods);
+        self.0.allow = Some(methods);
         self
     }
 
     /// The stable code.
     pub const fn code(&self) -> ErrorCode {
-        self.code
+        self.0.code
     }
 
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
-        self.code.status()
+        self.0.code.status()
     }
 
     /// The public text.
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// What only the log may see.
     pub fn internal_context(&self) -> Option<&str> {
-        self.internal.as_deref()
+        self.0.internal.as_deref()
     }
 
     /// The whole answer, for servers without axum. `base_url` has no slash at its end; empty: a relative `type`.
@@ -128,20 +136,22 @@ impl ApiError {
 
     /// The body of the answer.
     pub fn problem(&self, base_url: &str, request_id: Option<&str>) -> Problem {
-        let detail = match self.code.sentence() {
-            Sentence::Begins(text) if !self.detail.starts_with(text) => format!("{text}: {}", self.detail),
-            _ => self.detail.clone().into_owned(),
+        let detail = match self.0.code.sentence() {
+            Sentence::Begins(text) if !self.0.detail.starts_with(text) => {
+                format!("{text}: {}", self.0.detail)
+            }
+            _ => self.0.detail.clone().into_owned(),
         };
-        let error = match self.code.sentence() {
+        let error = match self.0.code.sentence() {
             Sentence::Exact(text) => text.to_owned(),
             Sentence::Detail | Sentence::Begins(_) => detail.clone(),
         };
         Problem {
-            r#type: format!("{base_url}/errors/{}", self.code.slug()),
-            title: self.code.title().to_owned(),
+            r#type: format!("{base_url}/errors/{}", self.0.code.slug()),
+            title: self.0.code.title().to_owned(),
             status: self.status().as_u16(),
             detail,
-            code: self.code.slug().to_owned(),
+            code: self.0.code.slug().to_owned(),
             error,
             request_id: request_id.map(str::to_owned),
             members: self.extension_members(),
@@ -149,14 +159,14 @@ impl ApiError {
     }
 
     fn extension_members(&self) -> Map<String, Value> {
-        let mut members = self.members.clone();
+        let mut members = self.0.members.clone();
         for reserved in Problem::MEMBERS {
             members.remove(*reserved);
         }
-        if !self.missing_permissions.is_empty() {
-            members.insert("missing_permissions".to_owned(), self.missing_permissions.clone().into());
+        if !self.0.missing_permissions.is_empty() {
+            members.insert("missing_permissions".to_owned(), self.0.missing_permissions.clone().into());
         }
-        if let Some(seconds) = self.retry_after_seconds {
+        if let Some(seconds) = self.0.retry_after_seconds {
             members.insert("retry_after".to_owned(), seconds.into());
         }
         members
@@ -168,17 +178,17 @@ impl ApiError {
         if let Some(challenge) = self.challenge() {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
-        if let Some(seconds) = self.retry_after_seconds {
+        if let Some(seconds) = self.0.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some(methods) = &self.allow {
+        if let Some(methods) = &self.0.allow {
             headers.insert(header::ALLOW, methods.clone());
         }
     }
 
     /// The challenge of RFC 6750, section 3.
     fn challenge(&self) -> Option<HeaderValue> {
-        match self.code {
+        match self.0.code {
             ErrorCode::MissingCredentials => Some(HeaderValue::from_static("Bearer realm=\"keywright\"")),
             ErrorCode::InsufficientPermissions => Some(self.scope_challenge()),
             code if code.status() == StatusCode::UNAUTHORIZED => {
@@ -194,10 +204,10 @@ impl ApiError {
             !name.is_empty()
                 && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
         };
-        if self.missing_permissions.is_empty() || !self.missing_permissions.iter().all(is_scope) {
+        if self.0.missing_permissions.is_empty() || !self.0.missing_permissions.iter().all(is_scope) {
             return HeaderValue::from_static(PLAIN);
         }
-        HeaderValue::try_from(format!("{PLAIN}, scope=\"{}\"", self.missing_permissions.join(" ")))
+        HeaderValue::try_from(format!("{PLAIN}, scope=\"{}\"", self.0.missing_permissions.join(" ")))
             .unwrap_or(HeaderValue::from_static(PLAIN))
     }
 }
@@ -205,13 +215,13 @@ impl ApiError {
 impl std::fmt::Debug for ApiError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The detail may quote the client's input, so it stays out of whatever prints this.
-        formatter.debug_struct("ApiError").field("code", &self.code.slug()).finish_non_exhaustive()
+        formatter.debug_struct("ApiError").field("code", &self.0.code.slug()).finish_non_exhaustive()
     }
 }
 
 impl std::fmt::Display for ApiError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(self.code.slug())
+        formatter.write_str(self.0.code.slug())
     }
 }
 

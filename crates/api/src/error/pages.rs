@@ -35,13 +35,14 @@ async fn index(headers: HeaderMap) -> Response {
 }
 
 async fn page(Path(slug): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let code = ErrorCode::from_slug(slug.strip_suffix(".md").unwrap_or(&slug)).ok_or_else(|| {
+    let as_file = slug.strip_suffix(".md");
+    let code = ErrorCode::from_slug(as_file.unwrap_or(&slug)).ok_or_else(|| {
         ApiError::with_detail(
             ErrorCode::NotFound,
             "There is no such error code. `/errors` lists all of them.",
         )
     })?;
-    if slug.ends_with(".md") {
+    if as_file.is_some() {
         return Ok(markdown_response(code.page_markdown().to_owned()));
     }
     Ok(respond(&headers, code.title(), code.page_markdown()))

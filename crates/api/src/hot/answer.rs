@@ -4,11 +4,7 @@ use core::fmt::Write;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use keywright_domain::{
-    permission::PermissionSet,
-    verdict::Code,
-    workspace::WorkspaceNumber,
-};
+use keywright_domain::{permission::PermissionSet, verdict::Code, workspace::WorkspaceNumber};
 use keywright_engine::{Caller, CheckOutcome, Engine, ExplainedCheck, KeyHit, Verdict};
 
 use super::request::Around;
@@ -33,7 +29,8 @@ impl<'engine> Audience<'engine> {
 
     /// The audience of a caller that presented this key, or an operator credential.
     pub(super) fn of_key(key: Option<KeyHit>, engine: &'engine Engine) -> Self {
-        let own = key.map(|hit| (hit.workspace, engine.workspace_slug(hit.workspace).unwrap_or(NO_WORKSPACE)));
+        let own =
+            key.map(|hit| (hit.workspace, engine.workspace_slug(hit.workspace).unwrap_or(NO_WORKSPACE)));
         Self { own }
     }
 
@@ -122,12 +119,20 @@ pub(super) fn checked(around: &Around<'_>, verdict: &Verdict) -> Response<FrontB
 /// `X-RateLimit-…` of the tightest one.
 pub(super) fn limit_headers(response: &mut Response<FrontBody>, around: &Around<'_>, verdict: &Verdict) {
     let engine = around.state.plane.engine();
-    let Some(tightest) = engine.limit_readings(verdict).min_by_key(|reading| reading.remaining) else { return };
+    let Some(tightest) = engine.limit_readings(verdict).min_by_key(|reading| reading.remaining) else {
+        return;
+    };
     let (mut limit, mut policy) = (String::with_capacity(64), String::with_capacity(64));
     for reading in engine.limit_readings(verdict) {
         let separator = if limit.is_empty() { "" } else { ", " };
-        let written = write!(limit, "{separator}\"{}\";r={};t={}", reading.name, reading.remaining, reading.reset_seconds)
-            .and_then(|()| write!(policy, "{separator}\"{}\";q={};w={}", reading.name, reading.limit, reading.window_seconds));
+        let written = write!(
+            limit,
+            "{separator}\"{}\";r={};t={}",
+            reading.name, reading.remaining, reading.reset_seconds
+        )
+        .and_then(|()| {
+            write!(policy, "{separator}\"{}\";q={};w={}", reading.name, reading.limit, reading.window_seconds)
+        });
         debug_assert!(written.is_ok(), "writing into a String cannot fail");
     }
     let reset_at = around.now.wall.unix_seconds().saturating_add(i64::from(tightest.reset_seconds));
@@ -152,7 +157,14 @@ fn insert(response: &mut Response<FrontBody>, name: &'static str, text: String) 
 }
 
 /// What is known of a key whose secret was right, as far as the audience may know it.
-fn describe(body: &mut Body, engine: &Engine, audience: &Audience<'_>, hit: &KeyHit, asked: PermissionSet, code: Code) {
+fn describe(
+    body: &mut Body,
+    engine: &Engine,
+    audience: &Audience<'_>,
+    hit: &KeyHit,
+    asked: PermissionSet,
+    code: Code,
+) {
     if !audience.may_see(hit.workspace) {
         return;
     }

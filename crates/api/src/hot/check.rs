@@ -8,10 +8,18 @@ use keywright_engine::{RouteId, Verdict, VerifyRequest};
 use serde::Deserialize;
 
 use super::{
+    agent::agent,
     answer,
-    request::{Around, agent, check_url},
+    request::{Around, check_url},
 };
-use crate::{credentials::presented_secret, edge, error::{ApiError, ErrorCode}, front::FrontBody, state::AppState, v1::problems};
+use crate::{
+    credentials::presented_secret,
+    edge,
+    error::{ApiError, ErrorCode},
+    front::FrontBody,
+    state::AppState,
+    v1::problems,
+};
 
 /// Where the route is.
 pub(crate) const CHECK_PATH: &str = "/v1/check";
@@ -55,14 +63,11 @@ pub(crate) fn check(state: &AppState, parts: &Parts, peer: SocketAddr) -> Respon
 
 fn judge(around: &Around<'_>, parts: &Parts) -> Result<(Verdict, PermissionSet), ApiError> {
     let state = around.state;
-    state.throttle.check(around.address, around.throttle_ms())?;
+    check_url(parts.uri.query())?;
     let secret = presented_secret(&parts.headers)?;
     let asked = match parts.uri.query() {
         None => CheckQuery::default(),
-        query => {
-            check_url(query)?;
-            edge::parse_query(query.unwrap_or_default())?
-        }
+        Some(query) => edge::parse_query(query)?,
     };
     let engine = state.plane.engine();
     let request = VerifyRequest {
@@ -76,7 +81,7 @@ fn judge(around: &Around<'_>, parts: &Parts) -> Result<(Verdict, PermissionSet),
         agent: agent(&parts.headers),
     };
     let verdict = engine.verify_at(&request, around.now);
-    around.note_failure(verdict.code);
+    around.note_failure(verdict.code)?;
     Ok((verdict, request.permissions))
 }
 
@@ -87,14 +92,20 @@ fn permissions(around: &Around<'_>, asked: &CheckQuery) -> Result<PermissionSet,
         return Err(ApiError::with_detail(ErrorCode::InvalidQuery, detail));
     }
     let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
-    around.state.plane.engine().resolve(names).map_err(|error| problems::of_unknown_permission("permissions", &error))
+    around
+        .state
+        .plane
+        .engine()
+        .resolve(names)
+        .map_err(|error| problems::of_unknown_permission("permissions", &error))
 }
 
 fn cost(asked: &CheckQuery) -> Result<u32, ApiError> {
     match asked.cost {
-        Some(cost) if cost > caps::COST_MAX => {
-            Err(ApiError::with_detail(ErrorCode::InvalidQuery, format!("cost is from 0 to {}.", caps::COST_MAX)))
-        }
+        Some(cost) if cost > caps::COST_MAX => Err(ApiError::with_detail(
+            ErrorCode::InvalidQuery,
+            format!("cost is from 0 to {}.", caps::COST_MAX),
+        )),
         cost => Ok(cost.unwrap_or(1)),
     }
 }
@@ -114,7 +125,9 @@ fn route(around: &Around<'_>, asked: &CheckQuery) -> Result<RouteId, ApiError> {
 fn refusal(around: &Around<'_>, verdict: &Verdict, asked: PermissionSet) -> ApiError {
     let code = ErrorCode::from_slug(verdict.code.as_str()).unwrap_or(ErrorCode::InvalidKey);
     let error = match (&verdict.malformed, verdict.code) {
-        (Some(malformed), _) => ApiError::with_detail(code, malformed.hint()).member("reason", malformed.code()),
+        (Some(malformed), _) => {
+            ApiError::with_detail(code, malformed.hint()).member("reason", malformed.code())
+        }
         (None, Code::InsufficientPermissions) => return missing(around, verdict, asked),
         _ => ApiError::new(code),
     };

@@ -74,7 +74,9 @@ pub(crate) async fn handler(
         ..VerifyRequest::new(token.as_bytes())
     };
     let verdict = engine.verify_at(&request, Moment::read(&*state.clock));
-    let Some(hit) = verdict.key.filter(|_| verdict.is_valid()) else { return Ok(Json(Introspection::default())) };
+    let Some(hit) = verdict.key.filter(|_| verdict.is_valid()) else {
+        return Ok(Json(Introspection::default()));
+    };
     let mut buffer = Vec::new();
     let details = engine.details(&hit, &mut buffer);
     let catalogue = engine.catalogue();

@@ -1,5 +1,6 @@
 //! The hot routes: `/v1/check` and `POST /v1/keys/verify`. No lock, no I/O, and nothing is allocated but the answer.
 
+mod agent;
 mod answer;
 mod check;
 mod introspect;
@@ -10,6 +11,6 @@ mod verify;
 mod whoami;
 
 pub(crate) use check::{CHECK_PATH, check};
-pub use request_id::RequestIds;
+pub(crate) use request_id::RequestIds;
 pub(crate) use routes::routes;
 pub(crate) use verify::{VERIFY_PATH, verify};

@@ -3,11 +3,17 @@
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, header, request::Parts};
-use keywright_domain::{ids::RequestId, usage::AgentClass, verdict::Code};
+use http::{Response, header, request::Parts};
+use keywright_domain::{ids::RequestId, verdict::Code};
 use keywright_engine::Moment;
 
-use crate::{credentials::query_carries_credential, edge, error::{ApiError, ErrorCode}, front::FrontBody, state::AppState};
+use crate::{
+    credentials::query_carries_credential,
+    edge,
+    error::{ApiError, ErrorCode},
+    front::FrontBody,
+    state::AppState,
+};
 
 /// The circumstances of a hot request.
 pub(super) struct Around<'state> {
@@ -26,7 +32,8 @@ impl<'state> Around<'state> {
     pub(super) fn read(state: &'state AppState, parts: &Parts, peer: SocketAddr) -> Self {
         let now = Moment::read(&*state.clock);
         let address = state.config.trusted_proxies.client_address(peer.ip(), &parts.headers);
-        let from_router = parts.extensions.get::<edge::RequestId>().and_then(|id| RequestId::parse(&id.0).ok());
+        let from_router =
+            parts.extensions.get::<edge::RequestId>().and_then(|id| RequestId::parse(&id.0).ok());
         let request_id = from_router.unwrap_or_else(|| state.request_ids.next(now.wall));
         Self { state, now, address, request_id }
     }
@@ -44,15 +51,14 @@ impl<'state> Around<'state> {
     }
 
     /// Counts an unknown key against the address that presented it.
-    pub(super) fn note_failure(&self, code: Code) {
+    ///
+    /// # Errors
+    /// `too_many_failed_attempts` when the address had too many before.
+    pub(super) fn note_failure(&self, code: Code) -> Result<(), ApiError> {
         if code == Code::InvalidKey {
-            self.state.throttle.record_failure(self.address, self.throttle_ms());
+            self.state.throttle.refuse_failure(self.address, self.now.boot_ns / 1_000_000)?;
         }
-    }
-
-    /// Milliseconds of the boot clock, as the failure throttle counts.
-    pub(super) const fn throttle_ms(&self) -> u64 {
-        self.now.boot_ns / 1_000_000
+        Ok(())
     }
 }
 
@@ -62,9 +68,4 @@ impl<'state> Around<'state> {
 /// `credential_in_url`.
 pub(super) fn check_url(query: Option<&str>) -> Result<(), ApiError> {
     if query.is_some_and(query_carries_credential) { Err(ErrorCode::CredentialInUrl.into()) } else { Ok(()) }
-}
-
-/// The class of the request's user agent.
-pub(super) fn agent(headers: &HeaderMap) -> AgentClass {
-    headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map_or(AgentClass::Unknown, AgentClass::of)
 }

@@ -1,6 +1,9 @@
 //! `POST /v1/keys/verify`: a backend asks whether a key is good, for this.
 
-use std::{borrow::Cow, net::{IpAddr, SocketAddr}};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, request::Parts};
@@ -16,8 +19,9 @@ use keywright_engine::{Caller, RouteId, VerifyRequest};
 use serde::Deserialize;
 
 use super::{
+    agent::{agent, class_of},
     answer::{self, Audience},
-    request::{Around, agent, check_url},
+    request::{Around, check_url},
 };
 use crate::{
     actor,
@@ -116,17 +120,15 @@ fn authenticate(around: &Around<'_>, parts: &Parts) -> Result<Caller, ApiError> 
 }
 
 fn caller(around: &Around<'_>, headers: &HeaderMap) -> Result<Caller, ApiError> {
-    let state = around.state;
-    state.throttle.check(around.address, around.throttle_ms())?;
     let secret = presented_secret(headers)?;
     let request = VerifyRequest {
         client: Some(around.address),
         agent: agent(headers),
         ..VerifyRequest::new(secret.expose().as_bytes())
     };
-    state.plane.engine().authenticate(&request, around.now).map_err(|refusal| {
-        around.note_failure(refusal.code);
-        actor::refusal(refusal.into())
+    around.state.plane.engine().authenticate(&request, around.now).or_else(|refusal| {
+        around.note_failure(refusal.code)?;
+        Err(actor::refusal(refusal.into()))
     })
 }
 
@@ -153,7 +155,7 @@ fn judge(around: &Around<'_>, caller: &Caller, body: &Bytes) -> Result<Response<
         cost: asked.cost,
         client: asked.client_ip,
         route: asked.route.as_deref().map_or(RouteId::NONE, |route| engine.spool().route(route)),
-        agent: asked.user_agent.as_deref().map_or(AgentClass::Unknown, AgentClass::of),
+        agent: asked.user_agent.as_deref().map_or(AgentClass::Unknown, class_of),
     };
     let verdict = engine.verify_at(&request, around.now);
     let checks = asked.explain.then(|| engine.explain(&request, around.now, &verdict));
@@ -169,8 +171,17 @@ fn check_ranges(asked: &VerifyBody<'_>) -> Result<(), ApiError> {
         return Err(ApiError::invalid_field("permissions", detail));
     }
     if asked.route.as_ref().is_some_and(|route| route.len() > caps::ROUTE_MAX_BYTES) {
-        return Err(ApiError::invalid_field("route", format!("route has at most {} bytes.", caps::ROUTE_MAX_BYTES)));
+        return Err(ApiError::invalid_field(
+            "route",
+            format!("route has at most {} bytes.", caps::ROUTE_MAX_BYTES),
+        ));
     }
-    let known_slug = asked.workspace.as_ref().is_none_or(|slug| keywright_domain::workspace::Slug::parse(slug).is_ok());
-    if known_slug { Ok(()) } else { Err(ApiError::with_detail(ErrorCode::InvalidField, "workspace is the slug of a workspace.").member("field", "workspace")) }
+    let known_slug =
+        asked.workspace.as_ref().is_none_or(|slug| keywright_domain::workspace::Slug::parse(slug).is_ok());
+    if known_slug {
+        Ok(())
+    } else {
+        Err(ApiError::with_detail(ErrorCode::InvalidField, "workspace is the slug of a workspace.")
+            .member("field", "workspace"))
+    }
 }

@@ -46,8 +46,10 @@ pub(crate) async fn handler(State(state): State<AppState>, caller: Caller) -> Re
         Actor::Key { key, workspace, .. } => {
             let slug = caller.key.and_then(|hit| state.plane.engine().workspace_slug(hit.workspace));
             let slug = slug.and_then(|slug| Slug::parse(slug).ok()).ok_or(ErrorCode::NotFound)?;
-            let place = state.store.workspace(slug).await.map_err(table::of_store)?.ok_or(ErrorCode::NotFound)?;
-            let key = state.store.key(workspace, key).await.map_err(table::of_store)?.ok_or(ErrorCode::NotFound)?;
+            let place =
+                state.store.workspace(slug).await.map_err(table::of_store)?.ok_or(ErrorCode::NotFound)?;
+            let key =
+                state.store.key(workspace, key).await.map_err(table::of_store)?.ok_or(ErrorCode::NotFound)?;
             let last_uses = LastUses::of(&state, std::slice::from_ref(&key)).await?;
             let now = caller.origin.now;
             let texts = KeyTexts { state: &state, workspace: &place, last_uses: &last_uses, now };

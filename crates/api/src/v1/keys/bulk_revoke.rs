@@ -99,3 +99,58 @@ async fn preview(
     }
     Ok(RevokedKeys { dry_run: true, count, sample, effective: None })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::harness::Api;
+
+    const PATH: &str = "/v1/workspaces/acme/keys/revoke";
+
+    #[tokio::test]
+    async fn a_dry_run_tells_what_the_real_one_does() {
+        let api = Api::start().await;
+        let (kept, _) = api.key_with(&[]).await;
+        let mut ids = Vec::new();
+        for number in 0..3 {
+            let body = json!({"name": format!("job {number}"), "environment": "ci"});
+            let created = api.post(&api.operator, "/v1/workspaces/acme/keys", &body).await.json();
+            ids.push(created["key"]["id"].clone());
+        }
+        api.post(
+            &api.operator,
+            &format!("/v1/workspaces/acme/keys/{}/revoke", ids[0].as_str().unwrap()),
+            &json!({}),
+        )
+        .await;
+        let body =
+            |dry_run: bool| json!({"filter": {"environment": "ci"}, "reason": "Breach.", "dry_run": dry_run});
+        let preview = api.post(&api.operator, PATH, &body(true)).await.json();
+        assert_eq!(
+            preview,
+            json!({"dry_run": true, "count": 2, "sample": [ids[2], ids[1]], "effective": null})
+        );
+        let done = api.post(&api.operator, PATH, &body(false)).await.json();
+        let receipt = json!({"nodes": 1, "waited_ms": 0.0});
+        assert_eq!(done, json!({"dry_run": false, "count": 2, "sample": [], "effective": receipt}));
+        assert_eq!(api.post(&api.operator, PATH, &body(true)).await.json()["count"], 0);
+        assert_eq!(api.verdict(&kept).await, "valid");
+        let revoked = api.get(&api.operator, "/v1/workspaces/acme/keys?status=revoked").await.json();
+        assert_eq!(revoked["data"].as_array().unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn nobody_revokes_everything_by_mistake() {
+        let api = Api::start().await;
+        for (body, expected) in [
+            (json!({}), "400 missing_field"),
+            (json!({"filter": {}}), "400 invalid_field"),
+            (json!({"filter": {"enviroment": "ci"}}), "400 unknown_field"),
+            (json!({"filter": {"unused_days": 36_501}}), "400 invalid_field"),
+            (json!({"filter": {"status": "active"}, "dry_run": "yes"}), "400 invalid_field"),
+        ] {
+            assert_eq!(api.post(&api.operator, PATH, &body).await.outcome(), expected, "{body}");
+        }
+    }
+}

@@ -75,3 +75,45 @@ pub(crate) async fn handler(
         effective: changed.effective,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::harness::{Api, holder};
+
+    #[tokio::test]
+    async fn every_secret_dies_and_a_new_one_comes() {
+        let api = Api::start().await;
+        let (first, id) = api.key_with(&["prompts:read"]).await;
+        let path = format!("/v1/workspaces/acme/keys/{id}");
+        let second =
+            holder(&api.post(&api.operator, &format!("{path}/rotate"), &json!({})).await.json()["secret"]);
+        let answer = api
+            .post_once(&api.operator, &format!("{path}/compromise"), "c", &json!({"reason": "Leaked."}))
+            .await;
+        let third = holder(&answer.json()["secret"]);
+        for (secret, verdict) in [(first, "revoked_key"), (second, "revoked_key"), (third, "valid")] {
+            assert_eq!(api.verdict(&secret).await, verdict);
+        }
+        let incident = &answer.json()["incident"];
+        assert_eq!((&incident["key_id"], &incident["reason"]), (&json!(id), &json!("Leaked.")));
+        let listed = api.get(&api.operator, "/v1/workspaces/acme/incidents").await.json();
+        assert_eq!(listed["data"], json!([incident]));
+        let again = api
+            .post_once(&api.operator, &format!("{path}/compromise"), "c", &json!({"reason": "Leaked."}))
+            .await;
+        assert_eq!(again.outcome(), "409 already_applied");
+    }
+
+    #[tokio::test]
+    async fn without_replacement_the_key_is_revoked() {
+        let api = Api::start().await;
+        let (secret, id) = api.key_with(&[]).await;
+        let path = format!("/v1/workspaces/acme/keys/{id}/compromise");
+        let answer = api.post(&api.operator, &path, &json!({"replace": false})).await.json();
+        assert_eq!((&answer["secret"], &answer["key"]["status"]), (&json!(null), &json!("revoked")));
+        assert_eq!(api.verdict(&secret).await, "revoked_key");
+        assert_eq!(api.post(&api.operator, &path, &json!({})).await.outcome(), "409 key_already_revoked");
+    }
+}

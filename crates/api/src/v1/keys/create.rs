@@ -241,4 +241,168 @@ mod tests {
         "#);
         assert_eq!(api.verdict(&holder(&answer.json()["secret"])).await, "ip_not_allowed");
     }
+    #[tokio::test]
+    async fn name_and_environment_are_enough() {
+        let api = Api::start().await;
+        let answer = api.post(&api.operator, PATH, &json!({"name": "web", "environment": "staging"})).await;
+        let key = &answer.json()["key"];
+        assert_eq!(key["permissions"], json!(["prompts:read", "prompts:list", "context:download"]));
+        assert_eq!(
+            (&key["mode"], &key["limits"], &key["metadata"]),
+            (&json!("test"), &json!(null), &json!({}))
+        );
+        assert!(answer.json()["secret"].as_str().unwrap().starts_with("sk_test_"));
+        assert_eq!(api.verdict(&holder(&answer.json()["secret"])).await, "valid");
+    }
+
+    #[tokio::test]
+    async fn a_vague_name_is_taken_with_a_suggestion() {
+        let api = Api::start().await;
+        let body = json!({"name": "key1", "environment": "production", "purpose": "Billing worker"});
+        let answer = api.post(&api.operator, PATH, &body).await;
+        assert_eq!(answer.outcome(), "201");
+        insta::assert_json_snapshot!(answer.json()["warnings"], @r#"
+        [
+          {
+            "code": "vague_name",
+            "field": "name",
+            "message": "The name says little about what the key is for; something like `production-billing-worker` would.",
+            "suggestion": "production-billing-worker"
+          }
+        ]
+        "#);
+    }
+
+    #[tokio::test]
+    async fn a_repeat_has_no_second_effect_and_gives_no_secret() {
+        let api = Api::start().await;
+        let body = json!({"name": "web", "environment": "ci"});
+        let first = api.post_once(&api.operator, PATH, "once", &body).await;
+        let (id, hint) =
+            (first.json()["key"]["id"].clone(), first.json()["key"]["secrets"][0]["hint"].clone());
+        let second = api.post_once(&api.operator, PATH, "once", &body).await;
+        assert_eq!(second.outcome(), "409 already_applied");
+        assert_eq!((&second.json()["key_id"], &second.json()["hint"]), (&id, &hint));
+        let other =
+            api.post_once(&api.operator, PATH, "once", &json!({"name": "b", "environment": "ci"})).await;
+        assert_eq!(other.outcome(), "422 idempotency_mismatch");
+        let owner = api.owner_key().await;
+        assert_eq!(api.post_once(&owner, PATH, "once", &body).await.outcome(), "201", "another caller's key");
+        assert_eq!(api.get(&api.operator, PATH).await.json()["data"].as_array().unwrap().len(), 3);
+        api.clock.advance_seconds(24 * 3_600);
+        assert_eq!(api.post_once(&api.operator, PATH, "once", &body).await.outcome(), "201", "a day later");
+    }
+
+    #[tokio::test]
+    async fn a_key_is_never_stronger_than_its_creator() {
+        let api = Api::start().await;
+        let (weak, _) = api.key_with(&["keys:write", "prompts:read"]).await;
+        let body =
+            |permissions: &[&str]| json!({"name": "web", "environment": "ci", "permissions": permissions});
+        assert_eq!(api.post(&weak, PATH, &body(&["prompts:read"])).await.outcome(), "201");
+        let refused = api.post(&weak, PATH, &body(&["prompts:read", "audit:read"])).await;
+        assert_eq!(refused.outcome(), "403 permission_escalation");
+        assert_eq!(refused.json()["missing_permissions"], json!(["audit:read"]));
+        let by_default = api.post(&weak, PATH, &json!({"name": "web", "environment": "ci"})).await;
+        assert_eq!(by_default.json()["key"]["permissions"], json!(["prompts:read"]));
+        assert_eq!(api.post(&weak, PATH, &body(&["no:such"])).await.outcome(), "400 unknown_permission");
+    }
+
+    #[tokio::test]
+    async fn what_the_creator_loses_the_key_loses() {
+        let api = Api::start().await;
+        let (creator, _) = api.key_with(&["keys:write", "prompts:read"]).await;
+        let body = json!({"name": "web", "environment": "ci", "permissions": ["prompts:read"]});
+        let key = api.post(&creator, PATH, &body).await.json();
+        let policy = json!({"policy": {"allowed_permissions": ["keys:write"]}});
+        assert_eq!(api.patch(&api.operator, "/v1/workspaces/acme", &policy).await.outcome(), "200");
+        let path = format!("{PATH}/{}", key["key"]["id"].as_str().unwrap());
+        let now = api.get(&api.operator, &path).await.json();
+        assert_eq!(
+            (&now["permissions"], &now["effective_permissions"]),
+            (&json!(["prompts:read"]), &json!([]))
+        );
+    }
+
+    #[tokio::test]
+    async fn every_field_has_limits_on_both_sides() {
+        let api = Api::start().await;
+        let filled = |count: usize| json!("x".repeat(count));
+        let many =
+            |count: usize| (0..count).map(|n| format!("10.0.{}.{}", n / 256, n % 256)).collect::<Vec<_>>();
+        let windows = |count: usize| {
+            let window = |n| json!({"name": format!("w{n}"), "limit": 1, "window_seconds": 1});
+            json!((0..count).map(window).collect::<Vec<_>>())
+        };
+        let window =
+            |limit: u64, seconds: u64| json!([{"name": "w", "limit": limit, "window_seconds": seconds}]);
+        let cases = [
+            (
+                "name",
+                vec![filled(1), filled(64), json!("é".repeat(64))],
+                vec![json!(""), filled(65), json!(" "), json!("a\n")],
+            ),
+            ("purpose", vec![json!(null), filled(500)], vec![json!(""), filled(501), json!("a\u{0}")]),
+            ("external_id", vec![json!(null), filled(128)], vec![json!(""), filled(129)]),
+            (
+                "allowed_ips",
+                vec![json!([]), json!(many(64))],
+                vec![json!(many(65)), json!(["10.0.0.1/8"]), json!(["x"])],
+            ),
+            (
+                "limits",
+                vec![json!([]), windows(8), window(1, 1), window(4_000_000_000, 31_622_400)],
+                vec![windows(9), window(0, 1), window(4_000_000_001, 1), window(1, 0), window(1, 31_622_401)],
+            ),
+            (
+                "metadata",
+                vec![json!({}), json!({"a": "x".repeat(4_088)})],
+                vec![json!({"a": "x".repeat(4_089)})],
+            ),
+            (
+                "expires_at",
+                vec![json!("2026-11-21T08:00:01Z"), json!("2126-10-28T08:00:00Z")],
+                vec![
+                    json!("2026-11-21T08:00:00.999Z"),
+                    json!("2126-10-28T08:00:00.001Z"),
+                    json!("2026-11-22"),
+                    json!("now"),
+                ],
+            ),
+        ];
+        for (field, good, bad) in cases {
+            for (values, expected) in [(good, "201"), (bad, "400 invalid_field")] {
+                for value in values {
+                    let mut body = json!({"name": "web", "environment": "ci"});
+                    body[field] = value;
+                    let answer = api.post(&api.operator, PATH, &body).await;
+                    assert_eq!(answer.outcome(), expected, "{field} {:.80}", body[field]);
+                    if expected != "201" {
+                        let named = answer.json()["field"].as_str().unwrap().to_owned();
+                        assert!(named.starts_with(field), "{field} {named}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_workspace_has_as_many_keys_as_its_policy_allows() {
+        let api = Api::start().await;
+        api.patch(&api.operator, "/v1/workspaces/acme", &json!({"policy": {"max_keys": 2}})).await;
+        let body = json!({"name": "web", "environment": "ci"});
+        for expected in ["201", "201", "409 too_many_keys"] {
+            assert_eq!(api.post(&api.operator, PATH, &body).await.outcome(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn where_the_operator_issues_keys_nobody_else_does() {
+        let api = Api::start().await;
+        let owner = api.owner_key().await;
+        let body = json!({"name": "web", "environment": "ci"});
+        api.patch(&api.operator, "/v1/workspaces/acme", &json!({"policy": {"self_service": false}})).await;
+        assert_eq!(api.post(&owner, PATH, &body).await.outcome(), "403 insufficient_permissions");
+        assert_eq!(api.post(&api.operator, PATH, &body).await.outcome(), "201");
+    }
 }

@@ -32,3 +32,26 @@ pub(crate) async fn handler(
     change(&state, &scope, key, KeyChange::Delete, &[]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::json;
+
+    use crate::harness::Api;
+
+    #[tokio::test]
+    async fn revoked_and_gone_from_the_lists_but_not_from_the_trail() {
+        let api = Api::start().await;
+        let (secret, id) = api.key_with(&[]).await;
+        let path = format!("/v1/workspaces/acme/keys/{id}");
+        let answer = api.call(Method::DELETE, &api.operator, &path, None).await;
+        assert_eq!((answer.outcome(), answer.text.as_str()), ("204".into(), ""));
+        assert_eq!(api.verdict(&secret).await, "invalid_key");
+        assert_eq!(api.get(&api.operator, &path).await.outcome(), "404 not_found");
+        assert_eq!(api.get(&api.operator, "/v1/workspaces/acme/keys").await.json()["data"], json!([]));
+        assert_eq!(api.call(Method::DELETE, &api.operator, &path, None).await.outcome(), "404 not_found");
+        let trail = api.get(&api.operator, &format!("/v1/workspaces/acme/audit?target={id}")).await.json();
+        assert_eq!(trail["data"][0]["action"], "key.deleted");
+    }
+}

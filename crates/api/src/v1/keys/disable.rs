@@ -41,3 +41,37 @@ pub(crate) async fn handler(
     let changed = change(&state, &scope, key, KeyChange::Disable, &[]).await?;
     Ok(Json(changed.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::harness::Api;
+
+    #[tokio::test]
+    async fn off_and_on_again() {
+        let api = Api::start().await;
+        let (secret, id) = api.key_with(&[]).await;
+        let path = format!("/v1/workspaces/acme/keys/{id}");
+        for (action, status, verdict) in [
+            ("disable", "disabled", "disabled_key"),
+            ("disable", "disabled", "disabled_key"),
+            ("enable", "active", "valid"),
+            ("enable", "active", "valid"),
+        ] {
+            let answer = api.post(&api.operator, &format!("{path}/{action}"), &json!({})).await.json();
+            assert_eq!(
+                (&answer["key"]["status"], &answer["effective"]["nodes"]),
+                (&json!(status), &json!(1))
+            );
+            assert_eq!(api.verdict(&secret).await, verdict);
+        }
+        let answer = api.post(&api.operator, &format!("{path}/disable"), &json!({"why": 1})).await;
+        assert_eq!(answer.outcome(), "400 unknown_field");
+        api.post(&api.operator, &format!("{path}/revoke"), &json!({})).await;
+        for action in ["disable", "enable"] {
+            let answer = api.post(&api.operator, &format!("{path}/{action}"), &json!({})).await;
+            assert_eq!(answer.outcome(), "409 key_already_revoked");
+        }
+    }
+}

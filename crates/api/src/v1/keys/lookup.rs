@@ -123,3 +123,70 @@ async fn show(
     let texts = KeyTexts { state, workspace, last_uses: &last_uses, now };
     Ok((Some(texts.show(key)), usable))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::harness::{Api, Who};
+
+    const PATH: &str = "/v1/keys/lookup";
+
+    fn locator(who: &Who) -> &str {
+        let Who::Holder(secret) = who else { panic!("nobody") };
+        &secret["sk_live_".len()..][..12]
+    }
+
+    #[tokio::test]
+    async fn operators_find_all_keys_others_their_own() {
+        let api = Api::start().await;
+        let (mine, id) = api.key_with(&["keys:read"]).await;
+        api.post(&api.operator, "/v1/workspaces", &json!({"slug": "other"})).await;
+        let body = json!({"name": "web", "environment": "production"});
+        let theirs = api.post(&api.operator, "/v1/workspaces/other/keys", &body).await.json();
+        let theirs = (crate::harness::holder(&theirs["secret"]), theirs["key"]["id"].clone());
+        let body = json!({"locators": [locator(&mine), locator(&theirs.0), "aB3dE6gH9kLm"]});
+        let all = api.post(&api.operator, PATH, &body).await.json();
+        assert_eq!((&all["data"][0]["key"]["id"], &all["data"][0]["usable"]), (&json!(id), &json!(true)));
+        assert_eq!(
+            (&all["data"][1]["key"]["id"], &all["data"][1]["key"]["workspace"]),
+            (&theirs.1, &json!("other"))
+        );
+        assert_eq!(all["data"][2], json!({"locator": "aB3dE6gH9kLm", "key": null, "usable": false}));
+        let own = api.post(&mine, PATH, &body).await.json();
+        assert_eq!(own["data"][0]["key"]["id"], json!(id));
+        assert_eq!(own["data"][1], json!({"locator": locator(&theirs.0), "key": null, "usable": false}));
+    }
+
+    #[tokio::test]
+    async fn the_secret_of_a_finished_rotation_is_found_but_not_usable() {
+        let api = Api::start().await;
+        let (old, id) = api.key_with(&[]).await;
+        api.post(
+            &api.operator,
+            &format!("/v1/workspaces/acme/keys/{id}/rotate"),
+            &json!({"overlap_seconds": 0}),
+        )
+        .await;
+        let found = api.post(&api.operator, PATH, &json!({"locators": [locator(&old)]})).await.json();
+        assert_eq!(
+            (&found["data"][0]["key"]["id"], &found["data"][0]["usable"]),
+            (&json!(id), &json!(false))
+        );
+        assert_eq!(found["data"][0]["key"]["status"], "active");
+    }
+
+    #[tokio::test]
+    async fn the_number_of_locators_has_limits() {
+        let api = Api::start().await;
+        let body = |count: usize| json!({"locators": vec!["aB3dE6gH9kLm"; count]});
+        assert_eq!(api.post(&api.operator, PATH, &body(0)).await.json()["data"], json!([]));
+        assert_eq!(api.post(&api.operator, PATH, &body(100)).await.outcome(), "200");
+        assert_eq!(api.post(&api.operator, PATH, &body(101)).await.outcome(), "400 invalid_field");
+        let answer = api.post(&api.operator, PATH, &json!({"locators": ["aB3dE6gH9kLm", "x"]})).await;
+        assert_eq!(
+            (answer.outcome(), &answer.json()["field"]),
+            ("400 invalid_field".into(), &json!("locators[1]"))
+        );
+    }
+}

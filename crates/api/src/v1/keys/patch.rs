@@ -104,3 +104,93 @@ impl Request {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::harness::{Api, Who, holder};
+
+    const KEYS: &str = "/v1/workspaces/acme/keys";
+
+    /// A key with something in every field, its address and its secret.
+    async fn full_key(api: &Api) -> (Value, String, Who) {
+        let body = json!({
+            "name": "web", "purpose": "p", "environment": "production", "permissions": ["prompts:read", "prompts:list"],
+            "expires_at": "2027-01-01T00:00:00Z", "allowed_ips": ["10.0.0.0/8"],
+            "limits": [{"name": "m", "limit": 5, "window_seconds": 60}], "external_id": "e", "metadata": {"a": 1},
+        });
+        let created = api.post(&api.operator, KEYS, &body).await.json();
+        let path = format!("{KEYS}/{}", created["key"]["id"].as_str().unwrap());
+        (created["key"].clone(), path, holder(&created["secret"]))
+    }
+
+    #[tokio::test]
+    async fn absent_leaves_null_clears_a_value_sets() {
+        let api = Api::start().await;
+        let (before, path, _) = full_key(&api).await;
+        let mut unchanged = api.patch(&api.operator, &path, &json!({})).await.json();
+        assert_eq!(unchanged.as_object_mut().unwrap().remove("effective").unwrap()["nodes"], 1);
+        assert_eq!(unchanged, before);
+        let nulls = json!({
+            "purpose": null, "expires_at": null, "allowed_ips": null, "limits": null, "external_id": null, "metadata": null,
+        });
+        let cleared = api.patch(&api.operator, &path, &nulls).await.json();
+        for (field, value) in nulls.as_object().unwrap() {
+            let expected = match field.as_str() {
+                "allowed_ips" => json!([]),
+                "metadata" => json!({}),
+                _ => value.clone(),
+            };
+            assert_eq!(cleared[field], expected, "{field}");
+        }
+        let values = json!({
+            "name": "n", "purpose": "q", "permissions": ["prompts:read"], "expires_at": "2027-02-01T00:00:00.000Z",
+            "allowed_ips": ["127.0.0.1"], "external_id": "f", "metadata": {"b": [1, 2]},
+            "limits": [{"name": "m", "limit": 6, "window_seconds": 60, "algorithm": "smooth"}],
+        });
+        let set = api.patch(&api.operator, &path, &values).await.json();
+        for (field, value) in values.as_object().unwrap() {
+            assert_eq!(&set[field], value, "{field}");
+        }
+    }
+
+    #[tokio::test]
+    async fn refusals_change_nothing() {
+        let api = Api::start().await;
+        let (before, path, _) = full_key(&api).await;
+        for (body, expected) in [
+            (json!({"name": null}), "400 invalid_field"),
+            (json!({"permissions": null}), "400 invalid_field"),
+            (json!({"name": "ok", "purpose": 5}), "400 invalid_field"),
+            (json!({"name": "ok", "expires_at": "2020-01-01T00:00:00Z"}), "400 invalid_field"),
+            (json!({"name": "ok", "environment": "ci"}), "400 unknown_field"),
+            (json!({"name": "ok", "permissions": ["no:such"]}), "400 unknown_permission"),
+            (json!([]), "400 invalid_field"),
+        ] {
+            assert_eq!(api.patch(&api.operator, &path, &body).await.outcome(), expected, "{body}");
+        }
+        assert_eq!(api.get(&api.operator, &path).await.json(), before);
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_away_is_gone_when_the_answer_is_there() {
+        let api = Api::start().await;
+        let (_, path, secret) = full_key(&api).await;
+        api.patch(&api.operator, &path, &json!({"allowed_ips": null})).await;
+        assert_eq!(api.verdict(&secret).await, "valid");
+        api.patch(&api.operator, &path, &json!({"allowed_ips": ["10.0.0.0/8"]})).await;
+        assert_eq!(api.verdict(&secret).await, "ip_not_allowed");
+    }
+
+    #[tokio::test]
+    async fn nobody_gives_what_they_do_not_have() {
+        let api = Api::start().await;
+        let (_, path, _) = full_key(&api).await;
+        let (weak, _) = api.key_with(&["keys:write"]).await;
+        let more = json!({"permissions": ["prompts:read", "prompts:list", "prompts:write"]});
+        assert_eq!(api.patch(&weak, &path, &more).await.outcome(), "403 permission_escalation");
+        let less = json!({"permissions": ["prompts:list"]});
+        assert_eq!(api.patch(&weak, &path, &less).await.json()["permissions"], json!(["prompts:list"]));
+    }
+}

@@ -46,3 +46,52 @@ pub(crate) async fn handler(
     let changed = change(&state, &scope, key, revoke, &[]).await?;
     Ok(Json(changed.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::harness::Api;
+
+    #[tokio::test]
+    async fn final_with_a_receipt() {
+        let api = Api::start().await;
+        let (secret, id) = api.key_with(&["prompts:read"]).await;
+        let path = format!("/v1/workspaces/acme/keys/{id}");
+        let answer = api
+            .post(&api.operator, &format!("{path}/revoke"), &json!({"reason": "The contractor left."}))
+            .await;
+        assert_eq!(answer.json()["effective"], json!({"nodes": 1, "waited_ms": 0.0}));
+        assert_eq!(api.verdict(&secret).await, "revoked_key");
+        let key = api.get(&api.operator, &path).await.json();
+        assert_eq!(
+            (&key["status"], &key["revoked_reason"]),
+            (&json!("revoked"), &json!("The contractor left."))
+        );
+        assert_eq!(
+            (&key["revoked_at"], &key["rotation_due_at"]),
+            (&json!("2026-11-21T08:00:00.000Z"), &json!(null))
+        );
+        api.clock.advance_seconds(5);
+        let again =
+            api.post(&api.operator, &format!("{path}/revoke"), &json!({"reason": "Another reason."})).await;
+        assert_eq!(again.outcome(), "200");
+        assert_eq!(again.json()["key"], key, "the first reason and time stand");
+        assert_eq!(api.get(&secret, "/v1/permissions").await.outcome(), "401 revoked_key");
+    }
+
+    #[tokio::test]
+    async fn the_reason_has_limits() {
+        let api = Api::start().await;
+        let (_, id) = api.key_with(&[]).await;
+        let path = format!("/v1/workspaces/acme/keys/{id}/revoke");
+        for reason in [json!(""), json!("x".repeat(501)), json!("a\u{1}"), json!(1)] {
+            assert_eq!(
+                api.post(&api.operator, &path, &json!({"reason": reason})).await.outcome(),
+                "400 invalid_field"
+            );
+        }
+        let longest = json!({"reason": "x".repeat(500)});
+        assert_eq!(api.post(&api.operator, &path, &longest).await.outcome(), "200");
+    }
+}

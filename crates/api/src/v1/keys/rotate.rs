@@ -62,3 +62,176 @@ pub(crate) async fn handler(
     let changed = change(&state, &scope, key, rotate, &body.raw).await?;
     Ok(Json(RotatedKey { key: changed.key, secret: RevealedSecret(secret), effective: changed.effective }))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::harness::{Api, Who, holder};
+
+    const KEYS: &str = "/v1/workspaces/acme/keys";
+
+    async fn secret_and_path(api: &Api) -> (Who, String) {
+        let body = json!({"name": "web", "environment": "production"});
+        let created = api.post(&api.operator, KEYS, &body).await.json();
+        (holder(&created["secret"]), format!("{KEYS}/{}", created["key"]["id"].as_str().unwrap()))
+    }
+
+    #[tokio::test]
+    async fn both_secrets_work_until_the_overlap_ends() {
+        let api = Api::start().await;
+        let (old, path) = secret_and_path(&api).await;
+        api.clock.advance_seconds(60);
+        let answer =
+            api.post(&api.operator, &format!("{path}/rotate"), &json!({"overlap_seconds": 10})).await;
+        let new = holder(&answer.json()["secret"]);
+        insta::assert_json_snapshot!(answer.shown(), @r#"
+        {
+          "effective": {
+            "nodes": 1,
+            "waited_ms": 0.0
+          },
+          "key": {
+            "allowed_ips": [],
+            "created_at": "2026-11-21T08:00:00.000Z",
+            "created_by": {
+              "id": "opr_01m7yhx300e51gr1xjqpv7qrt9",
+              "type": "operator"
+            },
+            "effective_permissions": [
+              "prompts:read",
+              "prompts:list",
+              "context:download"
+            ],
+            "environment": "production",
+            "expires_at": null,
+            "external_id": null,
+            "id": "key_01m7yhx3001y00p7tpcjvhkr3j",
+            "last_used_at": null,
+            "limits": null,
+            "metadata": {},
+            "mode": "live",
+            "name": "web",
+            "permissions": [
+              "prompts:read",
+              "prompts:list",
+              "context:download"
+            ],
+            "purpose": null,
+            "revoked_at": null,
+            "revoked_reason": null,
+            "rotation_due_at": "2027-02-19T08:01:00.000Z",
+            "secrets": [
+              {
+                "created_at": "2026-11-21T08:00:00.000Z",
+                "expires_at": "2026-11-21T08:01:10.000Z",
+                "hint": "sk_live_GMxyd0Ffjvxd…VPP3",
+                "id": "sec_01m7yhx300cdaa8h1fmh2kgxkp",
+                "last_used_at": null
+              },
+              {
+                "created_at": "2026-11-21T08:01:00.000Z",
+                "expires_at": null,
+                "hint": "sk_live_28tkJhs7snrg…eK3l",
+                "id": "sec_01m7yhyxk09ce34e9efx6pmgy3",
+                "last_used_at": null
+              }
+            ],
+            "status": "active",
+            "workspace": "acme"
+          },
+          "secret": "[secret]"
+        }
+        "#);
+        assert_eq!((api.verdict(&old).await, api.verdict(&new).await), ("valid".into(), "valid".into()));
+        api.clock.advance_ms(9_999);
+        assert_eq!(api.verdict(&old).await, "valid");
+        api.clock.advance_ms(1);
+        assert_eq!(
+            (api.verdict(&old).await, api.verdict(&new).await),
+            ("revoked_key".into(), "valid".into())
+        );
+        assert_eq!(api.get(&api.operator, &path).await.json()["secrets"].as_array().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_policy_says_how_long_unless_the_caller_does() {
+        let api = Api::start().await;
+        let (_, path) = secret_and_path(&api).await;
+        let answer = api.call(http::Method::POST, &api.operator, &format!("{path}/rotate"), None).await;
+        assert_eq!(answer.json()["key"]["secrets"][0]["expires_at"], "2026-11-23T08:00:00.000Z");
+        let again = api.post(&api.operator, &format!("{path}/rotate"), &json!({})).await;
+        assert_eq!(again.outcome(), "409 rotation_in_progress");
+    }
+
+    #[tokio::test]
+    async fn without_overlap_the_old_secret_ends_at_once() {
+        let api = Api::start().await;
+        let (old, path) = secret_and_path(&api).await;
+        let answer = api.post(&api.operator, &format!("{path}/rotate"), &json!({"overlap_seconds": 0})).await;
+        assert_eq!((answer.outcome(), api.verdict(&old).await), ("200".into(), "revoked_key".into()));
+        assert_eq!(answer.json()["effective"]["nodes"], 1);
+    }
+
+    #[tokio::test]
+    async fn the_overlap_has_limits() {
+        let api = Api::start().await;
+        let (_, path) = secret_and_path(&api).await;
+        let rotate = format!("{path}/rotate");
+        for body in [
+            json!({"overlap_seconds": 7_776_001}),
+            json!({"overlap_seconds": -1}),
+            json!({"overlap_seconds": "1"}),
+        ] {
+            assert_eq!(
+                api.post(&api.operator, &rotate, &body).await.outcome(),
+                "400 invalid_field",
+                "{body}"
+            );
+        }
+        let longest = json!({"overlap_seconds": 7_776_000});
+        assert_eq!(api.post(&api.operator, &rotate, &longest).await.outcome(), "200");
+    }
+
+    #[tokio::test]
+    async fn a_repeat_does_not_rotate_again() {
+        let api = Api::start().await;
+        let (_, path) = secret_and_path(&api).await;
+        let rotate = format!("{path}/rotate");
+        let first = api.post_once(&api.operator, &rotate, "r1", &json!({"overlap_seconds": 5})).await.json();
+        let second = api.post_once(&api.operator, &rotate, "r1", &json!({"overlap_seconds": 5})).await;
+        assert_eq!(second.outcome(), "409 already_applied");
+        assert_eq!(second.json()["hint"], first["key"]["secrets"][1]["hint"]);
+        let other = api.post_once(&api.operator, &rotate, "r1", &json!({"overlap_seconds": 6})).await;
+        assert_eq!(other.outcome(), "422 idempotency_mismatch");
+    }
+
+    #[tokio::test]
+    async fn nobody_takes_over_a_stronger_key() {
+        let api = Api::start().await;
+        let (_, id) = api.key_with(&["audit:read"]).await;
+        let (weak, _) = api.key_with(&["keys:write"]).await;
+        for action in ["rotate", "compromise"] {
+            let answer = api.post(&weak, &format!("{KEYS}/{id}/{action}"), &json!({})).await;
+            assert_eq!(answer.outcome(), "403 permission_escalation", "{action}");
+        }
+    }
+
+    #[tokio::test]
+    async fn ended_keys_are_not_rotated() {
+        let api = Api::start().await;
+        let body = json!({"name": "web", "environment": "ci", "expires_at": "2026-11-21T08:00:05Z"});
+        let created = api.post(&api.operator, KEYS, &body).await.json();
+        let path = format!("{KEYS}/{}", created["key"]["id"].as_str().unwrap());
+        api.clock.advance_seconds(5);
+        assert_eq!(
+            api.post(&api.operator, &format!("{path}/rotate"), &json!({})).await.outcome(),
+            "409 key_not_active"
+        );
+        api.post(&api.operator, &format!("{path}/revoke"), &json!({})).await;
+        assert_eq!(
+            api.post(&api.operator, &format!("{path}/rotate"), &json!({})).await.outcome(),
+            "409 key_already_revoked"
+        );
+    }
+}

@@ -41,3 +41,30 @@ pub(crate) async fn handler(
     let changed = change(&state, &scope, key, KeyChange::CancelRotation, &[]).await?;
     Ok(Json(changed.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::harness::{Api, holder};
+
+    const KEYS: &str = "/v1/workspaces/acme/keys";
+
+    #[tokio::test]
+    async fn one_secret_is_left() {
+        let api = Api::start().await;
+        let created =
+            api.post(&api.operator, KEYS, &json!({"name": "web", "environment": "ci"})).await.json();
+        let path = format!("{KEYS}/{}", created["key"]["id"].as_str().unwrap());
+        let end = format!("{path}/rotate/cancel");
+        assert_eq!(api.post(&api.operator, &end, &json!({})).await.outcome(), "409 no_rotation_in_progress");
+        let rotated = api.post(&api.operator, &format!("{path}/rotate"), &json!({})).await.json();
+        let answer = api.post(&api.operator, &end, &json!({})).await.json();
+        assert_eq!(answer["key"]["secrets"].as_array().unwrap().len(), 1);
+        assert_eq!(answer["key"]["secrets"][0]["expires_at"], json!(null));
+        let verdicts =
+            (api.verdict(&holder(&created["secret"])).await, api.verdict(&holder(&rotated["secret"])).await);
+        assert_eq!(verdicts, ("valid".into(), "revoked_key".into()));
+        assert_eq!(api.post(&api.operator, &end, &json!({})).await.outcome(), "409 no_rotation_in_progress");
+    }
+}
