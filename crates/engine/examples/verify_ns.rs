@@ -56,7 +56,7 @@ impl Random {
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(u128::from(self.next()) * bound as u128 >> 64).expect("below a usize")
+        usize::try_from((u128::from(self.next()) * bound as u128) >> 64).expect("below a usize")
     }
 }
 
@@ -130,13 +130,17 @@ fn load(engine: &Engine, random: &mut Random, keys: u32) -> Vec<[u8; 50]> {
     let (mut loading_ns, mut batch) = (0, Vec::new());
     for number in 1..=keys {
         let secret = Secret::generate(KeyKind::Live, None, |bytes| {
-            bytes.iter_mut().for_each(|byte| *byte = random.next().to_le_bytes()[0]);
+            for byte in bytes {
+                *byte = random.next().to_le_bytes()[0];
+            }
         });
         texts.push(secret.expose().as_bytes().try_into().expect("50 characters"));
         batch.push(Change::Key(Box::new(key(number, &secret, engine))));
         if batch.len() == 1_024 || number == keys {
             let begin = SystemClock.boot_ns();
-            batch.iter().for_each(|change| engine.load(change).expect("fits"));
+            for change in &batch {
+                engine.load(change).expect("fits");
+            }
             loading_ns += SystemClock.boot_ns() - begin;
             batch.clear();
         }

@@ -265,7 +265,9 @@ fn remove_key(state: &State, writer: &mut Writer, number: KeyNumber) {
     writer.keys -= 1;
     if let Some(row) = state.counters.get(reading.facts.counters).filter(|_| reading.facts.counters != 0) {
         // A verification under way may still add to the row once; its next owner starts with at most that.
-        row.iter().for_each(|word| word.store(0, Relaxed));
+        for word in row {
+            word.store(0, Relaxed);
+        }
         writer.free_counter_rows.push(reading.facts.counters);
     }
 }
@@ -375,7 +377,9 @@ fn set_workspace_limits(state: &State, number: u32, sets: [u32; 2]) {
     row[5].store(u64::from(sets[0]) | u64::from(sets[1]) << 32, Release);
     for (position, words) in row[WORKSPACE_WINDOWS..].as_chunks::<2>().0.iter().enumerate() {
         if shape(old, position) != shape(sets[1], position) {
-            words.iter().for_each(|word| word.store(0, Relaxed));
+            for word in words {
+                word.store(0, Relaxed);
+            }
         }
     }
 }

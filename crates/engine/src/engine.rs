@@ -28,7 +28,7 @@ use crate::{
     cold::ColdBytes,
     index::LocatorHash,
     lease::Leases,
-    record::{self, Reading, Record},
+    record::{self, Reading},
     redigest::Redigests,
     state::{OTHER_LAST_USED, OTHER_ORDINAL, Phase, Roots, State, Writer},
 };
@@ -176,12 +176,11 @@ impl Engine {
         } else {
             Err(ApplyError::Gap { expected, found: change.sequence })
         };
-        match result {
-            Ok(()) => writer.phase = Phase::Following(expected),
-            Err(_) => {
-                writer.phase = Phase::Broken;
-                self.leases.drop_all();
-            }
+        if let Ok(()) = result {
+            writer.phase = Phase::Following(expected);
+        } else {
+            writer.phase = Phase::Broken;
+            self.leases.drop_all();
         }
         result
     }
@@ -339,7 +338,7 @@ impl Engine {
     }
 
     fn located(&self, number: u32, locator: &Locator) -> Option<Located> {
-        let (_, reading, ordinals) = self.read_secrets(number)?;
+        let (reading, ordinals) = self.read_secrets(number)?;
         let ordinal = ordinals.into_iter().find(|(known, _)| known == locator)?.1;
         let workspace = self.state.workspace_names.get(reading.facts.workspace)?;
         Some(Located {
@@ -352,7 +351,7 @@ impl Engine {
     }
 
     /// A consistent reading of a record with the locators and ordinals of all its secrets, the primary first.
-    fn read_secrets(&self, number: u32) -> Option<(&Record, Reading, Vec<(Locator, u16)>)> {
+    fn read_secrets(&self, number: u32) -> Option<(Reading, Vec<(Locator, u16)>)> {
         let record = self.state.records.get(number)?;
         loop {
             let reading = record::read(record)?;
@@ -364,7 +363,7 @@ impl Engine {
                 });
             }
             if record::still_holds(record, &reading) {
-                return Some((record, reading, secrets));
+                return Some((reading, secrets));
             }
         }
     }

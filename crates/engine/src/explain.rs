@@ -58,9 +58,9 @@ impl Engine {
     ) -> Vec<(ExplainedCheck, CheckOutcome)> {
         let mut checks = Vec::with_capacity(3 + Check::ALL.len());
         let parsed = parse(request.text, self.issuer_tag.as_ref()).ok();
-        let passed =
+        let outcome =
             |passed: bool, code| if passed { CheckOutcome::Passed } else { CheckOutcome::Refused(code) };
-        checks.push((ExplainedCheck::Format, passed(parsed.is_some(), Code::MalformedKey)));
+        checks.push((ExplainedCheck::Format, outcome(parsed.is_some(), Code::MalformedKey)));
         let roots = self.state.roots.load();
         let found = parsed.and_then(|parsed| {
             match self.lookup(&roots, &parsed, LocatorHash::of(&parsed.locator())) {
@@ -71,7 +71,7 @@ impl Engine {
         let secret = if parsed.is_none() {
             CheckOutcome::NotMade
         } else {
-            passed(
+            outcome(
                 found.is_some(),
                 if verdict.code == Code::Unavailable { verdict.code } else { Code::InvalidKey },
             )

@@ -81,6 +81,7 @@ impl Deref for Words {
         // constructors) and lives as long as `self`. `AtomicU64` has the layout of `u64`, is valid for every bit
         // pattern and may be changed through shared references, also by the kernel and by other mappings of the
         // file. All access in this process is through such slices.
+        #[expect(clippy::cast_ptr_alignment, reason = "mappings begin on a page")]
         unsafe {
             std::slice::from_raw_parts(self.map.as_mut_ptr().cast::<AtomicU64>().cast_const(), self.len)
         }

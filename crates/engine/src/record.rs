@@ -55,6 +55,7 @@ const HAS_NETWORKS: u16 = 1 << 4;
 const ENVIRONMENT_SHIFT: u32 = 5;
 
 /// What a record says, in a form that code can use.
+#[expect(clippy::struct_excessive_bools, reason = "these are independent flags of a record")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) pepper: u16,
@@ -215,7 +216,6 @@ fn flags(facts: &Facts) -> u16 {
 /// Makes the version odd: readers that begin now wait, readers that are under way will notice.
 fn begin(record: &Record) -> u32 {
     let meta = record[META].load(Relaxed);
-    #[expect(clippy::cast_possible_truncation, reason = "the high half is the version")]
     let version = ((meta >> 32) as u32).wrapping_add(1);
     record[META].store(u64::from(version) << 32 | meta & 0xffff_ffff, Relaxed);
     fence(Release);

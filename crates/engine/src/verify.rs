@@ -180,12 +180,11 @@ impl Engine {
         parsed: &ParsedKey<'_>,
         stored: &SecretDigest,
     ) -> Option<bool> {
-        match roots.peppers.digest_under(stored.pepper, parsed.text()) {
-            Some(digest) => Some(stored.matches(&digest)),
-            None => {
-                self.missing_peppers.fetch_add(1, Relaxed);
-                None
-            }
+        if let Some(digest) = roots.peppers.digest_under(stored.pepper, parsed.text()) {
+            Some(stored.matches(&digest))
+        } else {
+            self.missing_peppers.fetch_add(1, Relaxed);
+            None
         }
     }
 

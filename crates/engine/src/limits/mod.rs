@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicU64;
 
 use keywright_domain::limits::Algorithm;
 
+#[expect(clippy::struct_field_names, reason = "the names that the domain gives them")]
 /// One window's definition, as the hot path needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Window {

@@ -204,7 +204,9 @@ fn threads_together_never_exceed_the_limit() {
                 })
             })
             .collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         assert_eq!(admitted.load(Relaxed), 3_000);
     }
 }
@@ -226,7 +228,9 @@ fn rolling_over_loses_nothing_between_threads() {
             })
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     // Threads drift apart, and a late one is judged in the window of the fastest: totals are what is bounded.
     let total: u32 = spent.iter().map(|window| window.load(Relaxed)).sum();
     assert!(total <= 60 * 100, "{total}");

@@ -103,7 +103,10 @@ impl Routes {
             return if route == RouteId::NONE { String::new() } else { OTHER_NAME.to_owned() };
         };
         let names = self.names.load();
-        names.in_order.get(position as usize).map_or_else(|| OTHER_NAME.to_owned(), |name| name.to_string())
+        names
+            .in_order
+            .get(position as usize)
+            .map_or_else(|| OTHER_NAME.to_owned(), std::string::ToString::to_string)
     }
 }
 

@@ -242,15 +242,15 @@ impl Segment {
     #[inline]
     fn place(&self, place_hash: u64) -> usize {
         #[expect(clippy::cast_possible_truncation, reason = "below the capacity")]
-        let place = (u128::from(place_hash) * self.shape.capacity as u128 >> 64) as usize;
+        let place = ((u128::from(place_hash) * self.shape.capacity as u128) >> 64) as usize;
         place
     }
 
     /// Asks for the cache line where an event's entry is looked for.
     #[inline]
     pub(super) fn prefetch(&self, place_hash: u64) {
-        if let Some(entry) = self.entry(self.place(place_hash)) {
-            prefetch_read(&entry[0]);
+        if let Some([tag, ..]) = self.entry(self.place(place_hash)) {
+            prefetch_read(tag);
         }
     }
 

@@ -36,7 +36,7 @@ fn view_of(
     view.external_id = Some(format!("{number}-{generation}"));
     view.metadata = format!("{number}-{generation}-{fill}");
     view.networks =
-        vec![format!("10.{}.0.0/16", number).parse().unwrap(); usize::try_from(generation % 3).unwrap()];
+        vec![format!("10.{number}.0.0/16").parse().unwrap(); usize::try_from(generation % 3).unwrap()];
     view.limits = Some(Vec::new());
     view
 }
@@ -55,7 +55,7 @@ fn read_one(
     match (before % 4, verdict.code) {
         (ACTIVE, code) if stable => assert_eq!(code, Code::Valid),
         (REVOKED, code) if stable => {
-            assert_eq!(code, Code::RevokedKey, "accepted after the revocation was applied")
+            assert_eq!(code, Code::RevokedKey, "accepted after the revocation was applied");
         }
         (REMOVED, code) if stable => assert_eq!(code, Code::InvalidKey),
         (_, code) => assert!(matches!(code, Code::Valid | Code::RevokedKey | Code::InvalidKey), "{code:?}"),
@@ -106,12 +106,11 @@ fn no_reader_sees_a_torn_or_an_outdated_key() {
         announced[index].store(step * 4 + CHANGING, SeqCst);
         let mut view = view_of(&fixture, number, step, &secrets[index]);
         let state = step % 3;
-        match state {
-            REMOVED => fixture.apply(Change::KeyRemoved(KeyNumber(number))),
-            _ => {
-                view.revoked = state == REVOKED;
-                fixture.put(&view);
-            }
+        if state == REMOVED {
+            fixture.apply(Change::KeyRemoved(KeyNumber(number)));
+        } else {
+            view.revoked = state == REVOKED;
+            fixture.put(&view);
         }
         announced[index].store(step * 4 + state, SeqCst);
     }

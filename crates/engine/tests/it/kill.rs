@@ -62,7 +62,7 @@ fn replies_of_a_killed_child(directory: &str, round: u8, replies_min: usize) -> 
     output.read_to_end(&mut bytes).unwrap();
     child.wait().unwrap();
     assert!(bytes.contains(&READY), "{}", String::from_utf8_lossy(&bytes));
-    bytes.iter().filter(|byte| **byte == REPLY).count() as u64
+    (bytes.len() - bytes.iter().filter(|byte| **byte != REPLY).count()) as u64
 }
 
 #[test]

@@ -88,16 +88,16 @@ impl Model {
                 let mut view = self.keys.get(&key).cloned().unwrap_or_else(|| self.fresh(fixture, key));
                 view.environment = Environment::from_u8(environment).unwrap();
                 view.permissions = set(permissions);
-                (view.disabled, view.revoked) = (flags & 1 != 0, flags & 14 == 14);
+                (view.disabled, view.revoked) = (flags & 0x1 != 0, flags & 0xe == 0xe);
                 view.networks =
-                    if flags & 48 == 48 { vec!["203.0.113.0/24".parse().unwrap()] } else { Vec::new() };
-                view.external_id = (flags & 64 != 0).then(|| format!("customer-{flags}"));
+                    if flags & 0x30 == 0x30 { vec!["203.0.113.0/24".parse().unwrap()] } else { Vec::new() };
+                view.external_id = (flags & 0x40 != 0).then(|| format!("customer-{flags}"));
                 view.metadata =
                     format!("{{\"flags\":{flags},\"pad\":\"{}\"}}", "x".repeat(usize::from(flags)));
-                view.workspace = WorkspaceNumber(1 + u32::from(flags & 128 != 0));
+                view.workspace = WorkspaceNumber(1 + u32::from(flags & 0x80 != 0));
                 view.expires_at = expires_ms.map(|ms| Timestamp::from_unix_ms(self.now_ms + ms));
                 view.limits = limits(choice);
-                self.put(view)
+                Some(self.put(view))
             }
             Operation::Rotate { key, overlap_ms } => {
                 let mut view = self.keys.get(&key).cloned()?;
@@ -110,20 +110,20 @@ impl Model {
                 while view.secrets.len() > 12 {
                     view.secrets.remove(0);
                 }
-                self.put(view)
+                Some(self.put(view))
             }
             Operation::Retire { key, which } => {
                 let mut view = self.keys.get(&key).cloned()?;
                 let position = usize::from(which) % view.secrets.len();
                 view.secrets[position].retired = true;
-                self.put(view)
+                Some(self.put(view))
             }
             Operation::Forget { key } => {
                 let mut view = self.keys.get(&key).cloned()?;
                 if view.secrets.len() > 1 {
                     view.secrets.remove(0);
                 }
-                self.put(view)
+                Some(self.put(view))
             }
             Operation::Remove { key } => {
                 self.keys.remove(&key);
@@ -147,9 +147,9 @@ impl Model {
         }
     }
 
-    fn put(&mut self, view: KeyView) -> Option<Change> {
+    fn put(&mut self, view: KeyView) -> Change {
         self.keys.insert(view.number.0, view.clone());
-        Some(Change::Key(Box::new(view)))
+        Change::Key(Box::new(view))
     }
 
     fn fresh(&mut self, fixture: &Fixture, number: u32) -> KeyView {

@@ -172,11 +172,13 @@ fn threads_that_count_while_segments_are_sealed_lose_nothing() {
         .map(|thread| {
             let spool = Arc::clone(&spool);
             thread::spawn(move || {
-                (0..30_000).for_each(|step| spool.record(&event((step * 7 + thread) % 40, RouteId::NONE), 2))
+                (0..30_000).for_each(|step| spool.record(&event((step * 7 + thread) % 40, RouteId::NONE), 2));
             })
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     stop.store(true, SeqCst);
     assert_eq!(flusher.join().unwrap(), (90_000, 180_000));
 }
