@@ -53,6 +53,12 @@ fn examples_are_commands_that_exist() {
     walk(&root(), "keywright", &mut |command, words| {
         let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         for line in text.lines().filter_map(|line| line.trim().strip_prefix("keywright ")) {
+            // What stands behind a shell operator, or after some space as a remark, is not part of the command.
+            let end = ["  ", " && ", " | ", " > ", " < ", "; ", " \\"]
+                .iter()
+                .filter_map(|mark| line.find(mark))
+                .min();
+            let line = &line[..end.unwrap_or(line.len())];
             let mut at = root();
             for word in line.split_whitespace() {
                 let Some(next) = at.find_subcommand(word).cloned() else {

@@ -123,10 +123,10 @@ impl Verifier {
                 signed = Some(checkpoint.sequence);
             }
         }
-        if let Some((sequence, hash)) = known {
-            if self.hash_at(sequence) != Some(hash) {
-                return Err(Break::Head(sequence));
-            }
+        if let Some((sequence, hash)) = known
+            && self.hash_at(sequence) != Some(hash)
+        {
+            return Err(Break::Head(sequence));
         }
         Ok(Whole {
             first: self.first,

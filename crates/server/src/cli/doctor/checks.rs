@@ -200,7 +200,7 @@ pub(super) fn private_file(path: &Path, name: &'static str, missing: Missing) ->
         }
         Ok(metadata) => {
             let mode = metadata.permissions().mode() & 0o777;
-            if mode & 0o077 == 0 {
+            if mode | 0o700 == 0o700 {
                 Finding::ok(name, format!("{shown} (mode {mode:04o})"))
             } else {
                 Finding::fail(

@@ -35,7 +35,9 @@ fn verify(entries: &[StoredEntry], checkpoints: &[Checkpoint], trusted: &[[u8; 3
     for entry in entries {
         verifier.entry(entry)?;
     }
-    checkpoints.iter().for_each(|checkpoint| verifier.checkpoint(checkpoint.clone()));
+    for checkpoint in checkpoints {
+        verifier.checkpoint(checkpoint.clone());
+    }
     verifier.finish(None)
 }
 
@@ -85,10 +87,14 @@ fn every_alteration_is_named() {
 fn a_trail_written_anew_is_found_by_a_checkpoint_or_a_known_hash() {
     let entries = chain(3);
     let mut verifier = Verifier::new(Vec::new());
-    entries.iter().for_each(|entry| verifier.entry(entry).unwrap());
+    for entry in &entries {
+        verifier.entry(entry).unwrap();
+    }
     assert_eq!(verifier.finish(Some((2, [1; 32]))), Err(Break::Head(2)));
     let mut verifier = Verifier::new(Vec::new());
-    entries.iter().for_each(|entry| verifier.entry(entry).unwrap());
+    for entry in &entries {
+        verifier.entry(entry).unwrap();
+    }
     assert!(verifier.finish(Some((2, entries[1].hash))).is_ok());
 }
 
@@ -97,7 +103,9 @@ fn a_part_begins_where_it_says() {
     let entries = chain(5);
     let mut verifier = Verifier::new(Vec::new());
     verifier.start(2, entries[1].hash).unwrap();
-    entries[2..].iter().for_each(|entry| verifier.entry(entry).unwrap());
+    for entry in &entries[2..] {
+        verifier.entry(entry).unwrap();
+    }
     verifier.checkpoint(sign(&key(), 1, [0; 32]));
     verifier.checkpoint(sign(&key(), 5, entries[4].hash));
     assert!(verifier.start(5, [0; 32]).is_err());
