@@ -18,7 +18,6 @@ Examples:
 #[command(
     name = "keywright",
     version,
-    about,
     arg_required_else_help = true,
     after_help = EXAMPLES,
     after_long_help = format!("{EXAMPLES}\n\n{}", crate::cli::EXIT_CODES)

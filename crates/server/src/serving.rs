@@ -120,8 +120,9 @@ impl Signals {
 }
 
 impl Serving {
-    /// Starts to answer requests for `opened`.
-    pub(crate) fn start(opened: Opened, config: &Config, listeners: &Listeners) -> Result<Self, Failure> {
+    /// Starts to answer requests for `opened`. The workers have handles of their own of the `listeners`; the ones given
+    /// are closed, so that the port is free when the last worker stops accepting.
+    pub(crate) fn start(opened: Opened, config: &Config, listeners: Listeners) -> Result<Self, Failure> {
         let signals = Signals::listen()?;
         raise_limits();
         let opened = Arc::new(opened);
@@ -156,6 +157,7 @@ impl Serving {
         let admin = admin.transpose()?;
         let (stop_jobs, stopping) = watch::channel(false);
         let jobs = jobs::start(&shared, listeners.tls.as_ref(), &stopping);
+        drop(listeners);
         health.enter(Phase::Serving);
         Ok(Self { shared, state, server, admin, traces, stop_jobs, jobs, signals, drain: config.drain() })
     }

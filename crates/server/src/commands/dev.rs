@@ -126,9 +126,9 @@ impl Dev {
                 credentials
             }
         };
-        let serving = Serving::start(opened, config, &listeners)?;
         let url = listeners.base_url(config);
         let admin_url = listeners.admin.as_ref().map(|bound| format!("http://{}", bound.address()));
+        let serving = Serving::start(opened, config, listeners)?;
         let line = Line { url: &url, credentials: &credentials, admin_url };
         let text = if self.json {
             format!("{}\n", serde_json::to_string(&line).expect("texts are JSON"))

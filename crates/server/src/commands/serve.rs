@@ -55,13 +55,13 @@ async fn serve(config: &Config) -> Result<(), Failure> {
     let directory = DataDirectory::create(&config.data_dir)?;
     let opened = Opened::open(&directory, OpenOptions::of(config)).await?;
     let (is_set_up, keys) = (opened.is_set_up, opened.engine.gauges().keys);
-    let serving = Serving::start(opened, config, &listeners)?;
-    let base_url = listeners.base_url(config);
+    let (base_url, address) = (listeners.base_url(config), listeners.public.address());
     let admin = listeners.admin.as_ref().map(|bound| bound.address().to_string());
+    let serving = Serving::start(opened, config, listeners)?;
     tracing::info!(
-        address = %listeners.public.address(),
+        %address,
         admin = admin.as_deref().unwrap_or("off"),
-        tls = listeners.tls.is_some(),
+        tls = config.tls.is_some(),
         workers = config.worker_count(),
         keys,
         "ready"

@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -26,7 +26,13 @@ use super::ConnectionLimits;
 pub(super) const TICK: Duration = Duration::from_millis(250);
 /// How long an idle connection lives when nearly all places are taken.
 const CROWDED_IDLE: Duration = Duration::from_secs(2);
-/// [`Watch::head_since`] when no head is being received.
+/// How long the last answer is waited for to be read, once the server's side of the connection is closed.
+const LINGER: Duration = Duration::from_secs(1);
+/// How much of what a client goes on sending is read and thrown away meanwhile.
+const LINGER_BYTES: usize = 1 << 20;
+/// How long a connection without a request may stay silent when the worker ends.
+const SILENT_AT_END: Duration = Duration::from_secs(1);
+/// A point in time that has not come.
 const NEVER: u32 = u32::MAX;
 
 /// A worker's coarse clock: ticks since it started.
@@ -62,6 +68,8 @@ pub(super) struct Watch {
     idle_since: AtomicU32,
     /// When a byte was last read or written.
     moved_at: AtomicU32,
+    /// Since when the connection only waits for the client to read its last answer.
+    lingering_since: AtomicU32,
     /// Requests that are not answered completely.
     in_flight: AtomicU32,
     handshaking: AtomicBool,
@@ -79,6 +87,7 @@ impl Watch {
             head_since: AtomicU32::new(now),
             idle_since: AtomicU32::new(now),
             moved_at: AtomicU32::new(now),
+            lingering_since: AtomicU32::new(NEVER),
             in_flight: AtomicU32::new(0),
             handshaking: AtomicBool::new(handshaking),
             is_http2: AtomicBool::new(false),
@@ -124,11 +133,10 @@ impl Watch {
 
     /// Whether the connection takes longer over what it does than it may.
     pub(super) fn is_overdue(&self, limits: &ConnectionLimits, is_crowded: bool) -> bool {
-        let now = self.ticks.now();
-        let longer = |since: u32, limit: Duration| {
-            let elapsed = TICK * now.saturating_sub(since);
-            elapsed > limit
-        };
+        let longer = |since, limit| self.is_longer(since, limit);
+        if self.is_lingering() {
+            return longer(self.lingering_since.load(Ordering::Relaxed), LINGER);
+        }
         if self.in_flight.load(Ordering::Relaxed) > 0 {
             return longer(self.moved_at.load(Ordering::Relaxed), limits.stall);
         }
@@ -141,6 +149,21 @@ impl Watch {
         }
         let idle = if is_crowded { limits.idle.min(CROWDED_IDLE) } else { limits.idle };
         longer(self.idle_since.load(Ordering::Relaxed), idle)
+    }
+
+    fn is_longer(&self, since: u32, limit: Duration) -> bool {
+        TICK * self.ticks.now().saturating_sub(since) > limit
+    }
+
+    /// Whether nothing but the client's own end is waited for.
+    pub(super) fn is_lingering(&self) -> bool {
+        self.lingering_since.load(Ordering::Relaxed) != NEVER
+    }
+
+    /// Whether nothing runs and nothing moves, so that closing cuts nothing off.
+    pub(super) fn is_silent(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) == 0
+            && self.is_longer(self.moved_at.load(Ordering::Relaxed), SILENT_AT_END)
     }
 
     pub(super) fn order(&self, order: Order) {
@@ -163,11 +186,13 @@ impl Watch {
 pub(super) struct Watched<S> {
     stream: S,
     watch: Arc<Watch>,
+    /// Bytes thrown away while lingering; `None` before the server's side is closed.
+    discarded: Option<usize>,
 }
 
 impl<S> Watched<S> {
     pub(super) const fn new(stream: S, watch: Arc<Watch>) -> Self {
-        Self { stream, watch }
+        Self { stream, watch, discarded: None }
     }
 }
 
@@ -194,7 +219,7 @@ impl<S: AsyncWrite + Unpin> Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -223,8 +248,25 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
+    /// Closes the server's side, then reads on until the client closes its own. A connection that is closed with
+    /// unread bytes is reset, and a reset takes the last answer with it (RFC 9112, section 9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        if self.discarded.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+            self.discarded = Some(0);
+            self.watch.lingering_since.store(self.watch.ticks.now(), Ordering::Relaxed);
+        }
+        let mut scratch = [0; 2_048];
+        while self.discarded < Some(LINGER_BYTES) {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            // Whatever ends the reading ends the connection: the answer is out.
+            let ended = ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)).is_err();
+            if ended || buffer.filled().is_empty() {
+                break;
+            }
+            self.discarded = self.discarded.map(|bytes| bytes + buffer.filled().len());
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -93,7 +93,7 @@ pub(crate) struct ServerSettings {
 /// Running workers.
 pub(crate) struct Server {
     threads: Vec<JoinHandle<()>>,
-    draining: watch::Sender<bool>,
+    life: watch::Sender<Life>,
     gauges: Arc<ConnectionGauges>,
 }
 
@@ -104,7 +104,7 @@ impl Server {
         settings: ServerSettings,
         responder: &R,
     ) -> Result<Self, Failure> {
-        let (draining, _) = watch::channel(false);
+        let (life, _) = watch::channel(Life::Serving);
         let limits = settings.limits;
         let admission = Arc::new(Admission::new(limits, settings.exempt));
         let gauges = Arc::clone(admission.gauges());
@@ -119,7 +119,7 @@ impl Server {
                 admission: Arc::clone(&admission),
                 limits,
                 tls: settings.tls.clone(),
-                draining: draining.subscribe(),
+                life: life.subscribe(),
                 responder: responder.clone(),
             };
             let thread =
@@ -129,7 +129,7 @@ impl Server {
                     Failure::new(Exit::System, format!("cannot start a thread: {error}"))
                 })?);
         }
-        Ok(Self { threads, draining, gauges })
+        Ok(Self { threads, life, gauges })
     }
 
     /// Numbers of connections.
@@ -139,22 +139,35 @@ impl Server {
 
     /// Stops accepting, and waits at most `limit` for running requests; then closes what is left.
     pub(crate) async fn drain(self, limit: Duration) {
-        self.draining.send_replace(true);
+        self.life.send_replace(Life::Finishing);
         let threads = self.threads;
-        let joined = tokio::task::spawn_blocking(move || {
+        let mut joined = tokio::task::spawn_blocking(move || {
             for thread in threads {
                 if thread.join().is_err() {
                     tracing::error!("a worker thread panicked");
                 }
             }
         });
-        if tokio::time::timeout(limit, joined).await.is_err() {
+        if tokio::time::timeout(limit, &mut joined).await.is_err() {
             tracing::warn!(
                 seconds = limit.as_secs(),
                 "some requests did not finish in time and were cut off"
             );
+            self.life.send_replace(Life::Over);
+            drop(joined.await);
         }
     }
+}
+
+/// What workers do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    /// Accept connections and answer requests.
+    Serving,
+    /// Answer what runs.
+    Finishing,
+    /// Close everything.
+    Over,
 }
 
 /// Open connections of one worker, for choosing the least busy one.

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::{
-    ConnectionLimits, Load, Respond,
+    ConnectionLimits, Life, Load, Respond,
     admission::{Admission, Place},
     connection::{Order, Running, RunningBody, TICK, Ticks, Watch, Watched},
     tls::TlsFiles,
@@ -61,7 +61,7 @@ pub(super) struct Worker<R> {
     pub(super) admission: Arc<Admission>,
     pub(super) limits: ConnectionLimits,
     pub(super) tls: Option<Arc<TlsFiles>>,
-    pub(super) draining: watch::Receiver<bool>,
+    pub(super) life: watch::Receiver<Life>,
     pub(super) responder: R,
 }
 
@@ -72,7 +72,8 @@ struct Shared<R> {
     admission: Arc<Admission>,
     limits: ConnectionLimits,
     tls: Option<Arc<TlsFiles>>,
-    responder: R,
+    /// Each worker's own, so that counting a reference to it stays in the core's cache.
+    responder: Arc<R>,
     http: auto::Builder<TokioExecutor>,
     ticks: Arc<Ticks>,
     open: Mutex<HashMap<u64, Arc<Watch>>>,
@@ -89,7 +90,7 @@ impl<R: Respond> Worker<R> {
     }
 
     async fn serve(self) {
-        let Self { index, listener, peers, mut handed_over, admission, limits, tls, mut draining, responder } =
+        let Self { index, listener, peers, mut handed_over, admission, limits, tls, mut life, responder } =
             self;
         let shared = Arc::new(Shared {
             index,
@@ -97,7 +98,7 @@ impl<R: Respond> Worker<R> {
             admission,
             limits,
             tls,
-            responder,
+            responder: Arc::new(responder),
             http: http_builder(&limits),
             ticks: Arc::default(),
             open: Mutex::default(),
@@ -108,7 +109,7 @@ impl<R: Respond> Worker<R> {
         loop {
             tokio::select! {
                 biased;
-                _ = draining.wait_for(|draining| *draining) => break,
+                _ = life.wait_for(|life| *life != Life::Serving) => break,
                 Some((stream, peer, place)) = handed_over.recv() => {
                     number += 1;
                     if let Ok(stream) = TcpStream::from_std(stream) {
@@ -125,7 +126,7 @@ impl<R: Respond> Worker<R> {
             }
         }
         drop(listener);
-        shared.finish().await;
+        shared.finish(&life).await;
     }
 }
 
@@ -158,6 +159,20 @@ fn http_builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
+/// A connection in its worker's list. It leaves the list on drop: also when its task panics.
+struct Listed<R> {
+    shared: Arc<Shared<R>>,
+    number: u64,
+    _place: Place,
+}
+
+impl<R> Drop for Listed<R> {
+    fn drop(&mut self) {
+        self.shared.open.lock().remove(&self.number);
+        self.shared.peers[self.shared.index].load.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Advances the coarse clock and closes connections that take too long.
 async fn watch_over<R: Respond>(shared: Arc<Shared<R>>) {
     let mut interval = tokio::time::interval(TICK);
@@ -168,7 +183,9 @@ async fn watch_over<R: Respond>(shared: Arc<Shared<R>>) {
         let is_crowded = shared.admission.is_crowded();
         for watch in shared.open.lock().values() {
             if watch.is_overdue(&shared.limits, is_crowded) {
-                shared.admission.gauges().count_timeout();
+                if !watch.is_lingering() {
+                    shared.admission.gauges().count_timeout();
+                }
                 watch.order(Order::Close);
             }
         }
@@ -202,14 +219,11 @@ impl<R: Respond> Shared<R> {
         let watch = Arc::new(Watch::new(Arc::clone(&self.ticks), self.tls.is_some()));
         self.open.lock().insert(number, Arc::clone(&watch));
         self.peers[self.index].load.fetch_add(1, Ordering::Relaxed);
-        let shared = Arc::clone(self);
+        let listed = Listed { shared: Arc::clone(self), number, _place: place };
         tokio::spawn(async move {
             // An error here means small packets wait for each other; the connection still works.
             let _ = stream.set_nodelay(true);
-            shared.serve(stream, peer, &watch).await;
-            shared.open.lock().remove(&number);
-            shared.peers[shared.index].load.fetch_sub(1, Ordering::Relaxed);
-            drop(place);
+            listed.shared.serve(stream, peer, &watch).await;
         });
     }
 
@@ -235,7 +249,7 @@ impl<R: Respond> Shared<R> {
     {
         let service = service_fn(|request: Request<Incoming>| {
             let running = Running::begin(watch, request.version());
-            let responder = self.responder.clone();
+            let responder = Arc::clone(&self.responder);
             async move {
                 let answer: Response<R::Body> = responder.respond(request, peer).await;
                 Ok::<_, Infallible>(answer.map(|body| RunningBody::new(body, running)))
@@ -262,14 +276,19 @@ impl<R: Respond> Shared<R> {
     }
 
     /// Lets running requests finish; returns when every connection is closed.
-    async fn finish(&self) {
+    async fn finish(&self, life: &watch::Receiver<Life>) {
         loop {
+            let is_over = *life.borrow() == Life::Over;
             {
                 let open = self.open.lock();
                 if open.is_empty() {
                     return;
                 }
-                open.values().for_each(|watch| watch.order(Order::Finish));
+                for watch in open.values() {
+                    // A client that does not answer a GOAWAY would keep its connection open.
+                    let is_done = is_over || watch.is_silent();
+                    watch.order(if is_done { Order::Close } else { Order::Finish });
+                }
             }
             tokio::time::sleep(TICK / 10).await;
         }

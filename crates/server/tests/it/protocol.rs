@@ -1,0 +1,90 @@
+//! HTTP/1.1 and HTTP/2 on one port; pipelining; limits of heads.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
+
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+
+use crate::process::{Dev, directory};
+
+#[test]
+fn http2_without_tls() {
+    let directory = directory();
+    let dev = Dev::start(directory.path());
+    let (address, key, secret) = (dev.address(), dev.text("/management_key"), dev.text("/api_key/secret"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let answers = runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let (sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let ask = |_| {
+            let mut sender = sender.clone();
+            let request = http::Request::post(format!("http://{address}/v1/keys/verify"))
+                .header("Authorization", format!("Bearer {key}"))
+                .header("Content-Type", "application/json")
+                .body(Full::new(bytes::Bytes::from(format!("{{\"key\":\"{secret}\"}}"))))
+                .unwrap();
+            tokio::spawn(async move {
+                let answer = sender.send_request(request).await.unwrap();
+                assert_eq!(answer.version(), http::Version::HTTP_2);
+                answer.into_body().collect().await.unwrap().to_bytes()
+            })
+        };
+        let mut answers = Vec::new();
+        for task in (0..50).map(ask).collect::<Vec<_>>() {
+            answers.push(task.await.unwrap());
+        }
+        answers
+    });
+    assert!(answers.iter().all(|answer| answer.starts_with(b"{\"valid\":true")));
+    dev.stop();
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let directory = directory();
+    let dev = Dev::start(directory.path());
+    let mut stream = TcpStream::connect(dev.address()).unwrap();
+    let check =
+        |secret: &str| format!("GET /v1/check HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {secret}\r\n\r\n");
+    let good = check(&dev.text("/api_key/secret"));
+    let bad = check("sk_live_07ELSZgnu18FMTahov29GNUbipw3AHOVcjqx0t0MxH");
+    let health = "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    stream.write_all([&*good, &*bad, &*good, health].concat().as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let statuses: Vec<&str> =
+        text.split("HTTP/1.1 ").skip(1).map(|answer| answer.split(' ').next().unwrap()).collect();
+    assert_eq!(statuses, ["204", "401", "204", "200"], "{text}");
+    dev.stop();
+}
+
+#[test]
+fn heads_are_bounded_and_smuggling_is_refused() {
+    let directory = directory();
+    let dev = Dev::start_with(directory.path(), &[("KEYWRIGHT_LIMITS_HEADER_BYTES", "8192")]);
+    let status = |head: &str| {
+        let mut stream = TcpStream::connect(dev.address()).unwrap();
+        // The server may close before it has read all of it.
+        drop(stream.write_all(head.as_bytes()));
+        let mut text = Vec::new();
+        drop(stream.read_to_end(&mut text));
+        String::from_utf8_lossy(&text).split(' ').nth(1).unwrap_or("closed").to_owned()
+    };
+    let with =
+        |headers: &str| format!("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{headers}\r\n");
+    let numbered = |count: usize| (0..count).map(|number| format!("x-{number}: 1\r\n")).collect::<String>();
+    assert_eq!(status(&with(&format!("x: {}\r\n", "a".repeat(7_000)))), "200");
+    assert_eq!(status(&with(&format!("x: {}\r\n", "a".repeat(20_000)))), "431");
+    assert_eq!(status(&with(&numbered(90))), "200");
+    assert_eq!(status(&with(&numbered(150))), "431");
+    let both =
+        "POST /v1/keys/verify HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello";
+    assert_eq!(status(both), "400");
+    assert_eq!(status("GET / HTTP/1.1\r\nHost : a\r\n\r\n"), "400");
+    dev.stop();
+}
