@@ -146,7 +146,9 @@ fn http_builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         // Heads are timed by `connection::Watch`.
         .header_read_timeout(None)
-        .pipeline_flush(true)
+        // With `pipeline_flush`, hyper keeps answers back while anything unread is buffered: half of a next request
+        // would delay them, and the refusal of a head that is too large would never leave.
+        .pipeline_flush(false)
         .max_buf_size(limits.header_bytes);
     if limits.headers != HEADERS_WITHOUT_ALLOCATION {
         http1.max_headers(limits.headers);

@@ -64,6 +64,19 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
+fn half_of_the_next_request_does_not_delay_an_answer() {
+    let directory = directory();
+    let dev = Dev::start(directory.path());
+    let mut stream = TcpStream::connect(dev.address()).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /healthz HTTP").unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    dev.stop();
+}
+
+#[test]
 fn heads_are_bounded_and_smuggling_is_refused() {
     let directory = directory();
     let dev = Dev::start_with(directory.path(), &[("KEYWRIGHT_LIMITS_HEADER_BYTES", "8192")]);
