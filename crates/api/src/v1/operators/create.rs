@@ -64,3 +64,51 @@ pub(crate) async fn handler(
     let created = CreatedOperator { operator: operator.into(), secret: RevealedSecret(secret) };
     Ok((StatusCode::CREATED, Json(created)))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::harness::{Api, holder};
+
+    #[tokio::test]
+    async fn a_second_operator_may_do_what_the_first_may() {
+        let api = Api::start().await;
+        let answer = api.post_once(&api.operator, "/v1/operators", "o", &json!({"name": "deploy"})).await;
+        insta::assert_json_snapshot!(answer.shown(), @r#"
+        {
+          "operator": {
+            "created_at": "2026-11-21T08:00:00.000Z",
+            "hint": "ok_GMxyd0Ffjvxd…R1R6",
+            "id": "opr_01m7yhx3001y00p7tpcjvhkr3j",
+            "name": "deploy",
+            "revoked_at": null
+          },
+          "secret": "[secret]"
+        }
+        "#);
+        let second = holder(&answer.json()["secret"]);
+        let listed = api.get(&second, "/v1/operators").await.json();
+        assert_eq!(
+            (&listed["data"][0]["name"], &listed["data"][1]["name"]),
+            (&json!("first"), &json!("deploy"))
+        );
+        let again = api.post_once(&api.operator, "/v1/operators", "o", &json!({"name": "deploy"})).await;
+        assert_eq!(again.outcome(), "409 already_applied");
+    }
+
+    #[tokio::test]
+    async fn names_have_limits() {
+        let api = Api::start().await;
+        for (name, expected) in [
+            ("x".repeat(64), "201"),
+            ("x".repeat(65), "400 invalid_field"),
+            (String::new(), "400 invalid_field"),
+        ] {
+            assert_eq!(
+                api.post(&api.operator, "/v1/operators", &json!({"name": name})).await.outcome(),
+                expected
+            );
+        }
+    }
+}

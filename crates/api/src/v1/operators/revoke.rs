@@ -52,3 +52,28 @@ pub(crate) async fn handler(
     let effective = done.effective.into();
     Ok(Json(RevokedOperator { operator: done.operator()?.into(), effective }))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::harness::{Api, holder};
+
+    #[tokio::test]
+    async fn revoked_at_once_but_never_the_last() {
+        let api = Api::start().await;
+        let first = api.get(&api.operator, "/v1/operators").await.json()["data"][0]["id"].clone();
+        let revoke = |id: &serde_json::Value| format!("/v1/operators/{}/revoke", id.as_str().unwrap());
+        assert_eq!(api.post(&api.operator, &revoke(&first), &json!({})).await.outcome(), "409 conflict");
+        let second = api.post(&api.operator, "/v1/operators", &json!({"name": "deploy"})).await.json();
+        let answer = api.post(&api.operator, &revoke(&second["operator"]["id"]), &json!({})).await.json();
+        assert_eq!(answer["operator"]["revoked_at"], "2026-11-21T08:00:00.000Z");
+        assert_eq!(answer["effective"], json!({"nodes": 1, "waited_ms": 0.0}));
+        let answer = api.get(&holder(&second["secret"]), "/v1/operators").await;
+        assert!(answer.outcome().starts_with("401 "), "{}", answer.outcome());
+        assert_eq!(
+            api.post(&api.operator, "/v1/operators/x/revoke", &json!({})).await.outcome(),
+            "404 not_found"
+        );
+    }
+}

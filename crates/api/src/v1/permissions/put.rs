@@ -53,3 +53,60 @@ pub(crate) async fn handler(
     let entry = state.commit(context, Command::PutPermission { name, description }).await?.permission()?;
     Ok(Json(Permission::from(&entry)))
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::json;
+
+    use crate::harness::Api;
+
+    #[tokio::test]
+    async fn a_new_permission_can_be_given_at_once() {
+        let api = Api::start().await;
+        let body = json!({"description": "Send chat messages."});
+        let answer = api.call(Method::PUT, &api.operator, "/v1/permissions/chat:send", Some(&body)).await;
+        let expected = json!({"name": "chat:send", "description": "Send chat messages.", "builtin": false});
+        assert_eq!(answer.json(), expected);
+        let (key, _) = api.key_with(&["chat:send"]).await;
+        let listed = api.get(&key, "/v1/permissions").await.json();
+        assert_eq!(listed["data"].as_array().unwrap().last(), Some(&expected));
+        assert_eq!(listed["data"][0]["builtin"], true);
+    }
+
+    #[tokio::test]
+    async fn names_and_descriptions_have_limits() {
+        let api = Api::start().await;
+        for (name, length, expected) in [
+            (format!("r:{}", "a".repeat(62)), 500, "200"),
+            (format!("r:{}", "a".repeat(63)), 1, "400 invalid_field"),
+            ("read".to_owned(), 1, "400 invalid_field"),
+            ("a:b:c".to_owned(), 1, "400 invalid_field"),
+            ("a:b".to_owned(), 0, "200"),
+            ("a:b".to_owned(), 501, "400 invalid_field"),
+        ] {
+            let body = json!({"description": "x".repeat(length)});
+            let path = format!("/v1/permissions/{name}");
+            assert_eq!(
+                api.call(Method::PUT, &api.operator, &path, Some(&body)).await.outcome(),
+                expected,
+                "{name}"
+            );
+        }
+        let path = "/v1/permissions/a%ff:b";
+        assert_eq!(
+            api.call(Method::PUT, &api.operator, path, Some(&json!({"description": ""}))).await.outcome(),
+            "400 invalid_utf8"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_catalogue_is_full_at_some_point() {
+        let api = Api::start().await;
+        for number in 13..=256 {
+            let path = format!("/v1/permissions/many:n{number}");
+            let answer = api.call(Method::PUT, &api.operator, &path, Some(&json!({"description": ""}))).await;
+            assert_eq!(answer.outcome(), if number < 256 { "200" } else { "409 limit_reached" }, "{number}");
+        }
+    }
+}

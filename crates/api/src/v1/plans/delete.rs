@@ -28,3 +28,26 @@ pub(crate) async fn handler(
     state.commit(context, Command::DeletePlan(name)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::json;
+
+    use crate::harness::Api;
+
+    #[tokio::test]
+    async fn only_plans_that_nobody_needs_are_deleted() {
+        let api = Api::start().await;
+        api.call(Method::PUT, &api.operator, "/v1/plans/trial", Some(&json!({"key_limits": []}))).await;
+        api.post(&api.operator, "/v1/workspaces", &json!({"slug": "beta", "plan": "trial"})).await;
+        let delete = async |name: &str| {
+            api.call(Method::DELETE, &api.operator, &format!("/v1/plans/{name}"), None).await.outcome()
+        };
+        assert_eq!(delete("trial").await, "409 conflict");
+        assert_eq!(delete("enterprise").await, "409 conflict");
+        api.patch(&api.operator, "/v1/workspaces/beta", &json!({"plan": "standard"})).await;
+        assert_eq!(delete("trial").await, "204");
+        assert_eq!(delete("trial").await, "404 not_found");
+    }
+}

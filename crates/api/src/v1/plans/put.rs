@@ -69,3 +69,87 @@ pub(crate) async fn handler(
     let plan = state.commit(context, Command::PutPlan(plan)).await?.plan()?;
     Ok(Json(Plan::from(plan)))
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::json;
+
+    use crate::harness::Api;
+
+    #[tokio::test]
+    async fn a_plan_is_replaced_as_a_whole() {
+        let api = Api::start().await;
+        let path = "/v1/plans/trial";
+        let body = json!({
+            "description": "For trials.", "key_limits": [{"name": "minute", "limit": 100, "window_seconds": 60}],
+            "workspace_limits": [{"name": "day", "limit": 10_000, "window_seconds": 86_400, "algorithm": "smooth"}],
+        });
+        let first = api.call(Method::PUT, &api.operator, path, Some(&body)).await;
+        insta::assert_json_snapshot!(first.json(), @r#"
+        {
+          "description": "For trials.",
+          "key_limits": [
+            {
+              "algorithm": "sliding",
+              "limit": 100,
+              "name": "minute",
+              "window_seconds": 60
+            }
+          ],
+          "name": "trial",
+          "workspace_limits": [
+            {
+              "algorithm": "smooth",
+              "limit": 10000,
+              "name": "day",
+              "window_seconds": 86400
+            }
+          ]
+        }
+        "#);
+        let second =
+            api.call(Method::PUT, &api.operator, path, Some(&json!({"key_limits": []}))).await.json();
+        assert_eq!(
+            second,
+            json!({"name": "trial", "description": "", "key_limits": [], "workspace_limits": []})
+        );
+        let listed = api.get(&api.owner_key().await, "/v1/plans").await.json();
+        let names: Vec<_> = listed["data"].as_array().unwrap().iter().map(|plan| &plan["name"]).collect();
+        assert_eq!(names, ["enterprise", "standard", "trial", "unlimited"]);
+    }
+
+    #[tokio::test]
+    async fn names_and_windows_have_limits() {
+        let api = Api::start().await;
+        let window = json!({"name": "m", "limit": 1, "window_seconds": 1});
+        for (name, body, expected) in [
+            ("a".repeat(48), json!({"key_limits": []}), "200"),
+            ("a".repeat(49), json!({"key_limits": []}), "400 invalid_field"),
+            ("1a".to_owned(), json!({"key_limits": []}), "400 invalid_field"),
+            ("a".to_owned(), json!({}), "400 missing_field"),
+            ("a".to_owned(), json!({"key_limits": [window, window]}), "400 invalid_field"),
+            ("a".to_owned(), json!({"key_limits": [], "description": "x".repeat(500)}), "200"),
+            ("a".to_owned(), json!({"key_limits": [], "description": "x".repeat(501)}), "400 invalid_field"),
+            (
+                "a".to_owned(),
+                json!({"key_limits": [{"name": "m", "limit": 1, "window_seconds": 1, "burst": 2}]}),
+                "400 unknown_field",
+            ),
+        ] {
+            let answer =
+                api.call(Method::PUT, &api.operator, &format!("/v1/plans/{name}"), Some(&body)).await;
+            assert_eq!(answer.outcome(), expected, "{name} {body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn there_are_not_more_plans_than_may_be() {
+        let api = Api::start().await;
+        for number in 4..=101 {
+            let path = format!("/v1/plans/plan-{number}");
+            let answer = api.call(Method::PUT, &api.operator, &path, Some(&json!({"key_limits": []}))).await;
+            assert_eq!(answer.outcome(), if number <= 100 { "200" } else { "409 limit_reached" }, "{number}");
+        }
+    }
+}

@@ -157,3 +157,79 @@ impl FirstWorkspace {
 
 /// Longest address (RFC 5321 with its erratum 1690).
 const EMAIL_MAX_CHARS: usize = 254;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::harness::{Api, Who, holder};
+
+    const PATH: &str = "/v1/setup";
+
+    #[tokio::test]
+    async fn works_once_with_the_token() {
+        let api = Api::bare().await;
+        let body = json!({"token": "t", "operator_name": "me", "workspace": {"slug": "acme", "owner_email": "o@example.com"}});
+        assert_eq!(api.post(&Who::Anonymous, PATH, &body).await.outcome(), "409 conflict");
+        api.state.setup.open("other");
+        assert_eq!(api.post(&Who::Anonymous, PATH, &body).await.outcome(), "404 not_found");
+        api.state.setup.open("t");
+        let answer = api.post(&Who::Anonymous, PATH, &body).await;
+        assert_eq!(answer.outcome(), "201");
+        insta::assert_json_snapshot!(answer.shown()["operator"], @r#"
+        {
+          "created_at": "2026-11-21T08:00:00.000Z",
+          "hint": "ok_3hyS4D8bYhbu…pkt1",
+          "id": "opr_01m7yhx300e51gr1xjqpv7qrt9",
+          "name": "me",
+          "revoked_at": null
+        }
+        "#);
+        assert_eq!(answer.json()["workspace"]["slug"], "acme");
+        let operator = holder(&answer.json()["secret"]);
+        assert_eq!(api.get(&operator, "/v1/workspaces/acme").await.outcome(), "200");
+        assert_eq!(api.post(&Who::Anonymous, PATH, &body).await.outcome(), "409 conflict");
+        api.state.setup.open("t");
+        assert_eq!(
+            api.post(&Who::Anonymous, PATH, &body).await.outcome(),
+            "409 conflict",
+            "the store knows, too"
+        );
+    }
+
+    #[tokio::test]
+    async fn bad_input_leaves_the_door_open() {
+        let api = Api::bare().await;
+        api.state.setup.open("t");
+        for (workspace, expected) in [
+            (json!({"slug": "A", "owner_email": "o@example.com"}), "400 invalid_field"),
+            (json!({"slug": "acme", "owner_email": "nobody"}), "400 invalid_field"),
+            (json!({"slug": "acme", "owner_email": format!("{}@x", "x".repeat(253))}), "400 invalid_field"),
+            (json!({"slug": "acme", "owner_email": "o@example.com", "owner_name": ""}), "400 invalid_field"),
+            (
+                json!({"slug": "acme", "owner_email": "o@example.com", "name": "x".repeat(65)}),
+                "400 invalid_field",
+            ),
+            (json!({"slug": "acme"}), "400 missing_field"),
+            (json!(null), "201"),
+        ] {
+            let body = json!({"token": "t", "workspace": workspace});
+            assert_eq!(api.post(&Who::Anonymous, PATH, &body).await.outcome(), expected, "{workspace}");
+        }
+    }
+
+    #[tokio::test]
+    async fn guessing_is_throttled() {
+        let api = Api::bare().await;
+        api.state.setup.open("t");
+        let body = json!({"token": "guess"});
+        for _ in 0..crate::caps::FAILURES_PER_ADDRESS_MAX {
+            assert_eq!(api.post(&Who::Anonymous, PATH, &body).await.outcome(), "404 not_found");
+        }
+        assert_eq!(api.post(&Who::Anonymous, PATH, &body).await.outcome(), "429 too_many_failed_attempts");
+        assert_eq!(
+            api.post(&Who::Anonymous, PATH, &json!({"token": "t"})).await.outcome(),
+            "429 too_many_failed_attempts"
+        );
+    }
+}

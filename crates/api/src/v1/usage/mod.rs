@@ -51,6 +51,8 @@ impl Period {
         let bucket_seconds = keywright_domain::usage::Granularity::from(granularity).minutes() * 60;
         let until = self.until.map_or(now.plus_ms(1), |time| time.0);
         let from = self.from.map_or(until.plus_seconds(-buckets * bucket_seconds), |time| time.0);
+        let from =
+            Timestamp::from_unix_ms(from.unix_ms() - from.unix_ms().rem_euclid(bucket_seconds * 1_000));
         if from >= until {
             return Err(refuse("`from` must lie before `until`.".to_owned()));
         }

@@ -78,3 +78,99 @@ fn new_workspace(
         policy,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::harness::Api;
+
+    const PATH: &str = "/v1/workspaces";
+
+    #[tokio::test]
+    async fn a_slug_is_enough() {
+        let api = Api::start().await;
+        let answer = api.post(&api.operator, PATH, &json!({"slug": "beta"})).await;
+        assert_eq!(answer.outcome(), "201");
+        insta::assert_json_snapshot!(answer.json(), @r#"
+        {
+          "created_at": "2026-11-21T08:00:00.000Z",
+          "id": "ws_01m7yhx300f7r1bjbw99vf5qa3",
+          "name": "beta",
+          "plan": "standard",
+          "policy": {
+            "allowed_permissions": null,
+            "default_permissions": [
+              "prompts:read",
+              "prompts:list",
+              "context:download"
+            ],
+            "max_key_days": null,
+            "max_keys": 1000000,
+            "overlap_seconds": 172800,
+            "rotation": {
+              "ci": {
+                "months": 3
+              },
+              "development": {
+                "months": 6
+              },
+              "production": {
+                "days": 90
+              },
+              "staging": {
+                "months": 3
+              }
+            },
+            "self_service": true
+          },
+          "slug": "beta",
+          "suspended": false,
+          "suspended_at": null
+        }
+        "#);
+    }
+
+    #[tokio::test]
+    async fn slugs_and_names_have_limits() {
+        let api = Api::start().await;
+        for (slug, expected) in [
+            ("a".to_owned(), "201"),
+            ("a".repeat(48), "201"),
+            ("a".repeat(49), "400 invalid_field"),
+            (String::new(), "400 invalid_field"),
+            ("-a".to_owned(), "400 invalid_field"),
+            ("A".to_owned(), "400 invalid_field"),
+            ("acme".to_owned(), "409 already_exists"),
+        ] {
+            assert_eq!(
+                api.post(&api.operator, PATH, &json!({"slug": slug})).await.outcome(),
+                expected,
+                "{slug}"
+            );
+        }
+        for (name, expected) in [
+            ("x".repeat(64), "201"),
+            ("x".repeat(65), "400 invalid_field"),
+            (String::new(), "400 invalid_field"),
+        ] {
+            let body = json!({"slug": format!("n{}", name.len()), "name": name});
+            assert_eq!(api.post(&api.operator, PATH, &body).await.outcome(), expected);
+        }
+        let body = json!({"slug": "b", "plan": "none"});
+        assert_eq!(api.post(&api.operator, PATH, &body).await.outcome(), "400 unknown_plan");
+        let body = json!({"slug": "b", "policy": {"default_permissions": ["no:such"]}});
+        assert_eq!(api.post(&api.operator, PATH, &body).await.outcome(), "400 unknown_permission");
+    }
+
+    #[tokio::test]
+    async fn a_repeat_creates_no_second_one() {
+        let api = Api::start().await;
+        let body = json!({"slug": "beta"});
+        let first = api.post_once(&api.operator, PATH, "w", &body).await.json();
+        let second = api.post_once(&api.operator, PATH, "w", &body).await;
+        assert_eq!((second.outcome(), &second.json()["id"]), ("409 already_applied".into(), &first["id"]));
+        let other = api.post_once(&api.operator, PATH, "w", &json!({"slug": "gamma"})).await;
+        assert_eq!(other.outcome(), "422 idempotency_mismatch");
+    }
+}

@@ -58,3 +58,35 @@ fn slug_of(scope: &CursorScope, cursor: &str) -> Result<Slug, ApiError> {
     let slug = std::str::from_utf8(&position).ok().and_then(|text| Slug::parse(text).ok());
     Ok(slug.ok_or(ErrorCode::InvalidCursor)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::harness::Api;
+
+    #[tokio::test]
+    async fn pages_by_slug() {
+        let api = Api::start().await;
+        for slug in ["zeta", "beta", "b-2"] {
+            assert_eq!(
+                api.post(&api.operator, "/v1/workspaces", &json!({"slug": slug})).await.outcome(),
+                "201"
+            );
+        }
+        let first = api.get(&api.operator, "/v1/workspaces?limit=3").await.json();
+        let slugs = |page: &serde_json::Value| {
+            page["data"].as_array().unwrap().iter().map(|one| one["slug"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (slugs(&first), &first["has_more"]),
+            (vec![json!("acme"), json!("b-2"), json!("beta")], &json!(true))
+        );
+        let cursor = first["cursor"].as_str().unwrap();
+        let second = api.get(&api.operator, &format!("/v1/workspaces?limit=3&cursor={cursor}")).await.json();
+        assert_eq!(second["data"].as_array().unwrap().len(), 1);
+        assert_eq!((&second["data"][0]["slug"], &second["cursor"]), (&json!("zeta"), &json!(null)));
+        let keys = api.get(&api.operator, &format!("/v1/workspaces/acme/keys?cursor={cursor}")).await;
+        assert_eq!(keys.outcome(), "400 invalid_cursor");
+    }
+}

@@ -135,3 +135,162 @@ async fn check_widening(
     let detail = "A key can not let the workspace's keys do what it was not given itself.";
     Err(ApiError::with_detail(ErrorCode::PermissionEscalation, detail).member("missing_permissions", names))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::harness::Api;
+
+    const PATH: &str = "/v1/workspaces/acme";
+
+    #[tokio::test]
+    async fn what_is_absent_stays() {
+        let api = Api::start().await;
+        let before = api.get(&api.operator, PATH).await.json();
+        let mut unchanged = api.patch(&api.operator, PATH, &json!({})).await.json();
+        unchanged.as_object_mut().unwrap().remove("effective").unwrap();
+        assert_eq!(unchanged, before);
+        let body = json!({
+            "name": "Acme Inc.",
+            "policy": {"rotation": {"production": {"months": 1}, "ci": null}, "max_key_days": 30, "overlap_seconds": 0},
+        });
+        let after = api.patch(&api.operator, PATH, &body).await.json();
+        let mut expected = before["policy"].clone();
+        expected["rotation"]["production"] = json!({"months": 1});
+        expected["rotation"]["ci"] = json!(null);
+        expected["max_key_days"] = json!(30);
+        expected["overlap_seconds"] = json!(0);
+        assert_eq!(
+            (&after["name"], &after["policy"], &after["plan"]),
+            (&json!("Acme Inc."), &expected, &before["plan"])
+        );
+        let cleared = api
+            .patch(
+                &api.operator,
+                PATH,
+                &json!({"policy": {"max_key_days": null, "rotation": null, "overlap_seconds": null}}),
+            )
+            .await;
+        assert_eq!(cleared.json()["policy"], before["policy"]);
+    }
+
+    #[tokio::test]
+    async fn the_operator_decides_some_things_alone() {
+        let api = Api::start().await;
+        let owner = api.owner_key().await;
+        for body in [
+            json!({"plan": "enterprise"}),
+            json!({"suspended": true}),
+            json!({"policy": {"max_keys": 5}}),
+            json!({"policy": {"self_service": true}}),
+        ] {
+            assert_eq!(
+                api.patch(&owner, PATH, &body).await.outcome(),
+                "403 insufficient_permissions",
+                "{body}"
+            );
+            assert_eq!(api.patch(&api.operator, PATH, &body).await.outcome(), "200", "{body}");
+            api.patch(&api.operator, PATH, &json!({"suspended": false})).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_suspended_workspace_has_no_keys_that_work() {
+        let api = Api::start().await;
+        let owner = api.owner_key().await;
+        let answer = api.patch(&api.operator, PATH, &json!({"suspended": true})).await.json();
+        assert_eq!((&answer["suspended"], &answer["effective"]["nodes"]), (&json!(true), &json!(1)));
+        assert_eq!(api.verdict(&owner).await, "workspace_suspended");
+        assert_eq!(api.get(&owner, PATH).await.outcome(), "403 workspace_suspended");
+        api.patch(&api.operator, PATH, &json!({"suspended": false})).await;
+        assert_eq!(api.get(&owner, PATH).await.outcome(), "200");
+    }
+
+    #[tokio::test]
+    async fn a_key_takes_back_what_it_narrowed_but_gives_no_more_than_it_has() {
+        let api = Api::start().await;
+        let (narrow, _) = api.key_with(&["workspace:write", "prompts:read"]).await;
+        let allowed = |names: &[&str]| json!({"policy": {"allowed_permissions": names}});
+        assert_eq!(api.patch(&narrow, PATH, &allowed(&["workspace:write"])).await.outcome(), "200");
+        let wider = api.patch(&narrow, PATH, &allowed(&["workspace:write", "prompts:read"])).await;
+        assert_eq!(wider.outcome(), "200");
+        let refused = api.patch(&narrow, PATH, &allowed(&["workspace:write", "audit:read"])).await;
+        assert_eq!(
+            (refused.outcome(), &refused.json()["missing_permissions"]),
+            ("403 permission_escalation".into(), &json!(["audit:read"]))
+        );
+        let everything = json!({"policy": {"allowed_permissions": null}});
+        assert_eq!(api.patch(&narrow, PATH, &everything).await.outcome(), "403 permission_escalation");
+        assert_eq!(
+            api.patch(&api.operator, PATH, &everything).await.json()["policy"]["allowed_permissions"],
+            json!(null)
+        );
+    }
+
+    #[tokio::test]
+    async fn policies_have_limits() {
+        let api = Api::start().await;
+        for (policy, expected) in [
+            (json!({"overlap_seconds": 7_776_000}), "200"),
+            (json!({"overlap_seconds": 7_776_001}), "400 invalid_field"),
+            (json!({"max_key_days": 1}), "200"),
+            (json!({"max_key_days": 36_500}), "200"),
+            (json!({"max_key_days": 0}), "400 invalid_field"),
+            (json!({"max_key_days": 36_501}), "400 invalid_field"),
+            (json!({"max_keys": 1}), "200"),
+            (json!({"max_keys": 10_000_000}), "200"),
+            (json!({"max_keys": 0}), "400 invalid_field"),
+            (json!({"max_keys": 10_000_001}), "400 invalid_field"),
+            (json!({"rotation": {"ci": {"days": 3_650}}}), "200"),
+            (json!({"rotation": {"ci": {"months": 120}}}), "200"),
+            (json!({"rotation": {"ci": {"days": 3_651}}}), "400 invalid_field"),
+            (json!({"rotation": {"ci": {"months": 121}}}), "400 invalid_field"),
+            (json!({"rotation": {"ci": {"days": 0}}}), "400 invalid_field"),
+            (json!({"rotation": {"ci": {"weeks": 1}}}), "400 invalid_field"),
+            (json!({"self_service": null}), "400 invalid_field"),
+            (json!({"unknown": 1}), "400 unknown_field"),
+        ] {
+            let answer = api.patch(&api.operator, PATH, &json!({"policy": policy})).await;
+            assert_eq!(answer.outcome(), expected, "{policy}");
+        }
+        assert_eq!(
+            api.patch(&api.operator, PATH, &json!({"plan": "none"})).await.outcome(),
+            "400 unknown_plan"
+        );
+        assert_eq!(
+            api.patch(&api.operator, PATH, &json!({"name": null})).await.outcome(),
+            "400 invalid_field"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_policy_can_demand_an_expiry() {
+        let api = Api::start().await;
+        api.patch(&api.operator, PATH, &json!({"policy": {"max_key_days": 30}})).await;
+        for (expires_at, expected) in [
+            (json!(null), "400 invalid_field"),
+            (json!("2026-12-21T08:00:00Z"), "201"),
+            (json!("2026-12-21T08:00:00.001Z"), "400 invalid_field"),
+        ] {
+            let body = json!({"name": "web", "environment": "ci", "expires_at": expires_at});
+            assert_eq!(
+                api.post(&api.operator, "/v1/workspaces/acme/keys", &body).await.outcome(),
+                expected,
+                "{expires_at}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn changes_at_once_do_not_undo_each_other() {
+        let api = Api::start().await;
+        let (first, second) =
+            (json!({"policy": {"overlap_seconds": 1}}), json!({"policy": {"max_key_days": 2}}));
+        let (first, second) =
+            tokio::join!(api.patch(&api.operator, PATH, &first), api.patch(&api.operator, PATH, &second),);
+        assert_eq!((first.outcome(), second.outcome()), ("200".into(), "200".into()));
+        let policy = &api.get(&api.operator, PATH).await.json()["policy"];
+        assert_eq!((&policy["overlap_seconds"], &policy["max_key_days"]), (&json!(1), &json!(2)));
+    }
+}
