@@ -102,6 +102,10 @@ pub(crate) fn parse_json_borrowed<'body, T: Deserialize<'body>>(body: &'body Byt
         json_error(&path, error.inner())
     })?;
     deserializer.end().map_err(|error| json_error("", &error))?;
+    // serde also reads the fields of an object from a list, in order: nobody should rely on that order.
+    if !text.trim_start().starts_with('{') {
+        return Err(data_error(Input::Body, "", "expected an object, found a list"));
+    }
     Ok(value)
 }
 

@@ -326,7 +326,7 @@ async fn credentials_come_in_two_headers_but_not_in_two_values() {
         "400 duplicate_header"
     );
     assert_eq!(send(&[("authorization", &key.secret)], "").await, "401 missing_bearer_prefix");
-    assert_eq!(send(&[], &format!("?api_key={}", key.secret)).await, "401 missing_credentials");
+    assert_eq!(send(&[], &format!("?api_key={}", key.secret)).await, "400 credential_in_url");
     assert_eq!(
         send(&[("authorization", &bearer)], &format!("?api_key={}", key.secret)).await,
         "400 credential_in_url"
