@@ -41,10 +41,13 @@ enum Command {
     /// Prepare a data directory and print the first operator credential
     Init(commands::init::Init),
     /// Check, show or explain the configuration of `serve`
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  keywright config example > keywright.toml\n  keywright config check keywright.toml"
+    )]
     Config(commands::config::ConfigCommand),
     /// Rotate the peppers under which keys are stored
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Examples:\n  keywright pepper rotate --data /var/lib/keywright")]
     Pepper(commands::pepper::PepperCommand),
 }
 

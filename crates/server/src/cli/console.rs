@@ -72,7 +72,8 @@ impl Console {
 
     /// Says something to the person at the terminal.
     pub(crate) fn note(&mut self, line: &str) {
-        // Nothing is left to tell it to when standard error is closed.
+        // What was answered so far comes first. Nothing is left to tell it to when standard error is closed.
+        let _ = self.out.flush();
         let _ = writeln!(self.err, "{line}");
     }
 

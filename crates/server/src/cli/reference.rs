@@ -32,9 +32,9 @@ fn every_command_teaches() {
     let mut lacking = Vec::new();
     walk(&root(), "keywright", &mut |command, words| {
         let examples = command.get_after_help().or(command.get_after_long_help()).map(ToString::to_string);
-        let has_example = examples
-            .as_ref()
-            .is_some_and(|text| text.to_lowercase().contains("examples:") && text.contains("keywright "));
+        let has_example = examples.as_ref().is_some_and(|text| {
+            (text.contains("Examples:") || text.contains("Example:")) && text.contains("keywright ")
+        });
         if command.get_about().is_none() || !has_example {
             lacking.push(words.to_owned());
         }

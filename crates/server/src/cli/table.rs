@@ -41,8 +41,19 @@ pub(crate) fn fields(object: &Value, first: &[&str]) -> String {
     let mut names: Vec<&str> = first.iter().copied().filter(|name| map.contains_key(*name)).collect();
     names.extend(map.keys().map(String::as_str).filter(|name| !first.contains(name)));
     let width = names.iter().map(|name| name.len()).max().unwrap_or(0);
-    let lines: Vec<String> =
-        names.iter().map(|name| format!("{:width$}  {}", printable(name), text(&map[*name]))).collect();
+    let mut lines = Vec::new();
+    for name in names {
+        match &map[name] {
+            // A list of objects: a line for each.
+            Value::Array(items) if items.iter().any(Value::is_object) => {
+                for (position, item) in items.iter().enumerate() {
+                    let name = if position == 0 { printable(name) } else { String::new() };
+                    lines.push(format!("{name:width$}  {}", text(item)));
+                }
+            }
+            value => lines.push(format!("{:width$}  {}", printable(name), text(value))),
+        }
+    }
     lines.join("\n")
 }
 
@@ -57,6 +68,7 @@ pub(crate) fn text(value: &Value) -> String {
         Value::Array(items) if items.is_empty() => "-".to_owned(),
         Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
         Value::Object(map) if map.is_empty() => "-".to_owned(),
+        Value::Object(map) if map.contains_key("window_seconds") => limit(map),
         Value::Object(map) => {
             let parts: Vec<String> = map
                 .iter()
@@ -66,6 +78,13 @@ pub(crate) fn text(value: &Value) -> String {
             parts.join(" ")
         }
     }
+}
+
+/// A limit as it is written on the command line: `minute=1000/60s`.
+fn limit(map: &serde_json::Map<String, Value>) -> String {
+    let member = |name: &str| map.get(name).map_or_else(String::new, text);
+    let smooth = if member("algorithm") == "smooth" { ":smooth" } else { "" };
+    format!("{}={}/{}s{smooth}", member("name"), member("limit"), member("window_seconds"))
 }
 
 /// `2026-11-21T06:00:00.123Z` as `2026-11-21 06:00:00Z`; any other text as it is.
@@ -103,6 +122,16 @@ mod tests {
         assert!(lines[1].contains("web\\u{1b}[2J") && lines[1].ends_with('-'), "{text}");
         assert!(lines[2].ends_with("2026-11-21 06:00:00Z"), "{text}");
         assert_eq!(lines[1].find("web"), lines[2].find("ci"));
+    }
+
+    #[test]
+    fn a_list_of_objects_has_a_line_for_each() {
+        let object = json!({
+            "checks": [{"check": "format"}, {"check": "secret"}],
+            "limits": [{"name": "minute", "limit": 10, "window_seconds": 60, "algorithm": "smooth"}],
+        });
+        let expected = "checks  check=format\n        check=secret\nlimits  minute=10/60s:smooth";
+        assert_eq!(fields(&object, &[]), expected);
     }
 
     #[test]

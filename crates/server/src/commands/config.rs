@@ -13,11 +13,13 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Read a configuration and the environment as `serve` would, and say what is wrong with it
+    #[command(after_help = "Examples:\n  keywright config check /etc/keywright.toml")]
     Check {
         /// The file
         file: PathBuf,
     },
     /// Print a configuration with every key, its default and what it means
+    #[command(after_help = "Examples:\n  keywright config example > keywright.toml")]
     Example,
 }
 

@@ -1,5 +1,7 @@
 //! The real binary, from the outside.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod cli;
 mod client;
 mod crash;
