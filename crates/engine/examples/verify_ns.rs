@@ -21,28 +21,14 @@ use keywright_domain::{
     permission::{Builtin, PermissionSet},
     plan::Plan,
     principal::{Creator, MembershipNumber, Principal},
-    time::{Clock, Timestamp},
+    time::Clock,
     workspace::WorkspaceNumber,
 };
 use keywright_engine::{
-    Engine, EngineOptions, LeaseClass, LeaseEnd, Moment, Pepper, PepperSet, Spool, SpoolOptions,
+    Engine, EngineOptions, LeaseClass, LeaseEnd, Moment, Pepper, PepperSet, Spool, SpoolOptions, SystemClock,
     VerifyRequest,
 };
 use keywright_keyformat::{KeyKind, Secret, parse};
-use rustix::time::{ClockId, clock_gettime};
-
-struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        let point = clock_gettime(ClockId::Realtime);
-        Timestamp::from_unix_ms(point.tv_sec * 1_000 + point.tv_nsec / 1_000_000)
-    }
-    fn boot_ns(&self) -> u64 {
-        let point = clock_gettime(ClockId::Boottime);
-        u64::try_from(point.tv_sec * 1_000_000_000 + point.tv_nsec).expect("after boot")
-    }
-}
 
 /// xorshift64*: enough to pick keys at random.
 struct Random(u64);

@@ -30,7 +30,8 @@ pub struct Moment {
 impl Moment {
     /// Reads both clocks.
     pub fn read(clock: &dyn Clock) -> Self {
-        Self { boot_ns: clock.boot_ns(), wall: clock.now() }
+        let (wall, boot_ns) = clock.both();
+        Self { wall, boot_ns }
     }
 }
 

@@ -46,6 +46,7 @@
 mod answer;
 mod apply;
 mod arena;
+mod clock;
 mod cold;
 mod engine;
 mod explain;
@@ -66,6 +67,7 @@ mod verify;
 
 pub use answer::{KeyDetails, KeyHit, LimitReading, LimitScope, Located, Moment, Verdict, VerifyRequest};
 pub use apply::ApplyError;
+pub use clock::SystemClock;
 pub use engine::{Caller, Engine, EngineGauges, EngineOptions, Refusal};
 pub use explain::{CheckOutcome, ExplainedCheck};
 pub use lease::{LeaseClass, LeaseEnd};

@@ -43,12 +43,14 @@ pub(crate) struct FoundSecret {
     pub(crate) is_primary: bool,
 }
 
-/// A key whose secret was presented.
+/// A key that has the presented locator.
 pub(crate) struct Found<'state> {
     pub(crate) number: u32,
     pub(crate) record: &'state Record,
     pub(crate) reading: Reading,
     pub(crate) secret: FoundSecret,
+    /// The digest of a secret beside the primary, whose digest is in the reading.
+    other_digest: Option<SecretDigest>,
 }
 
 /// What is known before the text is judged.
@@ -83,9 +85,6 @@ pub(crate) struct Surroundings {
     pub(crate) workspace_suspended: bool,
     pub(crate) plan_limits: [u32; 2],
 }
-
-/// A record that has the presented locator, and the secret with it.
-type Candidate<'state> = (&'state Record, Reading, SecretDigest, FoundSecret);
 
 impl Engine {
     /// Verifies a presented key, now.
@@ -153,71 +152,74 @@ impl Engine {
         self.state.records.prefetch(first);
         let digest = roots.peppers.outer(&roots.peppers.inner(parsed.text()));
         for number in std::iter::once(first).chain(candidates) {
-            let Some((record, reading, stored, secret)) = self.candidate(number, parsed) else { continue };
-            if stored.pepper == roots.peppers.current_version() {
-                if !is_same(&stored.bytes, &digest) {
-                    return Lookup::Unknown;
-                }
+            let Some(found) = self.candidate(number, parsed) else { continue };
+            let is_current_and_same = found.other_digest.is_none()
+                && found.reading.facts.pepper == roots.peppers.current_version()
+                && is_same(&found.reading.facts.digest, &digest);
+            return if is_current_and_same {
+                Lookup::Found(found)
             } else {
-                match self.check_older_pepper(roots, parsed, &stored) {
-                    None => return Lookup::PepperMissing,
-                    Some(false) => return Lookup::Unknown,
-                    Some(true) => {
-                        let new = SecretDigest { pepper: roots.peppers.current_version(), bytes: digest };
-                        self.redigests.offer(reading.facts.id, secret.ordinal, stored, new);
-                    }
-                }
-            }
-            return Lookup::Found(Found { number, record, reading, secret });
+                self.compare(roots, parsed, &digest, found)
+            };
         }
         Lookup::Unknown
     }
 
+    /// Compares with what is not the primary's digest under the current pepper; or it was that, and differed.
     #[cold]
-    fn check_older_pepper(
+    #[inline(never)]
+    fn compare<'a>(
         &self,
         roots: &Roots,
         parsed: &ParsedKey<'_>,
-        stored: &SecretDigest,
-    ) -> Option<bool> {
-        if let Some(digest) = roots.peppers.digest_under(stored.pepper, parsed.text()) {
-            Some(stored.matches(&digest))
-        } else {
-            self.missing_peppers.fetch_add(1, Relaxed);
-            None
+        digest: &[u8; 32],
+        found: Found<'a>,
+    ) -> Lookup<'a> {
+        let facts = &found.reading.facts;
+        let stored = found.other_digest.unwrap_or(SecretDigest { pepper: facts.pepper, bytes: facts.digest });
+        let current = roots.peppers.current_version();
+        if stored.pepper == current {
+            return if is_same(&stored.bytes, digest) { Lookup::Found(found) } else { Lookup::Unknown };
         }
+        let Some(older) = roots.peppers.digest_under(stored.pepper, parsed.text()) else {
+            self.missing_peppers.fetch_add(1, Relaxed);
+            return Lookup::PepperMissing;
+        };
+        if !is_same(&stored.bytes, &older) {
+            return Lookup::Unknown;
+        }
+        let new = SecretDigest { pepper: current, bytes: *digest };
+        self.redigests.offer(facts.id, found.secret.ordinal, stored, new);
+        Lookup::Found(found)
     }
 
-    /// The record of a candidate row and the secret in it that has the presented locator.
+    /// The record of a candidate row, if one of its secrets has the presented locator.
     #[inline]
-    fn candidate(&self, number: u32, parsed: &ParsedKey<'_>) -> Option<Candidate<'_>> {
+    fn candidate(&self, number: u32, parsed: &ParsedKey<'_>) -> Option<Found<'_>> {
         let record = self.state.records.get(number)?;
         let reading = record::read(record)?;
-        let facts = &reading.facts;
-        if !facts.is_primary(&parsed.locator()) {
-            return self.candidate_with_others(record, &parsed.locator());
+        if !reading.facts.is_primary(&parsed.locator()) {
+            return self.candidate_with_others(number, record, &parsed.locator());
         }
-        let stored = SecretDigest { pepper: facts.pepper, bytes: facts.digest };
-        let secret =
-            FoundSecret { ordinal: facts.ordinal, retired: false, expires_at: None, is_primary: true };
-        Some((record, reading, stored, secret))
+        let secret = FoundSecret::primary(reading.facts.ordinal);
+        Some(Found { number, record, reading, secret, other_digest: None })
     }
 
     /// Looks among the secrets beside the primary, too.
+    #[cold]
     #[inline(never)]
-    fn candidate_with_others<'a>(&self, record: &'a Record, locator: &Locator) -> Option<Candidate<'a>> {
+    fn candidate_with_others<'a>(
+        &self,
+        number: u32,
+        record: &'a Record,
+        locator: &Locator,
+    ) -> Option<Found<'a>> {
         loop {
             let reading = record::read(record)?;
             let facts = &reading.facts;
             if facts.is_primary(locator) {
-                let stored = SecretDigest { pepper: facts.pepper, bytes: facts.digest };
-                let secret = FoundSecret {
-                    ordinal: facts.ordinal,
-                    retired: false,
-                    expires_at: None,
-                    is_primary: true,
-                };
-                return Some((record, reading, stored, secret));
+                let secret = FoundSecret::primary(facts.ordinal);
+                return Some(Found { number, record, reading, secret, other_digest: None });
             }
             if !facts.has_other_secrets {
                 return None;
@@ -233,7 +235,7 @@ impl Engine {
                     expires_at: other.expires_at,
                     is_primary: false,
                 };
-                return Some((record, reading, other.digest, secret));
+                return Some(Found { number, record, reading, secret, other_digest: Some(other.digest) });
             }
         }
     }
@@ -307,6 +309,13 @@ impl Engine {
         if is_valid {
             self.state.touch(found, request, now.wall);
         }
+    }
+}
+
+impl FoundSecret {
+    /// The secret in the record itself, which neither ends nor is retired.
+    fn primary(ordinal: u16) -> Self {
+        Self { ordinal, retired: false, expires_at: None, is_primary: true }
     }
 }
 

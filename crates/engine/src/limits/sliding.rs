@@ -58,7 +58,7 @@ fn unpack(word: u64) -> (u32, u32) {
 
 /// Whether a stored index can come from this definition of the window and a clock like ours.
 fn is_plausible(index: u32, own: u32, length_ms: u64) -> bool {
-    index <= own || u64::from(index - own) <= (AHEAD_MAX_MS / length_ms).max(1)
+    index <= own || index - own == 1 || u64::from(index - own) <= AHEAD_MAX_MS / length_ms
 }
 
 fn length_ms(window: Window) -> u64 {
@@ -71,7 +71,8 @@ impl Counters<'_> {
         let raw_current = self.current.load(SeqCst);
         let (index_of_current, spent) = unpack(raw_current);
         let (index_of_previous, spent_before) = unpack(self.previous.load(SeqCst));
-        let own = u32::try_from(now_ms / length_ms).unwrap_or(u32::MAX - 1);
+        let windows = now_ms / length_ms;
+        let own = u32::try_from(windows).unwrap_or(u32::MAX - 1);
         let mut index = own;
         if is_plausible(index_of_current, own, length_ms) {
             index = index.max(index_of_current);
@@ -81,7 +82,7 @@ impl Counters<'_> {
         if index_of_previous != 0 && is_plausible(after_previous, own, length_ms) {
             index = index.max(after_previous);
         }
-        let elapsed_ms = if index == own { now_ms % length_ms } else { 0 };
+        let elapsed_ms = if index == own { now_ms - windows * length_ms } else { 0 };
         let current = if index_of_current == index { spent } else { 0 };
         let previous = if index_of_current.wrapping_add(1) == index {
             // Not rolled over yet; or being rolled over, and then `previous` may hold more after a late refund.
@@ -179,6 +180,9 @@ pub(crate) struct Taken(u32);
 impl Seen {
     /// `previous · (1 − elapsed / length)`, rounded up.
     fn carried(&self, length_ms: u64) -> u64 {
+        if self.previous == 0 {
+            return 0;
+        }
         scale_up(u64::from(self.previous), length_ms - self.elapsed_ms, length_ms)
     }
 
