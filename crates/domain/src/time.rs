@@ -100,6 +100,11 @@ pub trait Clock: Send + Sync {
     /// Nanoseconds on a clock that also runs while the machine is suspended (Linux `CLOCK_BOOTTIME`), for leases
     /// and durations.
     fn boot_ns(&self) -> u64;
+
+    /// Both at once, for those who need both often: a clock may offer it for less than two readings.
+    fn both(&self) -> (Timestamp, u64) {
+        (self.now(), self.boot_ns())
+    }
 }
 
 #[cfg(test)]

@@ -198,6 +198,7 @@ impl Check {
     ///
     /// # Errors
     /// The code of the refusal.
+    #[inline]
     pub fn run(self, facts: &KeyFacts<'_>, ask: &Ask) -> Result<(), Code> {
         let passed_by = |end: Option<Timestamp>| end.is_some_and(|end| ask.now >= end);
         let (refused, code) = match self {
@@ -223,6 +224,7 @@ impl Check {
 ///
 /// # Errors
 /// The code of the first check that refuses.
+#[inline]
 pub fn decide(facts: &KeyFacts<'_>, ask: &Ask) -> Result<(), Code> {
     Check::ALL.into_iter().try_for_each(|check| check.run(facts, ask))
 }
