@@ -127,8 +127,8 @@ impl Serving {
         raise_limits();
         let opened = Arc::new(opened);
         let health = Arc::new(Health::new(Arc::clone(&opened.engine)));
-        let stats = Arc::new(JobStats::default());
-        let shared = jobs::Shared { opened, health: Arc::clone(&health), stats: Arc::clone(&stats) };
+        let job_stats = Arc::new(JobStats::default());
+        let shared = jobs::Shared { opened, health: Arc::clone(&health), stats: Arc::clone(&job_stats) };
         let state = app_state(&shared, config, listeners.base_url(config));
         let traces = Traces::start(&config.telemetry)?.map(Arc::new);
         let requests = Arc::new(RequestStats::default());
@@ -148,7 +148,7 @@ impl Serving {
             health: Arc::clone(&health),
             requests,
             connections: Arc::clone(server.gauges()),
-            jobs: stats,
+            jobs: job_stats,
         }));
         let admin = listeners.admin.as_ref().map(|bound| {
             let settings = ServerSettings { workers: 1, limits, exempt: Vec::new(), tls: None };

@@ -123,21 +123,28 @@ impl Found {
         if self.error.is_some() {
             return;
         }
-        let versions = |change: &Change, note: &mut dyn FnMut(u16)| match change {
-            Change::Key(key) => key.secrets.iter().for_each(|secret| note(secret.digest.pepper)),
+        match change {
+            Change::Key(key) => {
+                for secret in &key.secrets {
+                    self.note(secret.digest.pepper);
+                }
+            }
             Change::Operators(operators) => {
-                operators.iter().for_each(|operator| note(operator.secret.digest.pepper));
+                for operator in operators {
+                    self.note(operator.secret.digest.pepper);
+                }
             }
             _ => {}
-        };
-        versions(change, &mut |version| {
-            // A million keys under the same pepper.
-            if self.last_version != Some(version) {
-                self.last_version = Some(version);
-                self.pepper_versions.insert(version);
-            }
-        });
+        }
         self.error = engine.load(change).err();
+    }
+
+    fn note(&mut self, version: u16) {
+        // A million keys under the same pepper.
+        if self.last_version != Some(version) {
+            self.last_version = Some(version);
+            self.pepper_versions.insert(version);
+        }
     }
 }
 

@@ -40,7 +40,7 @@ impl Metrics {
         Self(registry)
     }
 
-    /// The text that Prometheus reads (OpenMetrics 1.0).
+    /// The text that Prometheus reads (`OpenMetrics` 1.0).
     pub(crate) fn render(&self) -> String {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.0).expect("a String takes any text");
@@ -200,10 +200,10 @@ impl Writer<'_> {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
         for ((method, route), summary) in series {
             let labels = vec![("method", (*method).to_owned()), ("route", route.clone())];
-            let ends = BUCKETS_US.map(|end_us| end_us as f64 / 1e6).into_iter().chain([f64::INFINITY]);
+            let ends = BUCKETS_US.map(|end_us| f64::from(end_us) / 1e6).into_iter().chain([f64::INFINITY]);
             let buckets: Vec<(f64, u64)> = ends.zip(summary.buckets).collect();
             let count = summary.buckets.iter().sum();
-            let sum = summary.sum_ns as f64 / 1e9;
+            let sum = summary.sum.as_secs_f64();
             metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
         }
         Ok(())

@@ -8,13 +8,14 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use http::{Method, StatusCode};
 use parking_lot::{Mutex, RwLock};
 
 /// Upper ends of the duration histogram's buckets, in microseconds.
-pub(crate) const BUCKETS_US: [u64; 14] =
+pub(crate) const BUCKETS_US: [u32; 14] =
     [25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_500_000, 10_000_000];
 
 /// Statuses that are counted one by one; others as [`OTHER_STATUS`].
@@ -34,12 +35,12 @@ pub(crate) struct RouteStats {
 
 impl RouteStats {
     pub(crate) fn record(&self, status: StatusCode, duration_ns: u64) {
-        let status = match status.as_u16() {
+        let place = match status.as_u16() {
             200 => 0,
-            status => STATUSES.iter().position(|known| *known == status).unwrap_or(OTHER_STATUS),
+            other => STATUSES.iter().position(|known| *known == other).unwrap_or(OTHER_STATUS),
         };
-        let bucket = BUCKETS_US.partition_point(|end_us| *end_us * 1_000 < duration_ns);
-        self.statuses[status].fetch_add(1, Relaxed);
+        let bucket = BUCKETS_US.partition_point(|end_us| u64::from(*end_us) * 1_000 < duration_ns);
+        self.statuses[place].fetch_add(1, Relaxed);
         self.buckets[bucket].fetch_add(1, Relaxed);
         self.sum_ns.fetch_add(duration_ns, Relaxed);
     }
@@ -68,8 +69,8 @@ pub(crate) struct Summary {
     pub(crate) by_status: Vec<(u16, u64)>,
     /// Requests by bucket, the last one open.
     pub(crate) buckets: [u64; BUCKETS_US.len() + 1],
-    /// Sum of all durations, in nanoseconds.
-    pub(crate) sum_ns: u64,
+    /// Sum of all durations.
+    pub(crate) sum: Duration,
 }
 
 impl RequestStats {
@@ -90,10 +91,10 @@ impl RequestStats {
             .iter()
             .find(|((known_method, known_route), _)| *known_method == method && known_route == route)
             .map(|(_, stats)| Arc::clone(stats));
-        let stats = known.unwrap_or_else(|| {
+        let counts = known.unwrap_or_else(|| {
             Arc::clone(self.routes.write().entry((method, route.to_owned())).or_default())
         });
-        stats.record(status, duration_ns);
+        counts.record(status, duration_ns);
     }
 
     /// Everything, by method and route.
@@ -109,17 +110,17 @@ impl RequestStats {
 
 fn summary<'a>(parts: impl IntoIterator<Item = &'a RouteStats>) -> Summary {
     let mut sum = Summary::default();
-    let mut statuses = [0; STATUSES.len() + 1];
+    let mut by_place = [0; STATUSES.len() + 1];
     for part in parts {
         let add = |sums: &mut [u64], counts: &[AtomicU64]| {
             sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count.load(Relaxed));
         };
-        add(&mut statuses, &part.statuses);
+        add(&mut by_place, &part.statuses);
         add(&mut sum.buckets, &part.buckets);
-        sum.sum_ns += part.sum_ns.load(Relaxed);
+        sum.sum += Duration::from_nanos(part.sum_ns.load(Relaxed));
     }
     let names = STATUSES.into_iter().chain([0]);
-    sum.by_status = names.zip(statuses).filter(|(_, count)| *count > 0).collect();
+    sum.by_status = names.zip(by_place).filter(|(_, count)| *count > 0).collect();
     sum
 }
 
@@ -146,7 +147,7 @@ mod tests {
         let all = stats.summaries();
         let check = &all[&("ANY", "/v1/check".to_owned())];
         assert_eq!(check.by_status, [(204, 2), (401, 2)]);
-        assert_eq!((check.buckets[0], check.buckets[1], check.sum_ns), (2, 2, 100_002));
+        assert_eq!((check.buckets[0], check.buckets[1], check.sum), (2, 2, Duration::from_nanos(100_002)));
         let other = &all[&("OTHER", "none".to_owned())];
         assert_eq!((&*other.by_status, other.buckets[BUCKETS_US.len()]), (&[(0, 1)][..], 1));
     }
