@@ -15,7 +15,10 @@ use utoipa::openapi::{
     tag::TagBuilder,
 };
 
-use crate::error::{ApiError, ErrorCode, Problem};
+use crate::{
+    docs::sample,
+    error::{ApiError, ErrorCode, Problem},
+};
 
 const DESCRIPTION: &str = "\
 Issue, verify, limit, rotate and revoke API keys.
@@ -150,6 +153,7 @@ pub(crate) fn complete(document: &mut OpenApi) {
             complete_operation(operation, is_query);
         }
     }
+    add_examples(document);
 }
 
 /// Operations that are no GET and change nothing all the same.
@@ -192,6 +196,20 @@ pub(crate) fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = (&'sta
     ]
     .into_iter()
     .filter_map(|(method, operation)| operation.as_mut().map(|operation| (method, operation)))
+}
+
+/// Gives every answer in JSON an example, made from its schema, unless it has one.
+fn add_examples(document: &mut OpenApi) {
+    let value = serde_json::to_value(&*document).expect("the document is JSON");
+    let operations = document.paths.paths.values_mut().flat_map(operations_mut);
+    for response in operations.flat_map(|(_, operation)| operation.responses.responses.values_mut()) {
+        let RefOr::T(response) = response else { continue };
+        let Some(RefOr::T(content)) = response.content.get_mut("application/json") else { continue };
+        if content.example.is_none() && content.examples.is_empty() {
+            let schema = serde_json::to_value(&content.schema).expect("a schema is JSON");
+            content.example = Some(sample(&value, &schema));
+        }
+    }
 }
 
 const PROBLEM_TYPE: &str = "application/problem+json";

@@ -23,7 +23,8 @@ pub fn router(state: AppState) -> Router {
     let (clock, ids) = (Arc::clone(&state.clock), Arc::clone(&state.request_ids));
     let request_ids = Arc::new(move || ids.next(clock.now()).to_string());
     let settings = EdgeSettings::new(&state.config.base_url, request_ids);
-    let routes = routes.with_state(state).merge(docs::routes(&document)).merge(pages::routes());
+    let pages = docs::routes(&document, &state.config.base_url).merge(pages::routes());
+    let routes = routes.with_state(state).merge(pages);
     guard(routes, settings)
 }
 
