@@ -20,11 +20,13 @@ mod setup_gate;
 pub mod state;
 pub mod throttle;
 mod v1;
+mod verdict_counts;
 pub mod wire;
 
 pub use router::{openapi_document, router};
 pub use setup_gate::SetupGate;
 pub use state::{ApiConfig, AppState};
+pub use verdict_counts::VerdictCounts;
 
 #[cfg(test)]
 extern crate self as keywright_api;

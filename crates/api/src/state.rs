@@ -15,6 +15,7 @@ use crate::{
     plane::Plane,
     setup_gate::SetupGate,
     throttle::{FailureThrottle, ThrottleSettings},
+    verdict_counts::VerdictCounts,
 };
 
 /// How the interface presents itself.
@@ -47,6 +48,8 @@ pub struct AppState {
     pub throttle: Arc<FailureThrottle>,
     /// Guards the one-time set-up.
     pub setup: Arc<SetupGate>,
+    /// Verdicts by code. Whoever runs several workers gives each its own.
+    pub verdicts: Arc<VerdictCounts>,
     /// Makes the ids of requests.
     pub request_ids: Arc<RequestIds>,
     /// Held while a workspace is read, changed and written back, so that no change of a policy undoes another one.
@@ -72,6 +75,7 @@ impl AppState {
             throttle: Arc::new(FailureThrottle::new(config.throttle, seed)),
             config: Arc::new(config),
             setup: Arc::new(SetupGate::default()),
+            verdicts: Arc::default(),
             request_ids: Arc::new(request_ids),
             workspace_writes: Arc::default(),
         }

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use keywright_api::{
     AppState,
     client_address::{ForwardingHeader, TrustedProxies},
-    front::Front,
 };
 use keywright_domain::store::Store as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -133,8 +132,9 @@ impl Serving {
         let traces = Traces::start(&config.telemetry)?.map(Arc::new);
         let requests = Arc::new(RequestStats::default());
         let router = keywright_api::router(state.clone()).merge(setup_page::routes());
-        let front = Front::new(state.clone(), router.layer(axum::middleware::from_fn(tag_route)));
-        let observed = Observed::new(front, Arc::clone(&requests), Arc::clone(&health), traces.clone());
+        let router = router.layer(axum::middleware::from_fn(tag_route));
+        let observed =
+            Observed::new(state.clone(), router, Arc::clone(&requests), Arc::clone(&health), traces.clone());
         let limits = (&config.limits).into();
         let settings = ServerSettings {
             workers: config.worker_count(),
@@ -147,6 +147,7 @@ impl Serving {
             engine: Arc::clone(&shared.opened.engine),
             health: Arc::clone(&health),
             requests,
+            router_verdicts: Arc::clone(&state.verdicts),
             connections: Arc::clone(server.gauges()),
             jobs: job_stats,
         }));

@@ -81,6 +81,7 @@ fn judge(around: &Around<'_>, parts: &Parts) -> Result<(Verdict, PermissionSet),
         agent: agent(&parts.headers),
     };
     let verdict = engine.verify_at(&request, around.now);
+    around.state.verdicts.count(verdict.code);
     around.note_failure(verdict.code)?;
     Ok((verdict, request.permissions))
 }

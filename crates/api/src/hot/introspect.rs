@@ -74,6 +74,7 @@ pub(crate) async fn handler(
         ..VerifyRequest::new(token.as_bytes())
     };
     let verdict = engine.verify_at(&request, Moment::read(&*state.clock));
+    state.verdicts.count(verdict.code);
     let Some(hit) = verdict.key.filter(|_| verdict.is_valid()) else {
         return Ok(Json(Introspection::default()));
     };

@@ -158,6 +158,7 @@ fn judge(around: &Around<'_>, caller: &Caller, body: &Bytes) -> Result<Response<
         agent: asked.user_agent.as_deref().map_or(AgentClass::Unknown, class_of),
     };
     let verdict = engine.verify_at(&request, around.now);
+    around.state.verdicts.count(verdict.code);
     let checks = asked.explain.then(|| engine.explain(&request, around.now, &verdict));
     Ok(answer::verdict(around, &audience, &verdict, permissions, checks.as_deref()))
 }

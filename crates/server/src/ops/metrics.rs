@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
+use keywright_api::VerdictCounts;
 use keywright_domain::verdict::Code;
 use keywright_engine::{Engine, EngineGauges, SpoolGauges};
 use prometheus_client::{
@@ -25,6 +26,8 @@ pub(crate) struct Sources {
     pub(crate) engine: Arc<Engine>,
     pub(crate) health: Arc<Health>,
     pub(crate) requests: Arc<RequestStats>,
+    /// Verdicts of the routes that are not hot.
+    pub(crate) router_verdicts: Arc<VerdictCounts>,
     pub(crate) connections: Arc<ConnectionGauges>,
     pub(crate) jobs: Arc<JobStats>,
 }
@@ -79,6 +82,11 @@ impl Sources {
             })
         });
         writer.counters("http_requests", "Requests by route template and status", statuses)?;
+        let verdicts = Code::ALL.into_iter().map(|code| {
+            let count = self.requests.verdicts(code) + self.router_verdicts.of(code);
+            (vec![("code", code.as_str().to_owned())], count)
+        });
+        writer.counters("verifications", "Judged keys, by code", verdicts)?;
         writer.histograms("http_request_duration_seconds", "Time from head to answer", &all)
     }
 
@@ -100,8 +108,8 @@ impl Sources {
             (vec![("code", code.as_str().to_owned())], jobs.flushed_by_code[code as usize].load(Relaxed))
         });
         writer.counters(
-            "verifications_of_known_keys",
-            "Verifications flushed to the database, by code",
+            "usage_flushed",
+            "Verifications of known keys written to the usage tables, by code",
             by_code,
         )?;
         writer.counter(

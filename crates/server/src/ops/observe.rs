@@ -2,10 +2,13 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use axum::extract::MatchedPath;
+use axum::{Router, extract::MatchedPath};
 use http::{Method, StatusCode};
 use hyper::{Request, Response, body::Incoming};
-use keywright_api::front::{Front, FrontBody};
+use keywright_api::{
+    AppState,
+    front::{Front, FrontBody},
+};
 use keywright_domain::time::Clock as _;
 
 use super::{Health, RequestStats, Traces, requests::HotStats, traces::Parent};
@@ -17,6 +20,8 @@ const NO_ROUTE: &str = "none";
 /// Observes the requests of one worker.
 pub(crate) struct Observed {
     front: Front,
+    state: AppState,
+    router: Router,
     hot: Arc<HotStats>,
     stats: Arc<RequestStats>,
     health: Arc<Health>,
@@ -26,25 +31,25 @@ pub(crate) struct Observed {
 /// Each clone belongs to another worker and counts for itself.
 impl Clone for Observed {
     fn clone(&self) -> Self {
-        Self {
-            front: self.front.clone(),
-            hot: self.stats.worker(),
-            stats: Arc::clone(&self.stats),
-            health: Arc::clone(&self.health),
-            traces: self.traces.clone(),
-        }
+        let (stats, health) = (Arc::clone(&self.stats), Arc::clone(&self.health));
+        Self::new(self.state.clone(), self.router.clone(), stats, health, self.traces.clone())
     }
 }
 
 impl Observed {
-    /// Puts the observation around `front`, whose router passes through [`tag_route`].
+    /// Puts the observation around the API; `router` passes through [`tag_route`].
     pub(crate) fn new(
-        front: Front,
+        state: AppState,
+        router: Router,
         stats: Arc<RequestStats>,
         health: Arc<Health>,
         traces: Option<Arc<Traces>>,
     ) -> Self {
-        Self { front, hot: stats.worker(), stats, health, traces }
+        let (hot, verdicts) = stats.worker();
+        let mut own_state = state.clone();
+        own_state.verdicts = verdicts;
+        let front = Front::new(own_state, router.clone());
+        Self { front, state, router, hot, stats, health, traces }
     }
 
     fn trace(

@@ -12,6 +12,8 @@ use std::{
 };
 
 use http::{Method, StatusCode};
+use keywright_api::VerdictCounts;
+use keywright_domain::verdict::Code;
 use parking_lot::{Mutex, RwLock};
 
 /// Upper ends of the duration histogram's buckets, in microseconds.
@@ -58,7 +60,7 @@ pub(crate) struct HotStats {
 /// All counts.
 #[derive(Debug, Default)]
 pub(crate) struct RequestStats {
-    hot: Mutex<Vec<Arc<HotStats>>>,
+    hot: Mutex<Vec<(Arc<HotStats>, Arc<VerdictCounts>)>>,
     routes: RwLock<BTreeMap<(&'static str, String), Arc<RouteStats>>>,
 }
 
@@ -74,11 +76,16 @@ pub(crate) struct Summary {
 }
 
 impl RequestStats {
-    /// Counts of the hot routes for one more worker.
-    pub(crate) fn worker(&self) -> Arc<HotStats> {
-        let stats = Arc::new(HotStats::default());
-        self.hot.lock().push(Arc::clone(&stats));
-        stats
+    /// Counts of the hot routes and of verdicts, for one more worker.
+    pub(crate) fn worker(&self) -> (Arc<HotStats>, Arc<VerdictCounts>) {
+        let counts = (Arc::default(), Arc::default());
+        self.hot.lock().push((Arc::clone(&counts.0), Arc::clone(&counts.1)));
+        counts
+    }
+
+    /// Verdicts of this code, of all workers.
+    pub(crate) fn verdicts(&self, code: Code) -> u64 {
+        self.hot.lock().iter().map(|(_, verdicts)| verdicts.of(code)).sum()
     }
 
     /// Counts a request of another route. `route` is a template, never a path.
@@ -102,8 +109,11 @@ impl RequestStats {
         let mut all: BTreeMap<_, _> =
             self.routes.read().iter().map(|(key, stats)| (key.clone(), summary([&**stats]))).collect();
         let hot = self.hot.lock();
-        all.insert(("ANY", "/v1/check".to_owned()), summary(hot.iter().map(|worker| &worker.check)));
-        all.insert(("POST", "/v1/keys/verify".to_owned()), summary(hot.iter().map(|worker| &worker.verify)));
+        all.insert(("ANY", "/v1/check".to_owned()), summary(hot.iter().map(|(worker, _)| &worker.check)));
+        all.insert(
+            ("POST", "/v1/keys/verify".to_owned()),
+            summary(hot.iter().map(|(worker, _)| &worker.verify)),
+        );
         all
     }
 }
@@ -138,12 +148,14 @@ mod tests {
     fn counted_by_route_status_and_duration() {
         let stats = RequestStats::default();
         let workers = [stats.worker(), stats.worker()];
-        for worker in &workers {
+        for (worker, verdicts) in &workers {
+            verdicts.count(Code::Valid);
             worker.check.record(StatusCode::NO_CONTENT, 25_000);
             worker.check.record(StatusCode::UNAUTHORIZED, 25_001);
         }
         let purge = Method::from_bytes(b"PURGE").unwrap();
         stats.record(&purge, "none", StatusCode::IM_A_TEAPOT, 99_000_000_000);
+        assert_eq!((stats.verdicts(Code::Valid), stats.verdicts(Code::RateLimited)), (2, 0));
         let all = stats.summaries();
         let check = &all[&("ANY", "/v1/check".to_owned())];
         assert_eq!(check.by_status, [(204, 2), (401, 2)]);

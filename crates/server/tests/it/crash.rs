@@ -103,7 +103,10 @@ fn kill_nine_rounds() {
         in_flight += VERIFYING;
     }
     let load = (all.len(), answered.load(Relaxed));
-    assert!(load.0 as u64 >= rounds() * 10 && load.1 >= rounds() * 10, "too little load to find anything: {load:?}");
+    assert!(
+        load.0 as u64 >= rounds() * 10 && load.1 >= rounds() * 10,
+        "too little load to find anything: {load:?}"
+    );
     let dev = Dev::start(directory.path());
     check(&dev, &all, rounds());
     check_usage(&dev, &counted_id, answered.load(Relaxed), in_flight);

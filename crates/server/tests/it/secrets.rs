@@ -34,7 +34,7 @@ fn a_whole_run_shows_no_secret() {
     let metrics = admin.get_text("/metrics");
     eventually("usage is flushed", || {
         let text = admin.get_text("/metrics");
-        (!text.contains("known_keys_total{code=\"valid\"} 0")).then_some(())
+        (!text.contains("usage_flushed_total{code=\"valid\"} 0")).then_some(())
     });
     let secrets: Vec<(&str, String)> = vec![
         ("first", first),
