@@ -1,7 +1,7 @@
 //! Keywright's embedded database: SQLite with one writer thread, group commit and an exclusive data directory.
 //!
-//! * **One writer.** Commands from all callers go to one thread. It takes all that wait, runs each in a savepoint, and
-//!   commits them together with `synchronous=FULL`: one flush of the disk for many callers, and a caller who is alone
+//! * **One writer.** Commands from all callers go to one thread. It takes all that wait, runs each so that
+//!   it fails alone, and commits them together with `synchronous=FULL`: one flush of the disk for many callers, and a caller who is alone
 //!   does not wait for others. An answer means that the change is on disk and that the attached
 //!   [`ChangeSink`](keywright_domain::change::ChangeSink) has seen it.
 //! * **Readers.** A few threads with connections of their own answer questions, each from one snapshot. No executor is

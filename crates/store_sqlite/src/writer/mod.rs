@@ -1,4 +1,5 @@
-//! The one thread that writes: it takes all commands that wait, runs each in a savepoint, and commits them together.
+//! The one thread that writes: it takes all commands that wait, runs them one after the other, and commits them
+//! together. A command that fails is undone alone.
 
 mod cache;
 mod installation;
@@ -89,8 +90,35 @@ pub(crate) struct Writer {
     _lock: Option<File>,
 }
 
-/// A transaction that took all its commands with it.
-struct Lost(StoreError);
+/// What the caller of a command gets.
+type Answer = Result<Committed, CommandError>;
+
+/// How a command that failed halfway is undone.
+#[derive(Clone, Copy)]
+enum Undo {
+    /// With its group, which then runs once more in savepoints. They copy every page that a command touches, so the
+    /// group does without them as long as it can.
+    ByGroup,
+    /// Alone, by its savepoint.
+    BySavepoint,
+}
+
+/// Why a transaction took all its commands with it.
+enum Stop {
+    /// SQLite failed, and what it did is undone or unknown.
+    Lost(StoreError),
+    /// A command failed halfway, and there was no savepoint.
+    Entangled,
+}
+
+impl Stop {
+    fn into_error(self) -> StoreError {
+        match self {
+            Self::Lost(error) => error,
+            Self::Entangled => StoreError::Internal("a command could not be told from its group".to_owned()),
+        }
+    }
+}
 
 impl Writer {
     /// A writer on `connection`; `lock` is released when it ends.
@@ -182,22 +210,29 @@ impl Writer {
     /// Runs the commands in one transaction and answers them.
     fn commit_group(&mut self, group: Vec<PendingCommand>) {
         let mut waiters = Vec::with_capacity(group.len());
-        let mut answers = Vec::with_capacity(group.len());
         let mut commands = Vec::with_capacity(group.len());
         for PendingCommand { context, command, reply } in group {
             waiters.push(reply);
             commands.push((context, command));
         }
-        match self.run_group(commands, &mut answers) {
-            Ok(()) => {
+        let outcome = match self.run_group(&commands, Undo::ByGroup) {
+            Err(Stop::Entangled) => {
+                self.recover();
+                self.run_group(&commands, Undo::BySavepoint)
+            }
+            outcome => outcome,
+        };
+        match outcome {
+            Ok(answers) => {
                 self.publish();
                 for (reply, answer) in waiters.into_iter().zip(answers) {
                     drop(reply.send(answer));
                 }
             }
-            Err(Lost(error)) => {
+            Err(stop) => {
                 // Also for commands that were refused: what refused them may have gone with the transaction.
                 self.recover();
+                let error = stop.into_error();
                 for reply in waiters {
                     drop(reply.send(Err(fault::copy_of(&error).into())));
                 }
@@ -205,38 +240,47 @@ impl Writer {
         }
     }
 
-    fn run_group(
-        &mut self,
-        commands: Vec<(Context, Command)>,
-        answers: &mut Vec<Result<Committed, CommandError>>,
-    ) -> Result<(), Lost> {
+    fn run_group(&mut self, commands: &[(Context, Command)], undo: Undo) -> Result<Vec<Answer>, Stop> {
         self.begin()?;
+        let mut answers = Vec::with_capacity(commands.len());
         for (context, command) in commands {
-            answers.push(self.attempt(&context, command)?);
+            answers.push(match undo {
+                Undo::ByGroup => self.attempt(context, command)?,
+                Undo::BySavepoint => self.attempt_in_savepoint(context, command)?,
+            });
         }
-        self.workspaces.keep_counts(&self.connection).map_err(Lost::from)?;
-        self.commit()
+        self.workspaces.keep_counts(&self.connection)?;
+        self.commit()?;
+        Ok(answers)
+    }
+
+    /// Runs one command without a safety net: nearly all that fail do so before they write anything.
+    fn attempt(&mut self, context: &Context, command: &Command) -> Result<Answer, Stop> {
+        let (rows_before, changes_before) = (self.connection.total_changes(), self.changes.len());
+        match self.carry_out(context, command.clone()) {
+            Ok(committed) => Ok(Ok(committed)),
+            Err(fault) if self.connection.is_autocommit() => Err(fault.into()),
+            Err(fault) if self.connection.total_changes() == rows_before => {
+                self.changes.truncate(changes_before);
+                Ok(Err(fault.into_command_error()))
+            }
+            Err(_) => Err(Stop::Entangled),
+        }
     }
 
     /// Runs one command in a savepoint: if it fails, only it is undone.
-    fn attempt(
-        &mut self,
-        context: &Context,
-        command: Command,
-    ) -> Result<Result<Committed, CommandError>, Lost> {
+    fn attempt_in_savepoint(&mut self, context: &Context, command: &Command) -> Result<Answer, Stop> {
         self.run_sql(sql::SAVEPOINT)?;
         let changes_before = self.changes.len();
-        match self.carry_out(context, command) {
+        match self.carry_out(context, command.clone()) {
             Ok(committed) => {
                 self.run_sql(sql::RELEASE)?;
                 Ok(Ok(committed))
             }
+            // After some errors SQLite has rolled back everything by itself.
+            Err(fault) if self.connection.is_autocommit() => Err(fault.into()),
             Err(fault) => {
                 self.changes.truncate(changes_before);
-                // After some errors SQLite has rolled back everything by itself.
-                if self.connection.is_autocommit() {
-                    return Err(Lost::from(fault));
-                }
                 self.run_sql(sql::ROLLBACK_TO)?;
                 self.run_sql(sql::RELEASE)?;
                 Ok(Err(fault.into_command_error()))
@@ -244,23 +288,23 @@ impl Writer {
         }
     }
 
-    fn begin(&mut self) -> Result<(), Lost> {
+    fn begin(&mut self) -> Result<(), Stop> {
         if self.heads.is_none() {
             self.heads = Some(Heads::read(&self.connection)?);
         }
         self.run_sql(sql::BEGIN)
     }
 
-    fn commit(&self) -> Result<(), Lost> {
-        let mut statement =
-            self.connection.prepare_cached(sql::COMMIT).map_err(|error| Lost::from(Fault::Sql(error)))?;
-        statement.execute([]).map_err(|error| Lost(fault::commit_error(&error)))?;
+    fn commit(&self) -> Result<(), Stop> {
+        let mut statement = self.connection.prepare_cached(sql::COMMIT).map_err(Fault::Sql)?;
+        statement.execute([]).map_err(|error| Stop::Lost(fault::commit_error(&error)))?;
         Ok(())
     }
 
-    fn run_sql(&self, statement: &str) -> Result<(), Lost> {
+    fn run_sql(&self, statement: &str) -> Result<(), Stop> {
         let run = || self.connection.prepare_cached(statement)?.execute([]);
-        run().map(drop).map_err(|error| Lost::from(Fault::Sql(error)))
+        run().map_err(Fault::Sql)?;
+        Ok(())
     }
 
     /// Hands the changes of the transaction that was just committed to the sink.
@@ -310,15 +354,15 @@ impl Writer {
         &mut self,
         work: impl FnOnce(&Connection) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
-        let run = || -> Result<T, Lost> {
+        let run = || -> Result<T, Stop> {
             self.run_sql(sql::BEGIN)?;
             let value = work(&self.connection)?;
             self.commit()?;
             Ok(value)
         };
-        run().map_err(|Lost(error)| {
+        run().map_err(|stop| {
             self.recover();
-            error
+            stop.into_error()
         })
     }
 
@@ -364,8 +408,8 @@ fn refuse(job: Job) {
     }
 }
 
-impl From<Fault> for Lost {
+impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
-        Self(fault.into_store_error())
+        Self::Lost(fault.into_store_error())
     }
 }
