@@ -146,7 +146,7 @@ fn per(total: u64, count: usize) -> f64 {
     total as f64 / count as f64
 }
 
-const ROUNDS: usize = 25;
+const ROUNDS: usize = 500;
 
 /// Many short rounds: the best is least disturbed by whatever else the machine does.
 fn measure(name: &str, calls: usize, mut call: impl FnMut(usize)) {

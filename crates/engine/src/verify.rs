@@ -24,7 +24,7 @@ use keywright_keyformat::{BODY_LENGTH, KeyKind, Locator, ParsedKey, parse};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Engine, KeyHit, LeaseClass, LeaseEnd, Moment, UsageEvent, Verdict, VerifyRequest,
+    Engine, KeyHit, LeaseClass, LeaseEnd, Moment, Spool, UsageEvent, Verdict, VerifyRequest,
     apply::limit_sets_of,
     arena::BlobRef,
     cold::{ColdBytes, PREFIX_BYTES_MAX},
@@ -130,6 +130,7 @@ impl Engine {
                 Lookup::Unknown => return Verdict::refused(Code::InvalidKey),
                 Lookup::PepperMissing => return verdict,
                 Lookup::Found(found) => {
+                    Spool::approach(&place);
                     if self.judge(&found, request, now, &mut verdict) == Judged::Stale {
                         continue;
                     }

@@ -39,8 +39,8 @@ use self::{
 
 pub use self::routes::RouteId;
 
-/// Places of a segment that make up one batch.
-const BATCH_PLACES: usize = 1 << 16;
+/// Entries of a segment that make up one batch.
+const BATCH_ENTRIES: usize = 1 << 16;
 /// Shortest and longest time between two seals.
 const SEAL_NS: std::ops::RangeInclusive<u64> = 1_000_000_000..=60_000_000_000;
 /// A seal is worth its flush if that takes at most this share of the time until the next.
@@ -83,9 +83,9 @@ pub struct SpoolOptions {
     pub incarnation: [u8; 16],
     /// Keys the hash tables; random.
     pub seed: u64,
-    /// Entries of the smallest segment, 64 bytes each.
+    /// Entries of the smallest segment, 64 bytes each and 12 in memory.
     pub entries_min: usize,
-    /// Entries of the largest segment.
+    /// Entries of the largest segment, below 2²⁴.
     pub entries_max: usize,
     /// Most bytes on disk.
     pub bytes_max: u64,
@@ -236,6 +236,12 @@ impl Spool {
         self.record_at(&place, u64::from(event.key.0), event, cost);
     }
 
+    /// Asks for the memory of the entry itself, once the index has arrived.
+    #[inline]
+    pub(crate) fn approach(place: &Place) {
+        place.segment.prefetch_entry(place.hash);
+    }
+
     /// Counts one event at its place; `locator` is what the place was looked up with.
     #[inline]
     pub(crate) fn record_at(&self, place: &Place, locator: u64, event: &UsageEvent, cost: u32) {
@@ -340,7 +346,7 @@ impl Spool {
             };
             if let Some(next) = next {
                 let old = self.active.swap(Arc::new(next));
-                if claimed < old.shape().capacity as u64 / 8 {
+                if claimed < old.shape().capacity / 8 {
                     state.next_capacity = (state.next_capacity / 2).max(self.options.entries_min);
                 }
                 state.retiring.push(old);
@@ -391,8 +397,9 @@ impl Spool {
     /// seen one may ignore it.
     pub fn batches<'a>(&'a self, sealed: &'a SealedSegment) -> impl Iterator<Item = UsageBatch> + 'a {
         let shape = sealed.segment.shape();
-        (0..shape.capacity.div_ceil(BATCH_PLACES)).filter_map(move |part| {
-            let places = part * BATCH_PLACES..((part + 1) * BATCH_PLACES).min(shape.capacity);
+        let claimed = sealed.segment.claimed();
+        (0..claimed.div_ceil(BATCH_ENTRIES)).filter_map(move |part| {
+            let places = part * BATCH_ENTRIES..((part + 1) * BATCH_ENTRIES).min(claimed);
             let rows: Vec<UsageRow> = sealed.segment.rows(places).map(|row| self.usage_row(&row)).collect();
             let batch = shape.number << 16 | part as u64;
             (!rows.is_empty()).then_some(UsageBatch { incarnation: shape.incarnation, batch, rows })
@@ -427,7 +434,7 @@ impl Spool {
     pub fn gauges(&self) -> Gauges {
         let state = self.state.lock();
         Gauges {
-            active_entries: self.active.load().claimed(),
+            active_entries: self.active.load().claimed() as u64,
             sealed_segments: (state.sealed.len() + state.retiring.len()) as u64,
             bytes: state.bytes,
             folded: self.folded.load(Relaxed),

@@ -1,16 +1,17 @@
-//! One segment of the spool: a mapped file that is a hash table of counts.
+//! One segment of the spool: a mapped file of entries in the order of their arrival, and an index in memory.
 //!
 //! ```text
 //! header, 512 words: magic, version and capacity, incarnation (2), number, seed, overflow (count, cost), claimed
-//! entry, 8 words:    tag, who (key 32, ordinal 16, code 8, agent 8), when and where (minute 32, route 32),
-//!                    address (2), state (published 1, address known 1, last offset in the minute 32), count,
-//!                    cost beyond one per call
+//! entry, 8 words:    who (key 32, ordinal 16, code 8, agent 8), when and where (minute 32, route 32), address (2),
+//!                    state (published 1, address known 1, last offset in the minute 32), count, cost beyond one per
+//!                    call, unused
 //! ```
 //!
-//! An entry is claimed by a compare-and-swap of its tag, a hash of everything that tells entries apart. Whoever finds
-//! its own tag on an entry that is not published yet writes the same fields itself, which is idempotent, so that
-//! nobody waits for anybody; and everybody counts only on a published entry. A process killed at any point therefore
-//! leaves either a complete entry or one with a count of zero.
+//! A new entry is claimed by adding to a counter, written whole with a count of one, and then made known in the index by
+//! a compare-and-swap. Whoever loses that race to an equal entry takes its own count back, and adds to the winner's.
+//! So nobody waits for anybody, nobody sees an unfinished entry, and a process killed at any point leaves at most the
+//! one count extra of the call it was about to answer. Entries are written in order because that is what memory is good
+//! at; what is accessed at random, the index, is an eighth of their size and not in the file: nobody needs it later.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -26,14 +27,16 @@ use std::{
 use keywright_domain::{key::KeyNumber, time::Timestamp, usage::AgentClass, verdict::Code};
 
 use super::{RouteId, UsageEvent};
-use crate::raw::{WORD_BYTES, Words, prefetch_read};
+use crate::raw::{Pages, WORD_BYTES, Words, prefetch_read};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"KWSPOOL\0");
 const VERSION: u64 = 1;
 const HEADER_WORDS: usize = 512;
 const ENTRY_WORDS: usize = 8;
-/// How far from its place an entry may lie before the segment counts as full.
-const PROBES_MAX: usize = 16;
+/// How far from its place an entry may lie in the index before the segment counts as full.
+const PROBES_MAX: usize = 64;
+/// Low bits of an index word: the entry's position, from 1. The others are of the entry's hash.
+const POSITION_BITS: u32 = 24;
 
 const PUBLISHED: u64 = 1 << 63;
 const ADDRESS_KNOWN: u64 = 1 << 62;
@@ -45,6 +48,11 @@ const NUMBER: usize = 4;
 const SEED: usize = 5;
 const OVERFLOW: usize = 6;
 const CLAIMED: usize = 8;
+
+// Words of an entry.
+const STATE: usize = 4;
+const COUNT: usize = 5;
+const EXTRA_COST: usize = 6;
 
 /// What a segment's file is called, by its number.
 pub(super) const EXTENSION: &str = "usage";
@@ -62,6 +70,8 @@ pub(super) struct Shape {
 /// A mapped segment.
 pub(super) struct Segment {
     words: Words,
+    /// Open addressing at a load of at most two thirds. Empty in a segment that was only opened for reading.
+    index: Words,
     path: PathBuf,
     shape: Shape,
 }
@@ -69,9 +79,9 @@ pub(super) struct Segment {
 /// How much of the table new entries may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Room {
-    /// Up to three quarters: beyond, the next segment takes over.
+    /// Up to seven eighths: beyond, the next segment takes over.
     Usual,
-    /// Up to fifteen sixteenths, for entries without detail while there is no next segment.
+    /// All, for entries without detail while there is no next segment.
     Reserve,
 }
 
@@ -82,9 +92,21 @@ pub(super) enum Recorded {
     Full,
 }
 
-/// An event's fields as words, and its hashes.
+type Entry = [AtomicU64; ENTRY_WORDS];
+
+fn index_word(hash: u64, position: usize) -> u64 {
+    (hash >> POSITION_BITS << POSITION_BITS) | (position as u64 + 1)
+}
+
+#[inline]
+fn position_of(word: u64) -> Option<usize> {
+    let position = (word & ((1 << POSITION_BITS) - 1)) as usize;
+    position.checked_sub(1)
+}
+
+/// An event's fields as words, and its hash.
 struct Packed {
-    tag: u64,
+    hash: u64,
     who: u64,
     when_where: u64,
     address: [u64; 2],
@@ -154,7 +176,11 @@ impl Segment {
         words[NUMBER].store(shape.number, Relaxed);
         words[SEED].store(shape.seed, Relaxed);
         words[0].store(MAGIC, Release);
-        Ok(Self { words, path, shape })
+        let index_words = shape.capacity + shape.capacity / 2;
+        let index =
+            Words::anonymous(index_words, if index_words > 1 << 16 { Pages::Huge } else { Pages::Normal });
+        index.populate();
+        Ok(Self { words, index, path, shape })
     }
 
     /// Opens a segment that an earlier process left behind.
@@ -180,7 +206,7 @@ impl Segment {
             seed: word(SEED),
         };
         let words = Words::shared(&file, HEADER_WORDS + capacity * ENTRY_WORDS)?;
-        Ok(Self { words, path, shape })
+        Ok(Self { words, index: Words::anonymous(0, Pages::Normal), path, shape })
     }
 
     pub(super) fn shape(&self) -> Shape {
@@ -195,9 +221,10 @@ impl Segment {
         file_bytes(self.shape.capacity)
     }
 
-    /// Entries in use, about.
-    pub(super) fn claimed(&self) -> u64 {
-        self.words[CLAIMED].load(Relaxed)
+    /// Entries in use.
+    pub(super) fn claimed(&self) -> usize {
+        // Threads that find no room may have added beyond.
+        usize::try_from(self.words[CLAIMED].load(Relaxed)).unwrap_or(usize::MAX).min(self.shape.capacity)
     }
 
     /// Events and cost that could not be attributed.
@@ -234,23 +261,32 @@ impl Segment {
     }
 
     #[inline]
-    fn entry(&self, place: usize) -> Option<&[AtomicU64; ENTRY_WORDS]> {
-        let begin = HEADER_WORDS + place * ENTRY_WORDS;
+    fn entry(&self, position: usize) -> Option<&Entry> {
+        let begin = HEADER_WORDS + position * ENTRY_WORDS;
         self.words.get(begin..begin + ENTRY_WORDS)?.first_chunk()
     }
 
     #[inline]
     fn place(&self, place_hash: u64) -> usize {
-        #[expect(clippy::cast_possible_truncation, reason = "below the capacity")]
-        let place = ((u128::from(place_hash) * self.shape.capacity as u128) >> 64) as usize;
+        #[expect(clippy::cast_possible_truncation, reason = "below the index's length")]
+        let place = ((u128::from(place_hash) * self.index.len() as u128) >> 64) as usize;
         place
     }
 
-    /// Asks for the cache line where an event's entry is looked for.
+    /// Asks for the cache line where an event's entry is looked for in the index.
     #[inline]
     pub(super) fn prefetch(&self, place_hash: u64) {
-        if let Some([tag, ..]) = self.entry(self.place(place_hash)) {
-            prefetch_read(tag);
+        if let Some(word) = self.index.get(self.place(place_hash)) {
+            prefetch_read(word);
+        }
+    }
+
+    /// Asks for the entry that is first in line at an event's place; most often it is the event's.
+    #[inline]
+    pub(super) fn prefetch_entry(&self, place_hash: u64) {
+        let word = self.index.get(self.place(place_hash)).map_or(0, |word| word.load(Relaxed));
+        if let Some([first, ..]) = position_of(word).and_then(|position| self.entry(position)) {
+            prefetch_read(first);
         }
     }
 
@@ -258,53 +294,71 @@ impl Segment {
     #[inline]
     pub(super) fn record(&self, place_hash: u64, event: &UsageEvent, cost: u32, room: Room) -> Recorded {
         let packed = Packed::new(place_hash, event);
-        let first = self.place(place_hash);
-        for probe in 0..PROBES_MAX {
-            let mut place = first + probe;
-            if place >= self.shape.capacity {
-                place -= self.shape.capacity;
+        let mut place = self.place(place_hash);
+        let mut own: Option<(usize, &Entry)> = None;
+        for _ in 0..PROBES_MAX {
+            let Some(word) = self.index.get(place) else { return Recorded::Full };
+            let mut seen = word.load(Acquire);
+            if seen == 0 {
+                let (position, entry) = match own {
+                    Some(own) => own,
+                    None => match self.claim(room) {
+                        Some(claimed) => claimed,
+                        None => return Recorded::Full,
+                    },
+                };
+                packed.write(entry, cost);
+                match word.compare_exchange(0, index_word(packed.hash, position), AcqRel, Acquire) {
+                    Ok(_) => return Recorded::Counted,
+                    Err(winner) => seen = winner,
+                }
+                entry[COUNT].store(0, Relaxed);
+                own = Some((position, entry));
             }
-            let Some(entry) = self.entry(place) else { return Recorded::Full };
-            let mut tag = entry[0].load(Acquire);
-            if tag == 0 {
-                if !self.has_room(room) {
-                    return Recorded::Full;
-                }
-                match entry[0].compare_exchange(0, packed.tag, AcqRel, Acquire) {
-                    Ok(_) => {
-                        // Two stores may count one entry: the number is a gauge and a threshold, not a bound. What
-                        // bounds the table is the number of probes.
-                        self.words[CLAIMED].store(self.claimed() + 1, Relaxed);
-                        tag = packed.tag;
-                    }
-                    Err(winner) => tag = winner,
-                }
-            }
-            if tag == packed.tag && packed.publish(entry) {
-                entry[6].fetch_add(1, Relaxed);
-                if cost != 1 {
-                    // Modulo 2⁶⁴, so that a cost of 0 takes one away.
-                    entry[7].fetch_add(u64::from(cost).wrapping_sub(1), Relaxed);
-                }
+            if self.add(seen, &packed, cost) {
                 return Recorded::Counted;
             }
+            place = if place + 1 == self.index.len() { 0 } else { place + 1 };
         }
         Recorded::Full
     }
 
+    /// Adds to the entry of an index word, if it is the event's.
     #[inline]
-    fn has_room(&self, room: Room) -> bool {
-        let capacity = self.shape.capacity as u64;
-        self.claimed()
-            < match room {
-                Room::Usual => capacity / 4 * 3,
-                Room::Reserve => capacity / 16 * 15,
+    fn add(&self, word: u64, packed: &Packed, cost: u32) -> bool {
+        if (word ^ packed.hash) >> POSITION_BITS != 0 {
+            return false;
+        }
+        let Some(entry) = position_of(word).and_then(|position| self.entry(position)) else { return false };
+        let is_own = packed.is_of(entry);
+        if is_own {
+            entry[COUNT].fetch_add(1, Relaxed);
+            if cost != 1 {
+                // Modulo 2⁶⁴, so that a cost of 0 takes one away.
+                entry[EXTRA_COST].fetch_add(u64::from(cost).wrapping_sub(1), Relaxed);
             }
+        }
+        is_own
     }
 
-    /// The rows in a range of places, in the table's order. Only exact when nobody records any more.
-    pub(super) fn rows(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = Row> + '_ {
-        places.filter_map(|place| self.entry(place).and_then(read_row))
+    /// The next free entry.
+    #[inline]
+    fn claim(&self, room: Room) -> Option<(usize, &Entry)> {
+        let capacity = self.shape.capacity;
+        let bound = match room {
+            Room::Usual => capacity / 8 * 7,
+            Room::Reserve => capacity,
+        };
+        if self.claimed() >= bound {
+            return None;
+        }
+        let position = usize::try_from(self.words[CLAIMED].fetch_add(1, Relaxed)).ok()?;
+        Some((position, self.entry(position)?))
+    }
+
+    /// The rows in a range of positions, in the order of their arrival. Only exact when nobody records any more.
+    pub(super) fn rows(&self, positions: std::ops::Range<usize>) -> impl Iterator<Item = Row> + '_ {
+        positions.filter_map(|position| self.entry(position).and_then(read_row))
     }
 }
 
@@ -319,7 +373,7 @@ impl Packed {
         let offset_ms = u64::try_from(event.at.unix_ms()).unwrap_or(0).saturating_sub(minute_ms);
         let known = if event.address.is_some() { ADDRESS_KNOWN } else { 0 };
         Self {
-            tag: mix(place_hash ^ who).max(1),
+            hash: mix(place_hash ^ who),
             who,
             when_where: u64::from(event.minute()) << 32 | u64::from(event.route.0),
             address: address_words(event.address),
@@ -327,41 +381,47 @@ impl Packed {
         }
     }
 
-    /// Makes sure that the entry has these fields and is published. Returns whether it is this event's entry, which
-    /// it is unless two tags collided.
+    fn fields(&self) -> [u64; 4] {
+        [self.who, self.when_where, self.address[0], self.address[1]]
+    }
+
+    /// Writes an entry that nobody else knows yet, counted once.
     #[inline]
-    fn publish(&self, entry: &[AtomicU64; ENTRY_WORDS]) -> bool {
-        let fields = [self.who, self.when_where, self.address[0], self.address[1]];
-        let state = entry[5].load(Acquire);
-        if state & PUBLISHED == 0 {
-            for (word, field) in entry[1..5].iter().zip(fields) {
-                word.store(field, Relaxed);
-            }
-            entry[5].store(self.state, Release);
-            return true;
+    fn write(&self, entry: &Entry, cost: u32) {
+        for (word, field) in entry.iter().zip(self.fields()) {
+            word.store(field, Relaxed);
         }
-        let is_own = entry[1..5].iter().zip(fields).all(|(word, field)| word.load(Relaxed) == field)
+        entry[STATE].store(self.state, Relaxed);
+        entry[EXTRA_COST].store(u64::from(cost).wrapping_sub(1), Relaxed);
+        entry[COUNT].store(1, Release);
+    }
+
+    /// Whether the entry is this event's, which it is unless two hashes collided; if so, notes the moment.
+    #[inline]
+    fn is_of(&self, entry: &Entry) -> bool {
+        let state = entry[STATE].load(Relaxed);
+        let is_own = entry.iter().zip(self.fields()).all(|(word, field)| word.load(Relaxed) == field)
             && (state ^ self.state) & ADDRESS_KNOWN == 0;
         if is_own && state < self.state {
             // Of two calls in the same instant, the one that is a millisecond older may have the last word.
-            entry[5].store(self.state, Relaxed);
+            entry[STATE].store(self.state, Relaxed);
         }
         is_own
     }
 }
 
-fn read_row(entry: &[AtomicU64; ENTRY_WORDS]) -> Option<Row> {
+fn read_row(entry: &Entry) -> Option<Row> {
     let word = |position: usize| entry[position].load(Acquire);
-    let (state, count) = (word(5), word(6));
-    if word(0) == 0 || state & PUBLISHED == 0 || count == 0 {
+    let (state, count) = (word(STATE), word(COUNT));
+    if state & PUBLISHED == 0 || count == 0 {
         return None;
     }
-    let [key @ .., _, _, _, _] = word(1).to_be_bytes();
-    let [_, _, _, _, ordinal_high, ordinal_low, code, agent] = word(1).to_be_bytes();
-    let [minute @ .., _, _, _, _] = word(2).to_be_bytes();
-    let [_, _, _, _, route @ ..] = word(2).to_be_bytes();
+    let [key @ .., _, _, _, _] = word(0).to_be_bytes();
+    let [_, _, _, _, ordinal_high, ordinal_low, code, agent] = word(0).to_be_bytes();
+    let [minute @ .., _, _, _, _] = word(1).to_be_bytes();
+    let [_, _, _, _, route @ ..] = word(1).to_be_bytes();
     let minute = u32::from_be_bytes(minute);
-    let address = u128::from(word(3)) << 64 | u128::from(word(4));
+    let address = u128::from(word(2)) << 64 | u128::from(word(3));
     let offset_ms = i64::from(u32::try_from(state & 0xffff_ffff).expect("masked to 32 bits"));
     let event = UsageEvent {
         key: KeyNumber(u32::from_be_bytes(key)),
@@ -373,7 +433,7 @@ fn read_row(entry: &[AtomicU64; ENTRY_WORDS]) -> Option<Row> {
         agent: AgentClass::from_u8(agent)?,
         at: Timestamp::from_unix_ms(i64::from(minute) * 60_000 + offset_ms),
     };
-    Some(Row { event, count, cost: count.wrapping_add(word(7)) })
+    Some(Row { event, count, cost: count.wrapping_add(word(EXTRA_COST)) })
 }
 
 #[cfg(test)]
@@ -442,39 +502,54 @@ mod tests {
     fn a_claimed_entry_without_a_count_is_no_row() {
         let directory = tempfile::tempdir().unwrap();
         let segment = Segment::create(directory.path(), shape(64)).unwrap();
-        let hash = segment.place_hash(1, event(1, None).minute(), None, RouteId(5));
-        let packed = Packed::new(hash, &event(1, None));
-        let entry = segment.entry(segment.place(hash)).unwrap();
-        entry[0].store(packed.tag, Release);
+        segment.claim(Room::Usual).unwrap();
         assert_eq!(segment.rows(0..64).count(), 0);
-        assert_eq!(
-            record(&segment, &event(1, None), 1, Room::Usual),
-            Recorded::Counted,
-            "whoever comes next completes it"
-        );
+        assert_eq!(record(&segment, &event(1, None), 1, Room::Usual), Recorded::Counted);
         assert_eq!(segment.rows(0..64).next(), Some(Row { event: event(1, None), count: 1, cost: 1 }));
+        assert_eq!(segment.claimed(), 2);
     }
 
     #[test]
-    fn full_at_three_quarters_and_the_reserve_beyond() {
+    fn threads_with_the_same_events_count_each_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let segment = Segment::create(directory.path(), shape(4_096)).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for step in 0..20_000 {
+                        assert_eq!(
+                            record(&segment, &event(step / 40, None), 3, Room::Usual),
+                            Recorded::Counted
+                        );
+                    }
+                });
+            }
+        });
+        let rows: Vec<Row> = segment.rows(0..4_096).collect();
+        assert_eq!(rows.len(), 500, "one row each");
+        assert!(rows.iter().all(|row| row.count == 160 && row.cost == 480));
+    }
+
+    #[test]
+    fn full_at_seven_eighths_and_the_reserve_beyond() {
         let directory = tempfile::tempdir().unwrap();
         let segment = Segment::create(directory.path(), shape(4_096)).unwrap();
         let fill = |room| {
-            (0..4_096)
+            (0..5_000)
                 .filter(|key| record(&segment, &event(*key, None), 1, room) == Recorded::Counted)
                 .count()
         };
-        let usual = fill(Room::Usual);
-        assert!((2_048..=3_072).contains(&usual), "{usual}");
+        assert_eq!(fill(Room::Usual), 3_584);
         assert_eq!(
             record(&segment, &event(0, None), 1, Room::Usual),
             Recorded::Counted,
             "known entries always count"
         );
-        let reserve = fill(Room::Reserve);
-        assert!(reserve > usual && reserve <= 3_840, "{reserve}");
+        assert_eq!(record(&segment, &event(4_999, None), 1, Room::Usual), Recorded::Full);
+        assert_eq!(fill(Room::Reserve), 4_096);
+        assert_eq!(record(&segment, &event(4_999, None), 1, Room::Reserve), Recorded::Full);
         let counted: u64 = segment.rows(0..4_096).map(|row| row.count).sum();
-        assert_eq!(counted, (usual + 1 + reserve) as u64);
+        assert_eq!(counted, 3_584 + 1 + 4_096);
     }
 
     #[test]
