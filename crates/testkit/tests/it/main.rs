@@ -1,0 +1,7 @@
+//! The house: rules over the repository itself, each of which may only become tighter.
+
+mod documents;
+mod edges;
+mod secrets;
+mod sources;
+mod tree;
