@@ -62,7 +62,7 @@ impl<'a> Page<'a> {
                 continue;
             }
             let name = escape(tag["name"].as_str().unwrap_or_default());
-            let _infallible = write!(self.html, "<details open><summary>{name}</summary><ul>\n");
+            let _infallible = writeln!(self.html, "<details open><summary>{name}</summary><ul>");
             for place in places {
                 let summary = escape(place.operation["summary"].as_str().unwrap_or_default());
                 let _infallible = writeln!(self.html, "<li><a href=\"#{}\">{summary}</a></li>", place.id());
@@ -153,8 +153,8 @@ impl<'a> Page<'a> {
 
     /// A table of the fields of an object, or a link to its schema.
     fn fields(&mut self, schema: &Value) {
-        let choices = schema["oneOf"].as_array().into_iter().flatten();
-        let schema = choices.filter(|choice| choice["type"] != "null").next_back().unwrap_or(schema);
+        let mut choices = schema["oneOf"].as_array().into_iter().flatten();
+        let schema = choices.rfind(|choice| choice["type"] != "null").unwrap_or(schema);
         let target = schema["$ref"].as_str().and_then(|reference| resolve(self.document, reference));
         let schema = target.unwrap_or(schema);
         let Some(properties) = schema["properties"].as_object() else { return };
@@ -168,7 +168,7 @@ impl<'a> Page<'a> {
                 "<tr><td><code>{}</code>{mark}</td><td>{}</td><td>{}</td></tr>",
                 escape(name),
                 kind(property),
-                inline(property["description"].as_str().unwrap_or_default())
+                inline(description(property))
             );
         }
         self.html.push_str("</tbody></table>\n");
@@ -219,6 +219,13 @@ impl<'a> Page<'a> {
     fn markdown(&mut self, text: &str) {
         pulldown_cmark::html::push_html(&mut self.html, pulldown_cmark::Parser::new(text));
     }
+}
+
+/// The description of a schema; of a choice, that of the first one that has any.
+fn description(schema: &Value) -> &str {
+    let choices = schema["oneOf"].as_array().into_iter().flatten();
+    let mut candidates = std::iter::once(schema).chain(choices);
+    candidates.find_map(|candidate| candidate["description"].as_str()).unwrap_or_default()
 }
 
 /// One paragraph of Markdown without the paragraph.

@@ -15,13 +15,14 @@ use crate::error::{ApiError, ErrorCode};
 /// A command was refused. `catalogue` names permissions.
 pub(crate) fn of_command(error: CommandError, catalogue: &Catalogue) -> ApiError {
     match error {
-        CommandError::Key(error) => of_key(error, catalogue),
+        CommandError::Key(error) => of_key(&error, catalogue),
         CommandError::Workspace(error) => of_workspace(error),
-        CommandError::Plan(error) => of_plan(error),
+        CommandError::Plan(error) => of_plan(&error),
         CommandError::Operator(error) => of_operator(&error),
-        CommandError::CatalogueFull => detailed(ErrorCode::LimitReached, &error),
         CommandError::AlreadySetUp => detailed(ErrorCode::Conflict, &error),
-        CommandError::TooManyMatches => detailed(ErrorCode::LimitReached, &error),
+        CommandError::CatalogueFull | CommandError::TooManyMatches => {
+            detailed(ErrorCode::LimitReached, &error)
+        }
         CommandError::Idempotency(error) => of_idempotency(error),
         CommandError::Permit => ApiError::internal("a command carried a permit for something else"),
         CommandError::Store(error) => of_store(error),
@@ -29,6 +30,7 @@ pub(crate) fn of_command(error: CommandError, catalogue: &Catalogue) -> ApiError
 }
 
 /// The store failed. Its text is for the log only.
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
 pub(crate) fn of_store(error: StoreError) -> ApiError {
     let code = match &error {
         StoreError::Unavailable(_) | StoreError::ReadOnly(_) => ErrorCode::StoreUnavailable,
@@ -50,23 +52,25 @@ pub(crate) fn of_unknown_permission(field: &str, error: &UnknownPermission) -> A
     ApiError::with_detail(ErrorCode::UnknownPermission, shown).member("field", field)
 }
 
-fn of_key(error: KeyError, catalogue: &Catalogue) -> ApiError {
-    match &error {
+fn of_key(error: &KeyError, catalogue: &Catalogue) -> ApiError {
+    match error {
         KeyError::NotFound => ErrorCode::NotFound.into(),
         KeyError::Revoked => ErrorCode::KeyAlreadyRevoked.into(),
-        KeyError::Expired => detailed(ErrorCode::KeyNotActive, &error),
+        KeyError::Expired => detailed(ErrorCode::KeyNotActive, error),
         KeyError::RotationInProgress => ErrorCode::RotationInProgress.into(),
         KeyError::NoRotation => ErrorCode::NoRotationInProgress.into(),
-        KeyError::Escalation(beyond) => detailed(ErrorCode::PermissionEscalation, &error)
+        KeyError::Escalation(beyond) => detailed(ErrorCode::PermissionEscalation, error)
             .member("missing_permissions", names(catalogue, *beyond)),
-        KeyError::PolicyPermissions(beyond) => ApiError::invalid_field("permissions", sentence(&error))
+        KeyError::PolicyPermissions(beyond) => ApiError::invalid_field("permissions", sentence(error))
             .member("not_allowed", names(catalogue, *beyond)),
         KeyError::Field { field, reason } => ApiError::invalid_field(field, format!("`{field}` {reason}.")),
-        KeyError::TooMany(_) => detailed(ErrorCode::TooManyKeys, &error),
-        KeyError::OperatorIssued => detailed(ErrorCode::InsufficientPermissions, &error),
+        KeyError::TooMany(_) => detailed(ErrorCode::TooManyKeys, error),
+        KeyError::OperatorIssued => detailed(ErrorCode::InsufficientPermissions, error),
     }
 }
 
+/// An operation on a workspace was refused.
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
 pub(crate) fn of_workspace(error: WorkspaceError) -> ApiError {
     match &error {
         WorkspaceError::Slug => ApiError::invalid_field("slug", sentence(&error)),
@@ -81,13 +85,13 @@ pub(crate) fn of_workspace(error: WorkspaceError) -> ApiError {
     }
 }
 
-fn of_plan(error: PlanError) -> ApiError {
-    match &error {
-        PlanError::Name => ApiError::invalid_field("name", sentence(&error)),
+fn of_plan(error: &PlanError) -> ApiError {
+    match error {
+        PlanError::Name => ApiError::invalid_field("name", sentence(error)),
         PlanError::Limits(limits) => ApiError::invalid_field("limits", sentence(limits)),
         PlanError::Unknown(_) => ErrorCode::NotFound.into(),
-        PlanError::InUse(_) | PlanError::Builtin(_) => detailed(ErrorCode::Conflict, &error),
-        PlanError::TooMany => detailed(ErrorCode::LimitReached, &error),
+        PlanError::InUse(_) | PlanError::Builtin(_) => detailed(ErrorCode::Conflict, error),
+        PlanError::TooMany => detailed(ErrorCode::LimitReached, error),
     }
 }
 

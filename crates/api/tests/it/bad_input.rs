@@ -33,7 +33,7 @@ async fn state(api: &Api) -> String {
 }
 
 async fn send(api: &Api, method: &Method, path: &str, kind: &'static str, body: impl Into<Body>) -> String {
-    let mut request = api.request(method.clone(), &api.operator, path, body.into());
+    let mut request = Api::request(method.clone(), &api.operator, path, body.into());
     request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     api.send(request).await.outcome()
 }
@@ -105,7 +105,7 @@ async fn credentials() {
         ("x-api-key", "sk_live_07ELSZgnu18FMTahov29GNUbipw3AHOVcjqx0t0MxH".to_owned(), "401 invalid_key"),
         ("x-api-key", "ok_é".to_owned(), "401 malformed_key"),
     ] {
-        let mut request = api.request(Method::GET, &Who::Anonymous, "/v1/permissions", Body::empty());
+        let mut request = Api::request(Method::GET, &Who::Anonymous, "/v1/permissions", Body::empty());
         request.headers_mut().insert(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         let answer = api.send(request).await;
         assert_eq!(answer.outcome(), expected, "{name}");
@@ -115,10 +115,10 @@ async fn credentials() {
             );
         }
     }
-    let mut request = api.request(Method::GET, &api.operator, "/v1/permissions", Body::empty());
+    let mut request = Api::request(Method::GET, &api.operator, "/v1/permissions", Body::empty());
     request.headers_mut().insert("x-api-key", HeaderValue::from_static("sk_live_other"));
     assert_eq!(api.send(request).await.outcome(), "400 conflicting_credentials");
-    let mut request = api.request(Method::GET, &api.operator, "/v1/permissions", Body::empty());
+    let mut request = Api::request(Method::GET, &api.operator, "/v1/permissions", Body::empty());
     request.headers_mut().append(header::AUTHORIZATION, HeaderValue::from_static("Bearer x"));
     assert_eq!(api.send(request).await.outcome(), "400 duplicate_header");
 }
@@ -158,7 +158,7 @@ async fn paths_and_methods() {
 async fn the_longest_user_agent_is_cut_and_kept() {
     let api = Api::start().await;
     for length in [256, 257] {
-        let mut request = api.request(
+        let mut request = Api::request(
             Method::POST,
             &api.operator,
             "/v1/operators",

@@ -115,14 +115,15 @@ impl Api {
 
     /// A key that may do all that an owner may.
     pub(crate) async fn owner_key(&self) -> Who {
-        let names: Vec<&str> =
-            keywright_domain::permission::Builtin::ALL.map(|builtin| builtin.name()).into();
+        let names: Vec<&str> = keywright_domain::permission::Builtin::ALL
+            .map(keywright_domain::permission::Builtin::name)
+            .into();
         self.key_with(&names).await.0
     }
 
     /// `GET`.
     pub(crate) async fn get(&self, who: &Who, path: &str) -> Answer {
-        self.send(self.request(Method::GET, who, path, Body::empty())).await
+        self.send(Self::request(Method::GET, who, path, Body::empty())).await
     }
 
     /// `POST` with a JSON body.
@@ -138,7 +139,7 @@ impl Api {
     /// Any method, with a JSON body or none.
     pub(crate) async fn call(&self, method: Method, who: &Who, path: &str, body: Option<&Value>) -> Answer {
         let mut request =
-            self.request(method, who, path, body.map_or_else(Body::empty, |body| body.to_string().into()));
+            Self::request(method, who, path, body.map_or_else(Body::empty, |body| body.to_string().into()));
         if body.is_some() {
             request.headers_mut().insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
         }
@@ -147,7 +148,7 @@ impl Api {
 
     /// `POST` with a form.
     pub(crate) async fn post_form(&self, who: &Who, path: &str, form: &'static str) -> Answer {
-        let mut request = self.request(Method::POST, who, path, form.into());
+        let mut request = Self::request(Method::POST, who, path, form.into());
         let kind = "application/x-www-form-urlencoded".parse().unwrap();
         request.headers_mut().insert(header::CONTENT_TYPE, kind);
         self.send(request).await
@@ -155,14 +156,14 @@ impl Api {
 
     /// `POST` with an `Idempotency-Key`.
     pub(crate) async fn post_once(&self, who: &Who, path: &str, key: &str, body: &Value) -> Answer {
-        let mut request = self.request(Method::POST, who, path, body.to_string().into());
+        let mut request = Self::request(Method::POST, who, path, body.to_string().into());
         request.headers_mut().insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
         request.headers_mut().insert("idempotency-key", key.parse().unwrap());
         self.send(request).await
     }
 
     /// A request without headers but the credential.
-    pub(crate) fn request(&self, method: Method, who: &Who, path: &str, body: Body) -> Request<Body> {
+    pub(crate) fn request(method: Method, who: &Who, path: &str, body: Body) -> Request<Body> {
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = path.parse().unwrap();

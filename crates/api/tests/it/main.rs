@@ -1,7 +1,9 @@
 //! What the interface promises as a whole.
+#![expect(clippy::unwrap_used, reason = "in a test, a failed unwrap is a failed test")]
 
 mod authorization;
 mod bad_input;
 mod faults;
 mod harness;
+mod life;
 mod verification;

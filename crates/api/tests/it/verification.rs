@@ -1,6 +1,7 @@
 //! Verification over HTTP: every code by its cause, limits, rotation, what a caller may learn.
 
 use http::{HeaderMap, Method, StatusCode, header};
+use keywright_engine::{LeaseClass, LeaseEnd};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Api, Who, holder};
@@ -301,7 +302,7 @@ async fn credentials_come_in_two_headers_but_not_in_two_values() {
     let api = Api::start().await;
     let key = make(&api, json!({})).await;
     let send = async |headers: &[(&str, &str)], query: &str| {
-        let mut request = api.request(
+        let mut request = Api::request(
             Method::GET,
             &Who::Anonymous,
             &format!("/v1/check{query}"),
@@ -382,4 +383,17 @@ async fn guessing_is_slowed_down_per_address() {
     assert_eq!(check(&api, &good.who, "").await.outcome(), "204");
     api.clock.advance_ms(120_000);
     assert_eq!(check(&api, &gone.who, "").await.outcome(), "401 invalid_key");
+}
+
+#[tokio::test]
+async fn a_node_that_may_not_answer_says_so_and_nothing_about_the_key() {
+    let api = Api::start().await;
+    let key = make(&api, json!({})).await;
+    let engine = api.state.plane.engine();
+    engine.set_lease(LeaseClass::Default, LeaseEnd::NONE);
+    assert_eq!(check(&api, &key.who, "").await.outcome(), "503 unavailable");
+    let asked = api.post(&api.operator, "/v1/keys/verify", &json!({"key": key.secret})).await;
+    assert_eq!(asked.outcome(), "503 unavailable");
+    engine.set_lease(LeaseClass::Default, LeaseEnd::NEVER);
+    assert_eq!(check(&api, &key.who, "").await.outcome(), "204");
 }

@@ -50,7 +50,7 @@ mod tests {
     const PATH: &str = "/v1/workspaces/acme/audit";
 
     async fn export(api: &Api, who: &Who, path: &str) -> Answer {
-        let mut request = api.request(Method::GET, who, path, axum::body::Body::empty());
+        let mut request = Api::request(Method::GET, who, path, axum::body::Body::empty());
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/x-ndjson"));
         api.send(request).await
     }

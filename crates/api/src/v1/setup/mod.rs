@@ -201,6 +201,10 @@ mod tests {
     async fn bad_input_leaves_the_door_open() {
         let api = Api::bare().await;
         api.state.setup.open("t");
+        assert_eq!(
+            api.post_form(&Who::Anonymous, PATH, "token=t").await.outcome(),
+            "415 unsupported_media_type"
+        );
         for (workspace, expected) in [
             (json!({"slug": "A", "owner_email": "o@example.com"}), "400 invalid_field"),
             (json!({"slug": "acme", "owner_email": "nobody"}), "400 invalid_field"),

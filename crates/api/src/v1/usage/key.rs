@@ -39,6 +39,7 @@ pub(crate) async fn handler(
 mod tests {
     use keywright_domain::{
         key::KeyNumber,
+        store::Store,
         time::{Clock, Timestamp},
         usage::{AgentClass, UsageBatch, UsageRow},
         verdict::Code,
@@ -63,7 +64,7 @@ mod tests {
         };
         let rows = vec![row(Code::Valid, 40, 7), row(Code::RateLimited, 10, 8)];
         let batch = UsageBatch { incarnation: [1; 16], batch: 1, rows };
-        api.state.store.flush_usage(batch).await.unwrap();
+        api.store.flush_usage(batch).await.unwrap();
     }
 
     async fn number_of(api: &Api, id: &str) -> KeyNumber {
