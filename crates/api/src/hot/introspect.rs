@@ -1,13 +1,19 @@
 //! `POST /v1/introspect`: token introspection (RFC 7662).
 
 use axum::{Json, extract::State};
-use keywright_domain::permit::Action;
+use keywright_domain::{permit::Action, verdict::Code};
 use keywright_engine::{Moment, VerifyRequest};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::Audience;
-use crate::{actor::Caller, edge::StrictForm, error::ApiError, openapi::problems, state::AppState};
+use crate::{
+    actor::Caller,
+    edge::StrictForm,
+    error::{ApiError, ErrorCode},
+    openapi::problems,
+    state::AppState,
+};
 
 /// The question (RFC 7662, section 2.1).
 #[derive(Deserialize, ToSchema)]
@@ -75,6 +81,9 @@ pub(crate) async fn handler(
     };
     let verdict = engine.verify_at(&request, Moment::read(&*state.clock));
     state.verdicts.count(verdict.code);
+    if verdict.code == Code::Unavailable {
+        return Err(ErrorCode::Unavailable.into());
+    }
     let Some(hit) = verdict.key.filter(|_| verdict.is_valid()) else {
         return Ok(Json(Introspection::default()));
     };

@@ -14,6 +14,7 @@ use keywright_domain::{
     permission::PermissionSet,
     permit::{self, Action},
     usage::AgentClass,
+    verdict::Code,
 };
 use keywright_engine::{Caller, RouteId, VerifyRequest};
 use serde::Deserialize;
@@ -159,6 +160,10 @@ fn judge(around: &Around<'_>, caller: &Caller, body: &Bytes) -> Result<Response<
     };
     let verdict = engine.verify_at(&request, around.now);
     around.state.verdicts.count(verdict.code);
+    if verdict.code == Code::Unavailable {
+        // Not "invalid": that would lock out good customers.
+        return Err(ErrorCode::Unavailable.into());
+    }
     let checks = asked.explain.then(|| engine.explain(&request, around.now, &verdict));
     Ok(answer::verdict(around, &audience, &verdict, permissions, checks.as_deref()))
 }
