@@ -86,7 +86,7 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
             params![number + 1, migration.name, hex_sha256(migration.sql)],
         )?;
     }
-    seed(&transaction).map_err(|fault| OpenError::Store(fault.into_store_error()))?;
+    seed(&transaction).map_err(|fault| OpenError::from(fault.into_store_error()))?;
     if done < VERSION {
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", VERSION)?;

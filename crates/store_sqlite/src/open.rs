@@ -105,15 +105,21 @@ pub enum OpenError {
     Damaged(String),
     /// Anything else.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Damaged(text) => Self::Damaged(text),
+            other => Self::Store(other),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> Self {
-        match fault::store_error(&error) {
-            StoreError::Damaged(text) => Self::Damaged(text),
-            other => Self::Store(other),
-        }
+        fault::store_error(&error).into()
     }
 }
 

@@ -5,6 +5,7 @@ mod in_memory {
 
     use keywright_store_sqlite::SqliteStore;
 
+    #[expect(clippy::unused_async, reason = "the suite awaits it: other stores are slower to make")]
     async fn empty() -> (Arc<SqliteStore>, ()) {
         (Arc::new(SqliteStore::open_in_memory().unwrap()), ())
     }
@@ -18,6 +19,7 @@ mod in_a_directory {
     use keywright_store_sqlite::{Options, SqliteStore};
     use tempfile::TempDir;
 
+    #[expect(clippy::unused_async, reason = "the suite awaits it: other stores are slower to make")]
     async fn empty() -> (Arc<SqliteStore>, TempDir) {
         let directory = TempDir::new().unwrap();
         (Arc::new(SqliteStore::open(directory.path(), &Options::default()).unwrap()), directory)
