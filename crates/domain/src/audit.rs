@@ -207,10 +207,7 @@ impl Default for ChainVerifier {
 impl ChainVerifier {
     /// Goes on behind entry `sequence`, where the chain's hash was `hash`: for a part of a trail.
     pub const fn after(sequence: u64, hash: [u8; 32]) -> Self {
-        Self {
-            next: sequence + 1,
-            hash,
-        }
+        Self { next: sequence + 1, hash }
     }
 
     /// Takes the next entry; `body_personal` is the commitment that its body states.
@@ -295,10 +292,7 @@ mod tests {
         };
         assert_eq!(verify(&good[0], &good[1..]), Ok(()));
         assert_eq!(verify(&good[1], &good[2..]), Ok(()));
-        assert_eq!(
-            verify(&good[0], &good[2..]),
-            Err(Broken::Missing { expected: 2, found: 3 })
-        );
+        assert_eq!(verify(&good[0], &good[2..]), Err(Broken::Missing { expected: 2, found: 3 }));
     }
 
     #[test]
