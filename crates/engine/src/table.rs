@@ -2,8 +2,8 @@
 
 use std::sync::OnceLock;
 
-const CHUNK_LOG2: u32 = 10;
-const CHUNKS: usize = 1 << 16;
+const CHUNK_LOG2: u32 = 13;
+const CHUNKS: usize = 1 << 13;
 
 type Chunk<T> = OnceLock<Box<[OnceLock<T>]>>;
 
@@ -41,9 +41,9 @@ mod tests {
     #[test]
     fn values_are_set_once() {
         let table = Table::new();
-        assert_eq!(table.get(1_024), None);
-        table.set(1_024, 'a');
-        table.set(1_024, 'b');
-        assert_eq!((table.get(1_024), table.get(1_023), table.get(u32::MAX)), (Some(&'a'), None, None));
+        assert_eq!(table.get(8_192), None);
+        table.set(8_192, 'a');
+        table.set(8_192, 'b');
+        assert_eq!((table.get(8_192), table.get(8_191), table.get(u32::MAX)), (Some(&'a'), None, None));
     }
 }

@@ -74,6 +74,14 @@ pub(super) struct Segment {
     index: Words,
     path: PathBuf,
     shape: Shape,
+    /// The hash's keys, from the seed.
+    keys: [u64; 2],
+}
+
+/// Two keys of the hash; odd, so that no multiplication by one loses bits.
+fn keys_of(seed: u64) -> [u64; 2] {
+    let first = (seed ^ 0x9e37_79b9_7f4a_7c15) | 1;
+    [first, (fold(first, 0xd1b5_4a32_d192_ed03) ^ seed.rotate_left(32)) | 1]
 }
 
 /// How much of the table new entries may take.
@@ -125,11 +133,14 @@ pub(super) fn file_bytes(capacity: usize) -> u64 {
     ((HEADER_WORDS + capacity * ENTRY_WORDS) * WORD_BYTES) as u64
 }
 
-fn mix(value: u64) -> u64 {
-    // The finalizer of SplitMix64 (Steele, Lea, Flood 2014).
-    let value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ value >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ value >> 31
+/// Both halves of a product, folded together: one multiplication mixes 128 bits well enough for a hash table whose seed
+/// nobody outside knows.
+#[inline]
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    #[expect(clippy::cast_possible_truncation, reason = "both halves are folded together")]
+    let folded = (product >> 64) as u64 ^ product as u64;
+    folded
 }
 
 fn address_words(address: Option<IpAddr>) -> [u64; 2] {
@@ -180,7 +191,7 @@ impl Segment {
         let index =
             Words::anonymous(index_words, if index_words > 1 << 16 { Pages::Huge } else { Pages::Normal });
         index.populate();
-        Ok(Self { words, index, path, shape })
+        Ok(Self { words, index, path, shape, keys: keys_of(shape.seed) })
     }
 
     /// Opens a segment that an earlier process left behind.
@@ -206,7 +217,8 @@ impl Segment {
             seed: word(SEED),
         };
         let words = Words::shared(&file, HEADER_WORDS + capacity * ENTRY_WORDS)?;
-        Ok(Self { words, index: Words::anonymous(0, Pages::Normal), path, shape })
+        let index = Words::anonymous(0, Pages::Normal);
+        Ok(Self { words, index, path, shape, keys: keys_of(shape.seed) })
     }
 
     pub(super) fn shape(&self) -> Shape {
@@ -256,8 +268,9 @@ impl Segment {
         route: RouteId,
     ) -> u64 {
         let [high, low] = address_words(address);
-        let hash = mix(self.shape.seed ^ locator ^ u64::from(minute) << 32 ^ u64::from(route.0));
-        mix(hash ^ high.rotate_left(17) ^ low)
+        let [first, second] = self.keys;
+        let when_where = u64::from(minute) << 32 | u64::from(route.0);
+        fold(fold(locator ^ first, when_where ^ second) ^ high.rotate_left(17), low ^ second)
     }
 
     #[inline]
@@ -293,7 +306,7 @@ impl Segment {
     /// Counts one event.
     #[inline]
     pub(super) fn record(&self, place_hash: u64, event: &UsageEvent, cost: u32, room: Room) -> Recorded {
-        let packed = Packed::new(place_hash, event);
+        let packed = Packed::new(self.keys[0], place_hash, event);
         let mut place = self.place(place_hash);
         let mut own: Option<(usize, &Entry)> = None;
         for _ in 0..PROBES_MAX {
@@ -364,7 +377,7 @@ impl Segment {
 
 impl Packed {
     #[inline]
-    fn new(place_hash: u64, event: &UsageEvent) -> Self {
+    fn new(key: u64, place_hash: u64, event: &UsageEvent) -> Self {
         let who = u64::from(event.key.0) << 32
             | u64::from(event.secret_ordinal) << 16
             | u64::from(event.code as u8) << 8
@@ -373,7 +386,7 @@ impl Packed {
         let offset_ms = u64::try_from(event.at.unix_ms()).unwrap_or(0).saturating_sub(minute_ms);
         let known = if event.address.is_some() { ADDRESS_KNOWN } else { 0 };
         Self {
-            hash: mix(place_hash ^ who),
+            hash: fold(place_hash ^ who, key),
             who,
             when_where: u64::from(event.minute()) << 32 | u64::from(event.route.0),
             address: address_words(event.address),
