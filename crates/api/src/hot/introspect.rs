@@ -24,6 +24,7 @@ pub(crate) struct IntrospectBody {
     /// Ignored: there is one kind of token.
     #[serde(default)]
     #[schema(example = "access_token")]
+    #[expect(dead_code, reason = "accepted as RFC 7662 wants, and ignored")]
     token_type_hint: Option<String>,
 }
 
@@ -71,7 +72,7 @@ pub(crate) async fn handler(
     form: StrictForm<IntrospectBody>,
 ) -> Result<Json<Introspection>, ApiError> {
     caller.permit(Action::VerifyKeys, None)?;
-    let IntrospectBody { token, token_type_hint: _ } = form.value;
+    let token = form.value.token;
     let engine = state.plane.engine();
     let audience = Audience::of_key(caller.key, engine);
     let request = VerifyRequest {
