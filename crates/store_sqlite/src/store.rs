@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         mpsc::{self, SyncSender, TrySendError},
@@ -52,6 +52,8 @@ pub struct SqliteStore {
     /// `None`: questions go to the writer's connection, the only one that sees a database in memory.
     readers: Option<Readers>,
     sink: Sink,
+    /// `None`: in memory.
+    directory: Option<PathBuf>,
 }
 
 struct WriterHandle {
@@ -76,6 +78,7 @@ impl SqliteStore {
             writer: Some(WriterHandle::start(writer, options.queue_max)?),
             readers: Some(readers),
             sink,
+            directory: Some(directory.to_owned()),
         })
     }
 
@@ -89,7 +92,12 @@ impl SqliteStore {
         migrate::migrate(&mut connection)?;
         let sink = Sink::default();
         let writer = Writer::new(connection, Arc::clone(&sink), options.group_max, None)?;
-        Ok(Self { writer: Some(WriterHandle::start(writer, options.queue_max)?), readers: None, sink })
+        Ok(Self {
+            writer: Some(WriterHandle::start(writer, options.queue_max)?),
+            readers: None,
+            sink,
+            directory: None,
+        })
     }
 
     /// Opens the data directory for reading, whether or not another process owns it. Writes answer
@@ -99,7 +107,12 @@ impl SqliteStore {
     /// [`OpenError`].
     pub fn open_read_only(directory: &Path) -> Result<Self, OpenError> {
         let readers = open_readers(directory, &Options::default())?;
-        Ok(Self { writer: None, readers: Some(readers), sink: Sink::default() })
+        Ok(Self {
+            writer: None,
+            readers: Some(readers),
+            sink: Sink::default(),
+            directory: Some(directory.to_owned()),
+        })
     }
 
     /// Copies the database as it is now to a new file at `target`, while it goes on being used. `progress` is told
@@ -254,6 +267,15 @@ fn open_readers(directory: &Path, options: &Options) -> Result<Readers, OpenErro
     Ok(Readers::start(connections, options.queue_max)?)
 }
 
+/// A second connection with the same snapshot as `connection`, which is in a transaction; `None` when that cannot be
+/// had, such as in the middle of writes: then one must do.
+fn open_assistant(directory: &Path, connection: &Connection) -> Option<Connection> {
+    let assistant = open::reader(directory, Options::default().reader_cache_kib).ok()?;
+    assistant.execute_batch("BEGIN").ok()?;
+    let sees_the_same = read::load::head(&assistant).ok()? == read::load::head(connection).ok()?;
+    sees_the_same.then_some(assistant)
+}
+
 fn unanswered() -> StoreError {
     StoreError::Internal("the question was given up: a defect, or the store is closed".to_owned())
 }
@@ -284,7 +306,12 @@ impl Store for SqliteStore {
     }
 
     async fn load(&self, mut sink: Box<dyn FnMut(Change) + Send>) -> Result<u64, StoreError> {
-        self.ask(move |connection| read::load::load(connection, &mut *sink)).await
+        let directory = self.directory.clone();
+        self.ask(move |connection| {
+            let mut assistant = directory.and_then(|directory| open_assistant(&directory, connection));
+            read::load::load(connection, assistant.as_mut(), &mut *sink)
+        })
+        .await
     }
 
     async fn changes_after(&self, sequence: u64, limit: u32) -> Result<Vec<NumberedChange>, StoreError> {

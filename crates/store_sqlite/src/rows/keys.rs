@@ -138,7 +138,8 @@ pub(crate) fn secrets(connection: &Connection, key: KeyNumber) -> Result<Vec<Key
 
 /// A locator.
 pub(crate) fn locator(row: &Row<'_>, column: usize) -> Result<Locator, Fault> {
-    Locator::parse(text(row, column)?).map_err(|_| unreadable(row, column))
+    let bytes = row.get_ref(column)?.as_bytes().map_err(|_| unreadable(row, column))?;
+    Locator::parse(bytes).map_err(|_| unreadable(row, column))
 }
 
 /// Pepper and bytes of a digest.

@@ -57,13 +57,15 @@ statements! {
         "SELECT ", key_columns!(), " FROM secrets s INDEXED BY secrets_locator CROSS JOIN keys k ON k.number = s.key \
          WHERE s.locator = ?17 AND ", page_condition!()
     );
-    /// The whole verification state of all keys.
+    /// The verification state of the keys in a range of numbers. The last column says that all columns after the
+    /// membership are NULL, so that they need not be looked at one by one.
     LOAD = "SELECT k.number, k.id, k.workspace, k.environment, k.permissions, k.creator_kind, k.creator_id, \
-            k.membership, k.expires_at, k.disabled_at, k.revoked_at, k.limits, k.networks, k.external_id, k.metadata \
-            FROM keys k WHERE k.deleted_at IS NULL ORDER BY k.number";
-    /// The secrets of all keys.
+            k.membership, k.expires_at, k.disabled_at, k.revoked_at, k.limits, k.networks, k.external_id, k.metadata, \
+            coalesce(k.expires_at, k.disabled_at, k.revoked_at, k.limits, k.networks, k.external_id) IS NULL \
+            FROM keys k WHERE k.number >= ?1 AND k.number < ?2 AND k.deleted_at IS NULL ORDER BY k.number";
+    /// The secrets of the keys in a range of numbers.
     LOAD_SECRETS = "SELECT s.key, s.ordinal, s.id, s.locator, s.pepper, s.digest, s.expires_at, s.retired_at \
-                    FROM secrets s ORDER BY s.key, s.ordinal";
+                    FROM secrets s WHERE s.key >= ?1 AND s.key < ?2 ORDER BY s.key, s.ordinal";
     /// A new key.
     INSERT = "INSERT INTO keys (number, id, workspace, environment, permissions, creator_kind, creator_id, membership, \
               created_at, expires_at, disabled_at, revoked_at, deleted_at, limits, networks, external_id, metadata, \

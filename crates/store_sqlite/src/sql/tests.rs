@@ -4,8 +4,6 @@ use crate::{migrate, open};
 
 /// Statements that may read a whole table, and why. The list may only shrink.
 const MAY_SCAN: &[(&str, &str)] = &[
-    ("LOAD", "the start reads everything once"),
-    ("LOAD_SECRETS", "the start reads everything once"),
     ("LOAD_WORKSPACES", "the start reads everything once"),
     ("LOAD_MEMBERSHIPS", "the start reads everything once"),
     ("PLANS", "at most 100 rows"),
