@@ -12,7 +12,7 @@ use keywright_domain::{
     verdict::Code,
 };
 use keywright_store_sqlite::{Access, Options, SqliteStore};
-use keywright_testkit::{Installation, Samples};
+use keywright_testkit::{Failure, FaultyStore, Installation, Samples};
 use tempfile::TempDir;
 
 /// The log has no gaps, the chain verifies, and both tell of the same keys as the tables.
@@ -202,4 +202,49 @@ async fn a_command_that_fails_halfway_fails_alone() {
     }
     let good = (0..24).filter(|number| number % 5 != 0 && number % 7 != 3).count();
     assert_eq!(check(&installation).await, 20 * good + 1);
+}
+
+/// Every call of a scenario fails once, in every way: whatever was answered, the store is whole, and what was
+/// acknowledged is there.
+#[tokio::test]
+async fn every_call_fails_once() {
+    for failure in Failure::ALL {
+        let mut calls = 0;
+        loop {
+            let store = Arc::new(SqliteStore::open_in_memory().unwrap());
+            let installation = Installation::set_up(Arc::clone(&store)).await;
+            let faulty = FaultyStore::new(Arc::clone(&store));
+            faulty.fail_at(calls + 1, failure);
+            let acknowledged = scenario(&faulty, &installation).await;
+            let has_failed = faulty.has_failed();
+            let present = check(&installation).await;
+            let unknown = usize::from(has_failed && failure == Failure::CommitUnknown);
+            assert!(
+                (acknowledged..=acknowledged + unknown).contains(&present),
+                "{failure:?} at call {calls}"
+            );
+            if !has_failed {
+                assert_eq!((acknowledged, faulty.calls()), (3, 6));
+                break;
+            }
+            calls += 1;
+        }
+        assert_eq!(calls, 6);
+    }
+}
+
+/// Three creations, each followed by a question. Returns how many creations were acknowledged.
+async fn scenario(store: &FaultyStore<SqliteStore>, installation: &Installation<SqliteStore>) -> usize {
+    let mut acknowledged = 0;
+    for name in ["one", "two", "three"] {
+        let new = installation.samples.new_key(name);
+        let id = new.id;
+        let context = installation.samples.context(installation.keys_permit());
+        let created = store.execute(context, Command::CreateKey(Box::new(new))).await.is_ok();
+        acknowledged += usize::from(created);
+        if let Ok(found) = store.key(installation.workspace.id, id).await {
+            assert!(found.is_some() || !created);
+        }
+    }
+    acknowledged
 }
