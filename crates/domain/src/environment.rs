@@ -75,3 +75,29 @@ impl Mode {
         [Self::Test, Self::Live].into_iter().find(|mode| mode.as_str() == text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_environment_has_its_name_and_mode() {
+        let table = [
+            ("development", Environment::Development, Mode::Test),
+            ("staging", Environment::Staging, Mode::Test),
+            ("production", Environment::Production, Mode::Live),
+            ("ci", Environment::Ci, Mode::Test),
+        ];
+        for (number, (name, environment, mode)) in (0_u8..).zip(table) {
+            assert_eq!(Environment::parse(name), Some(environment));
+            assert_eq!((environment.as_str(), environment.mode()), (name, mode));
+            assert_eq!(Environment::from_u8(number), Some(environment));
+            assert_eq!(Mode::parse(mode.as_str()), Some(mode));
+        }
+        assert_eq!(table.map(|(_, environment, _)| environment), Environment::ALL);
+        assert_eq!(
+            (Environment::from_u8(4), Environment::parse("prod"), Mode::parse("Live")),
+            (None, None, None)
+        );
+    }
+}

@@ -83,3 +83,26 @@ impl Plan {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plans_that_are_there_from_the_start() {
+        let plans = Plan::builtin();
+        let windows: Vec<_> = plans
+            .iter()
+            .map(|plan| {
+                let windows = plan.key_limits.iter().map(|window| (window.limit, window.window_seconds));
+                (plan.name.as_str(), windows.collect::<Vec<_>>())
+            })
+            .collect();
+        assert_eq!(
+            windows,
+            [("standard", vec![(1_000, 60)]), ("enterprise", vec![(10_000, 60)]), ("unlimited", vec![])]
+        );
+        assert_eq!(plans[0].name, Plan::DEFAULT);
+        assert!(plans.iter().all(|plan| plan.check().is_ok() && plan.workspace_limits.is_empty()));
+    }
+}

@@ -331,6 +331,21 @@ fn names_that_say_nothing_draw_a_suggestion() {
     }
 }
 
+#[test]
+fn names_people_give_are_taken_as_they_are() {
+    for name in ["Development", "Production", "CI/CD", "development-local", "key1", "Größe & Farbe 🎨"] {
+        assert_eq!(create_with(NewKey { name: name.to_owned(), ..new_key() }).unwrap().name, name);
+    }
+    assert_eq!(suggest_name("development-local", Environment::Development, None), None);
+}
+
+#[test]
+fn a_key_without_an_expiry_date_has_none() {
+    let in_a_thousand_years = NOW.plus_seconds(1_000 * 365 * 86_400);
+    assert_eq!(key().status(in_a_thousand_years), KeyStatus::Active);
+    assert_eq!(live(&key(), in_a_thousand_years), [1]);
+}
+
 fn any_change() -> impl Strategy<Value = KeyChange> {
     let number = 1..200_u8;
     prop_oneof![
