@@ -84,6 +84,7 @@ async fn init(config: &Config, first: Option<FirstWorkspace>) -> Result<(), Fail
         if config.peppers.is_empty() {
             writeln!(err, "Keep a copy of {} apart from the database.", directory.peppers().display())?;
         }
+        writeln!(err, "Note the public key that checks the audit trail: {}", opened.signer.public_key_hex())?;
         writeln!(err, "The operator credential follows. It is shown once:")?;
         writeln!(std::io::stdout().lock(), "{}", made.operator.expose())
     };

@@ -8,6 +8,7 @@ use keywright_domain::{
     command::Context,
     entropy::{Entropy as _, random_bytes},
     ids::AuditId,
+    limits::LimitWindow,
     permit::{self, Action, Actor},
     store::{Store as _, StoreError},
     time::Clock as _,
@@ -25,9 +26,6 @@ use crate::{
     failure::{Exit, Failure},
     system::{SystemClock, SystemEntropy},
 };
-
-/// Longest window whose spending is restored at start, in minutes: the longest a plan can have.
-const RESTORE_MINUTES: i64 = 366 * 1_440;
 
 /// How an installation is opened.
 pub(crate) struct OpenOptions<'a> {
@@ -80,16 +78,17 @@ impl Opened {
             clock: Arc::new(SystemClock),
             spool: Arc::new(spool),
         }));
-        load(&store, &engine, &peppers).await?;
-        restore_limits(&store, &engine).await?;
+        let longest_window_seconds = load(&store, &engine, &peppers).await?;
+        flush_left_over(&store, engine.spool()).await;
+        restore_limits(&store, &engine, longest_window_seconds).await?;
         // A single node with an embedded store: what is committed is applied before the commit is answered.
         engine.set_lease(LeaseClass::Default, LeaseEnd::NEVER);
         Ok(Self { store, engine, signer, is_set_up })
     }
 }
 
-/// Puts every key into memory.
-async fn load(store: &Arc<SqliteStore>, engine: &Arc<Engine>, peppers: &Peppers) -> Result<(), Failure> {
+/// Puts every key into memory. The longest limit window of all, in seconds.
+async fn load(store: &Arc<SqliteStore>, engine: &Arc<Engine>, peppers: &Peppers) -> Result<u32, Failure> {
     let sink: Arc<dyn ChangeSink> = Arc::clone(engine) as _;
     store.attach(sink);
     let found = Arc::new(Mutex::new(Found::default()));
@@ -107,7 +106,8 @@ async fn load(store: &Arc<SqliteStore>, engine: &Arc<Engine>, peppers: &Peppers)
         return Err(broken(&error));
     }
     peppers.check_versions(found.pepper_versions)?;
-    engine.finish_load(sequence).map_err(|error| broken(&error))
+    engine.finish_load(sequence).map_err(|error| broken(&error))?;
+    Ok(found.longest_window_seconds)
 }
 
 /// What came up while loading.
@@ -116,6 +116,7 @@ struct Found {
     error: Option<ApplyError>,
     pepper_versions: BTreeSet<u16>,
     last_version: Option<u16>,
+    longest_window_seconds: u32,
 }
 
 impl Found {
@@ -128,6 +129,11 @@ impl Found {
                 for secret in &key.secrets {
                     self.note(secret.digest.pepper);
                 }
+                self.note_windows(key.limits.as_deref().unwrap_or_default());
+            }
+            Change::Plan(plan) => {
+                self.note_windows(&plan.key_limits);
+                self.note_windows(&plan.workspace_limits);
             }
             Change::Operators(operators) => {
                 for operator in operators {
@@ -139,6 +145,11 @@ impl Found {
         self.error = engine.load(change).err();
     }
 
+    fn note_windows(&mut self, windows: &[LimitWindow]) {
+        let longest = windows.iter().map(|window| window.window_seconds).max().unwrap_or(0);
+        self.longest_window_seconds = self.longest_window_seconds.max(longest);
+    }
+
     fn note(&mut self, version: u16) {
         // A million keys under the same pepper.
         if self.last_version != Some(version) {
@@ -148,11 +159,29 @@ impl Found {
     }
 }
 
-/// Long limit windows go on where they were.
-async fn restore_limits(store: &SqliteStore, engine: &Engine) -> Result<(), Failure> {
+/// Writes what a killed process had counted to the database, so that limits take it into account. What cannot be written
+/// stays in the spool: a database that cannot be written is no reason not to answer verifications.
+async fn flush_left_over(store: &SqliteStore, spool: &Spool) {
+    while let Some(sealed) = spool.oldest_sealed() {
+        for batch in spool.batches(&sealed) {
+            if let Err(error) = store.flush_usage(batch).await {
+                tracing::error!(%error, "usage of an earlier run waits in the spool");
+                return;
+            }
+        }
+        if let Err(error) = spool.confirm(&sealed, 0) {
+            tracing::error!(%error, "a flushed segment cannot be deleted");
+            return;
+        }
+    }
+}
+
+/// Limit windows go on where they were.
+async fn restore_limits(store: &SqliteStore, engine: &Engine, longest_seconds: u32) -> Result<(), Failure> {
     let now = Moment::read(&SystemClock);
-    let minute = now.wall.unix_seconds().div_euclid(60);
-    let spent = store.recent_cost(minute - RESTORE_MINUTES).await.map_err(|error| explain_store(&error))?;
+    // A sliding window also weighs the one before it.
+    let since = now.wall.unix_seconds() - 2 * i64::from(longest_seconds);
+    let spent = store.recent_cost(since.div_euclid(60)).await.map_err(|error| explain_store(&error))?;
     for (key, minute, cost) in spent {
         engine.restore_cost(key, minute, cost, now);
     }
@@ -204,7 +233,8 @@ fn exit_of(error: &std::io::Error) -> Exit {
     }
 }
 
-fn explain_open(error: OpenError) -> Failure {
+/// Why a data directory cannot be opened, with what to do.
+pub(crate) fn explain_open(error: OpenError) -> Failure {
     let text = error.to_string();
     let (exit, remedy) = match error {
         OpenError::Store(error) => return explain_store(&error),

@@ -37,6 +37,11 @@ impl CheckpointSigner {
         Ok(Self(SigningKey::from_bytes(&seed)))
     }
 
+    /// The key by which the signatures are checked, in hexadecimal.
+    pub(crate) fn public_key_hex(&self) -> String {
+        hex::encode(self.0.verifying_key().to_bytes())
+    }
+
     /// A signed statement that the chain's hash after entry `sequence` is `hash`.
     pub(crate) fn sign(&self, sequence: u64, hash: [u8; 32], at: Timestamp) -> Checkpoint {
         let signature = self.0.sign(&Checkpoint::message(sequence, &hash, at));

@@ -31,8 +31,8 @@ pub(crate) struct Observed {
 /// Each clone belongs to another worker and counts for itself.
 impl Clone for Observed {
     fn clone(&self) -> Self {
-        let (stats, health) = (Arc::clone(&self.stats), Arc::clone(&self.health));
-        Self::new(self.state.clone(), self.router.clone(), stats, health, self.traces.clone())
+        let (counts, health) = (Arc::clone(&self.stats), Arc::clone(&self.health));
+        Self::new(self.state.clone(), self.router.clone(), counts, health, self.traces.clone())
     }
 }
 
@@ -41,15 +41,15 @@ impl Observed {
     pub(crate) fn new(
         state: AppState,
         router: Router,
-        stats: Arc<RequestStats>,
+        counts: Arc<RequestStats>,
         health: Arc<Health>,
         traces: Option<Arc<Traces>>,
     ) -> Self {
-        let (hot, verdicts) = stats.worker();
+        let (hot, verdicts) = counts.worker();
         let mut own_state = state.clone();
         own_state.verdicts = verdicts;
         let front = Front::new(own_state, router.clone());
-        Self { front, state, router, hot, stats, health, traces }
+        Self { front, state, router, hot, stats: counts, health, traces }
     }
 
     fn trace(

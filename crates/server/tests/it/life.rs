@@ -81,3 +81,27 @@ fn the_pasteable_lines_work_as_they_are() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn limits_go_on_over_a_restart() {
+    let directory = directory();
+    let dev = Dev::start(directory.path());
+    let body = json!({
+        "name": "limited", "environment": "production",
+        "limits": [{"name": "hour", "limit": 5, "window_seconds": 3600}],
+    });
+    let (_, secret) = crate::client::created(&dev.owner().post("/v1/workspaces/acme/keys", &body, 201));
+    for _ in 0..2 {
+        assert_eq!(dev.owner().verify(&secret), "valid");
+    }
+    dev.stop();
+    let dev = Dev::start(directory.path());
+    for _ in 0..2 {
+        assert_eq!(dev.owner().verify(&secret), "valid");
+    }
+    dev.kill();
+    let dev = Dev::start(directory.path());
+    assert_eq!(dev.owner().verify(&secret), "valid");
+    assert_eq!(dev.owner().verify(&secret), "rate_limited");
+    dev.stop();
+}

@@ -14,3 +14,4 @@ mod shutdown;
 mod slow;
 mod start;
 mod tls;
+mod traces;

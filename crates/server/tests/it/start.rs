@@ -98,6 +98,13 @@ fn a_rotated_pepper() {
         let count = text.lines().find_map(|line| line.strip_prefix("keywright_secrets_redigested_total "))?;
         (count.parse::<u64>().unwrap() >= 2).then_some(())
     });
+    let output = run(&["pepper", "status", "--data", data.to_str().unwrap()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("version 1: ") && text.contains("version 2: "),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     second.stop();
     let third = Dev::start(directory.path());
     for secret in [&secret, &newer, &unused] {
