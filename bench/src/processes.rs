@@ -49,6 +49,16 @@ impl Server {
             children.split_whitespace().filter_map(|pid| pid.parse().ok()).map(cpu_seconds_of).sum::<f64>();
         total
     }
+
+    /// Resident memory, in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let kilobytes = text
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|rest| rest.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()));
+        kilobytes.unwrap_or(0) * 1_024
+    }
 }
 
 fn cpu_seconds_of(pid: u32) -> f64 {
