@@ -1,28 +1,7 @@
-//! The operating system's clocks and random source: the only place that asks for them.
+//! The operating system's clocks and random source.
 
-use keywright_domain::{
-    entropy::Entropy,
-    time::{Clock, Timestamp},
-};
-use rustix::time::{ClockId, clock_gettime};
-
-/// The clocks of the operating system.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        let point = clock_gettime(ClockId::Realtime);
-        Timestamp::from_unix_ms(point.tv_sec * 1_000 + point.tv_nsec / 1_000_000)
-    }
-
-    fn boot_ns(&self) -> u64 {
-        let point = clock_gettime(ClockId::Boottime);
-        let seconds = u64::try_from(point.tv_sec).expect("time since boot is not negative");
-        let nanoseconds = u64::try_from(point.tv_nsec).expect("a fraction of a second is not negative");
-        seconds * 1_000_000_000 + nanoseconds
-    }
-}
+use keywright_domain::entropy::Entropy;
+pub(crate) use keywright_engine::SystemClock;
 
 /// The operating system's CSPRNG.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,6 +19,8 @@ impl Entropy for SystemEntropy {
 
 #[cfg(test)]
 mod tests {
+    use keywright_domain::time::Clock as _;
+
     use super::*;
 
     #[test]
