@@ -5,10 +5,17 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark's answer is what it prints")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
+mod creates;
+mod fill;
 mod http;
+mod installation;
 mod machine;
+mod memory;
 mod processes;
+mod random;
+mod start;
 mod stats;
+mod verify;
 mod wrk;
 
 use clap::{Parser, Subcommand};
@@ -23,13 +30,25 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Benchmark {
-    /// The check route and `POST /v1/keys/verify` against nginx `return 204` and, if installed, Envoy.s `api_key_auth`.
+    /// The check route and `POST /v1/keys/verify` against nginx `return 204` and, if installed, Envoy's `api_key_auth`.
     Http(http::Options),
+    /// A verification in process against HMAC-SHA-256 alone and against a hand-written cache.
+    Verify(verify::Options),
+    /// Resident memory per key, of an engine in process and of the whole server.
+    Memory(memory::Options),
+    /// From nothing to ready with many keys on disk, against reading the same rows with SQLite.
+    Start(start::Options),
+    /// Durable creations over HTTP against the same rows committed one by one by SQLite.
+    Creates(creates::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     println!("{}", machine::describe());
     match Arguments::parse().benchmark {
         Benchmark::Http(options) => http::run(&options),
+        Benchmark::Verify(options) => verify::run(&options),
+        Benchmark::Memory(options) => memory::run(&options),
+        Benchmark::Start(options) => start::run(&options),
+        Benchmark::Creates(options) => creates::run(&options),
     }
 }

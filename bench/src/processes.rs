@@ -61,6 +61,16 @@ impl Server {
     }
 }
 
+/// Resident memory of a process, in bytes.
+pub(crate) fn resident_bytes_of(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kilobytes = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()));
+    kilobytes.unwrap_or(0) * 1_024
+}
+
 fn cpu_seconds_of(pid: u32) -> f64 {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields: Vec<&str> = text.rsplit_once(") ").map_or("", |(_, rest)| rest).split_whitespace().collect();
