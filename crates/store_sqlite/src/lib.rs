@@ -13,6 +13,7 @@
 
 mod backup;
 mod fault;
+mod known;
 mod migrate;
 mod open;
 mod read;

@@ -33,6 +33,7 @@ use tokio::sync::oneshot;
 use crate::{
     backup,
     fault::Fault,
+    known::KnownWorkspaces,
     migrate,
     open::{self, OpenError, Options},
     read,
@@ -52,6 +53,8 @@ pub struct SqliteStore {
     /// `None`: questions go to the writer's connection, the only one that sees a database in memory.
     readers: Option<Readers>,
     sink: Sink,
+    /// `None`: another process may change workspaces.
+    known: Option<Arc<KnownWorkspaces>>,
     /// `None`: in memory.
     directory: Option<PathBuf>,
 }
@@ -71,13 +74,15 @@ impl SqliteStore {
         let lock = open::lock(directory)?;
         let mut connection = open::writer(directory, options)?;
         migrate::migrate(&mut connection)?;
-        let sink = Sink::default();
-        let writer = Writer::new(connection, Arc::clone(&sink), options.group_max, Some(lock))?;
+        let (sink, known) = (Sink::default(), Arc::<KnownWorkspaces>::default());
+        let writer =
+            Writer::new(connection, Arc::clone(&sink), Arc::clone(&known), options.group_max, Some(lock))?;
         let readers = open_readers(directory, options)?;
         Ok(Self {
             writer: Some(WriterHandle::start(writer, options.queue_max)?),
             readers: Some(readers),
             sink,
+            known: Some(known),
             directory: Some(directory.to_owned()),
         })
     }
@@ -90,12 +95,13 @@ impl SqliteStore {
         let options = Options::default();
         let mut connection = open::memory()?;
         migrate::migrate(&mut connection)?;
-        let sink = Sink::default();
-        let writer = Writer::new(connection, Arc::clone(&sink), options.group_max, None)?;
+        let (sink, known) = (Sink::default(), Arc::<KnownWorkspaces>::default());
+        let writer = Writer::new(connection, Arc::clone(&sink), Arc::clone(&known), options.group_max, None)?;
         Ok(Self {
             writer: Some(WriterHandle::start(writer, options.queue_max)?),
             readers: None,
             sink,
+            known: Some(known),
             directory: None,
         })
     }
@@ -111,6 +117,7 @@ impl SqliteStore {
             writer: None,
             readers: Some(readers),
             sink: Sink::default(),
+            known: None,
             directory: Some(directory.to_owned()),
         })
     }
@@ -353,10 +360,19 @@ impl Store for SqliteStore {
     }
 
     async fn workspace(&self, slug: Slug) -> Result<Option<Workspace>, StoreError> {
-        self.ask(move |connection| {
+        let asked = match self.known.as_ref().map(|known| known.get(&slug)) {
+            Some(Ok(workspace)) => return Ok(Some(workspace)),
+            Some(Err(asked)) => Some(asked),
+            None => None,
+        };
+        let question = move |connection: &Connection| {
             Ok(installation::workspace_by_slug(connection, &slug)?.map(|found| found.workspace))
-        })
-        .await
+        };
+        let found = self.ask(question).await?;
+        if let (Some(known), Some(asked), Some(workspace)) = (&self.known, asked, &found) {
+            known.learn(asked, workspace);
+        }
+        Ok(found)
     }
 
     async fn workspaces(&self, after: Option<Slug>, limit: u32) -> Result<Page<Workspace>, StoreError> {

@@ -1,6 +1,6 @@
 //! The workspaces that commands were about lately, with their number of keys.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use keywright_domain::{
     ids::WorkspaceId,
@@ -10,6 +10,7 @@ use rusqlite::{Connection, params};
 
 use crate::{
     fault::Fault,
+    known::KnownWorkspaces,
     rows::installation::{CountedWorkspace, workspace_by_id},
     sql::installation as sql,
 };
@@ -23,9 +24,18 @@ pub(super) struct Workspaces {
     by_id: HashMap<WorkspaceId, CountedWorkspace>,
     /// Those whose number of keys is not in the database yet.
     recounted: Vec<WorkspaceId>,
+    /// Whether the running transaction changed a workspace.
+    is_changed: bool,
+    /// What those who ask know of workspaces.
+    known: Arc<KnownWorkspaces>,
 }
 
 impl Workspaces {
+    /// Nothing is remembered yet; `known` is told when workspaces change.
+    pub(super) fn new(known: Arc<KnownWorkspaces>) -> Self {
+        Self { known, ..Self::default() }
+    }
+
     /// The workspace with this id.
     pub(super) fn get(
         &mut self,
@@ -44,6 +54,7 @@ impl Workspaces {
 
     /// The workspace is now so.
     pub(super) fn replace(&mut self, workspace: Workspace) {
+        self.is_changed = true;
         if let Some(known) = self.by_id.get_mut(&workspace.id) {
             known.workspace = workspace;
         }
@@ -70,8 +81,17 @@ impl Workspaces {
         Ok(())
     }
 
+    /// The transaction was committed, and nobody has been told yet.
+    pub(super) fn committed(&mut self) {
+        if std::mem::take(&mut self.is_changed) {
+            self.known.forget();
+        }
+    }
+
     /// Forgets everything: a transaction was lost.
     pub(super) fn forget(&mut self) {
+        self.is_changed = false;
+        self.known.forget();
         self.by_id.clear();
         self.recounted.clear();
     }

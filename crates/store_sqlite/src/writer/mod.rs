@@ -31,6 +31,7 @@ use tokio::sync::oneshot;
 use self::{cache::Workspaces, record::Heads, usage::UsageJob};
 use crate::{
     fault::{self, Fault},
+    known::KnownWorkspaces,
     read,
     readers::Question,
     rows::journal,
@@ -125,6 +126,7 @@ impl Writer {
     pub(crate) fn new(
         connection: Connection,
         sink: Sink,
+        known: Arc<KnownWorkspaces>,
         group_max: usize,
         lock: Option<File>,
     ) -> Result<Self, StoreError> {
@@ -133,7 +135,7 @@ impl Writer {
             connection,
             published: heads.sequence,
             heads: Some(heads),
-            workspaces: Workspaces::default(),
+            workspaces: Workspaces::new(known),
             sink,
             changes: Vec::new(),
             usage: VecDeque::new(),
@@ -224,6 +226,7 @@ impl Writer {
         };
         match outcome {
             Ok(answers) => {
+                self.workspaces.committed();
                 self.publish();
                 for (reply, answer) in waiters.into_iter().zip(answers) {
                     drop(reply.send(answer));
