@@ -34,10 +34,12 @@ use tokio::task::JoinSet;
 
 use crate::{fill, processes, random::SharedRandom};
 
+/// Keys that `keywright dev` makes by itself.
+const MADE_BY_DEV: u32 = 2;
 /// Callers that create keys at the same time.
 const CALLERS: u32 = 256;
 
-/// A data directory of `keywright dev` with many keys in its workspace.
+/// A data directory of `keywright dev` with many keys in its workspace, the two that it makes by itself included.
 pub(crate) struct Installation {
     root: PathBuf,
 }
@@ -93,7 +95,8 @@ struct Maker {
     keyed: Hmac<Sha256>,
     random: SharedRandom,
     next: AtomicU32,
-    keys: u32,
+    /// Keys to make.
+    more: u32,
 }
 
 async fn create_all(data: &Path, keys: u32) -> Result<Vec<Secret>> {
@@ -105,7 +108,8 @@ async fn create_all(data: &Path, keys: u32) -> Result<Vec<Secret>> {
     let creator = Creator { principal: owner.principal, membership: owner.number };
     let keyed = Hmac::new_from_slice(&pepper(data)?)?;
     let (random, next) = (SharedRandom::new(1), AtomicU32::new(1));
-    let maker = Arc::new(Maker { store, workspace, creator, keyed, random, next, keys });
+    let more = keys.saturating_sub(MADE_BY_DEV);
+    let maker = Arc::new(Maker { store, workspace, creator, keyed, random, next, more });
     let mut tasks = JoinSet::new();
     for _ in 0..CALLERS {
         tasks.spawn(Arc::clone(&maker).work());
@@ -123,11 +127,11 @@ impl Maker {
         let mut secrets = Vec::new();
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            if number > self.keys {
+            if number > self.more {
                 return Ok(secrets);
             }
             if number.is_multiple_of(100_000) {
-                eprintln!("  {number} of {}", self.keys);
+                eprintln!("  {number} of {}", self.more);
             }
             let (secret, new) = self.new_key(number);
             self.store.execute(self.context(), Command::CreateKey(Box::new(new))).await?;
