@@ -162,6 +162,19 @@ impl SqliteStore {
             .await
     }
 
+    /// How many keys are not deleted: for whoever makes room before [`Store::load`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn key_count(&self) -> Result<usize, StoreError> {
+        self.ask(|connection| {
+            let statement = sql::installation::LOAD_WORKSPACES;
+            let counted = all(connection, statement, [], installation::counted_workspace)?;
+            Ok(counted.iter().map(|counted| usize::try_from(counted.key_count).unwrap_or(usize::MAX)).sum())
+        })
+        .await
+    }
+
     /// Pages of 4 KiB that the database has.
     ///
     /// # Errors

@@ -91,6 +91,7 @@ impl Opened {
 async fn load(store: &Arc<SqliteStore>, engine: &Arc<Engine>, peppers: &Peppers) -> Result<u32, Failure> {
     let sink: Arc<dyn ChangeSink> = Arc::clone(engine) as _;
     store.attach(sink);
+    engine.reserve(store.key_count().await.map_err(|error| explain_store(&error))?);
     let found = Arc::new(Mutex::new(Found::default()));
     let (into, noted) = (Arc::clone(engine), Arc::clone(&found));
     let sequence = store
