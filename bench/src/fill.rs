@@ -48,7 +48,15 @@ impl Filled {
     /// # Errors
     /// When the engine does not take a key.
     pub(crate) fn new(directory: &Path, keys: u32) -> Result<Self> {
-        let options = SpoolOptions { entries_min: 1 << 20, ..SpoolOptions::new([1; 16], 42) };
+        let options = SpoolOptions::new([1; 16], 42);
+        Self::with_spool(directory, options, keys)
+    }
+
+    /// As [`Self::new`], with a spool of this size.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn with_spool(directory: &Path, options: SpoolOptions, keys: u32) -> Result<Self> {
         let spool = Arc::new(Spool::open(directory, options)?);
         let peppers = PepperSet::new(1, [(1, Pepper::from_bytes(PEPPER))])?;
         let clock = Arc::new(SystemClock);

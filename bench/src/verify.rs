@@ -15,7 +15,7 @@ use keywright_domain::{
     permission::Builtin,
     time::{Clock as _, Timestamp},
 };
-use keywright_engine::{SystemClock, VerifyRequest};
+use keywright_engine::{SpoolOptions, SystemClock, VerifyRequest};
 use parking_lot::RwLock;
 use sha2::{Digest as _, Sha256};
 
@@ -61,7 +61,9 @@ type HandWritten = RwLock<HashMap<String, CachedKey>>;
 pub(crate) fn run(options: &Options) -> Result<()> {
     let directory = tempfile::tempdir()?;
     eprintln!("making {} keys", options.keys);
-    let filled = Filled::new(directory.path(), options.keys)?;
+    // As large as the server's is after a second of such use.
+    let spool = SpoolOptions { entries_min: 1 << 20, ..SpoolOptions::new([1; 16], 42) };
+    let filled = Filled::with_spool(directory.path(), spool, options.keys)?;
     let cache = hand_written(&filled.texts);
     let mut random = Random::new(7);
     // In the order of their use, as presented keys arrive: what is random is where their records are.
