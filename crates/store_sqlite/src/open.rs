@@ -19,6 +19,10 @@ pub const DATABASE_FILE: &str = "keywright.db";
 /// The file in the data directory that the owning process keeps locked.
 pub const LOCK_FILE: &str = "lock";
 
+/// How often the lock is tried again before the directory counts as in use, and how long after each try.
+const LOCK_TRIES: u32 = 25;
+const LOCK_REST: Duration = Duration::from_millis(20);
+
 /// Choices of whoever opens the store.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -143,7 +147,7 @@ pub(crate) fn lock(directory: &Path) -> Result<File, OpenError> {
         .mode(0o600)
         .open(directory.join(LOCK_FILE))
         .map_err(failed)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    match lock_patiently(&file) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
             let mut pid = String::new();
@@ -158,6 +162,20 @@ pub(crate) fn lock(directory: &Path) -> Result<File, OpenError> {
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .map_err(failed)?;
     Ok(file)
+}
+
+/// Takes the exclusive lock; waits a moment for an owner that is just ending.
+///
+/// A lock belongs to the open file, and a child between `fork` and `exec` holds a copy of it: for some milliseconds after
+/// its owner closed it, it may still be taken.
+fn lock_patiently(file: &File) -> rustix::io::Result<()> {
+    for _ in 0..LOCK_TRIES {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_REST),
+            answer => return answer,
+        }
+    }
+    flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
 /// Opens the writing connection to the database in `directory`.
