@@ -77,7 +77,7 @@ macro_rules! error_codes {
 const INVALID_KEY: Sentence = Sentence::Begins("Invalid API key");
 
 error_codes! {
-    // Verification (DESIGN.md, section 5).
+    // Verification: the codes of `domain::verdict::Code`.
     MissingCredentials "missing_credentials" 401 Sentence::Exact("Unauthorized"), Never None,
         "Unauthorized", "No API key was sent. Send it as `Authorization: Bearer <key>`.";
     MissingBearerPrefix "missing_bearer_prefix" 401 INVALID_KEY, Never None,
