@@ -70,6 +70,8 @@ pub struct NewNode {
     pub version: String,
     /// What it has applied already, if it registers again.
     pub applied: u64,
+    /// The generation for which it has re-asserted what it knew; `None`: it knows of nothing, so the current one.
+    pub reasserted: Option<u64>,
 }
 
 /// What a node asks in one statement.
@@ -97,6 +99,8 @@ pub struct PollReply {
     pub generation: u64,
     /// Whether every node that was left behind by the last change of history has re-asserted what it knew.
     pub is_generation_settled: bool,
+    /// The generation for which this node has re-asserted what it knew.
+    pub reasserted: u64,
     /// The node's own `challenge`, read after the renewal was counted (not in the snapshot): if it is above `head`,
     /// somebody took the node for silent meanwhile, and this answer must not extend its lease.
     pub challenge: u64,
@@ -174,7 +178,7 @@ pub trait ControlLog: Send + Sync + 'static {
     /// Notes that the node has re-asserted what it knew, for `generation`.
     async fn reasserted(&self, node: Incarnation, generation: u64) -> Result<(), StoreError>;
 
-    /// Notes that every node has applied the log up to `sequence`, or has no lease from before it.
+    /// Notes that every node that is not fenced has applied the log up to `sequence`.
     async fn settle(&self, sequence: u64) -> Result<(), StoreError>;
 
     /// The last sequence number of the change log, at a moment after the call: what a verification that asks the store

@@ -1,0 +1,363 @@
+//! When a change holds on every node.
+//!
+//! A process has one barrier for all changes that its callers wait for. It looks at the registry while something waits,
+//! and now and then otherwise, so that it knows which nodes have been silent for how long.
+
+use std::collections::BTreeMap;
+
+use keywright_domain::{
+    control::{Incarnation, NodeRow},
+    lease::LeaseTerm,
+};
+
+use crate::Timing;
+
+/// Names a change that a caller waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Input {
+    /// Time passed.
+    Tick,
+    /// The commit of a change was acknowledged, just now or before. Never earlier: the wait counts from this input.
+    Committed {
+        /// Whom to tell.
+        ticket: Ticket,
+        /// The change.
+        sequence: u64,
+        /// The longest term of the leases that may still vouch for the state before it.
+        term: LeaseTerm,
+    },
+    /// Nobody waits for this any more.
+    Abandoned(Ticket),
+    /// The registry as a question that was sent at `asked_at_ns` found it.
+    Looked {
+        /// When the question left.
+        asked_at_ns: u64,
+        /// All rows.
+        rows: Vec<NodeRow>,
+        /// The own run, if it is registered, and what it has applied in memory.
+        own: Option<(Incarnation, u64)>,
+    },
+    /// The registry could not be read.
+    LookFailed,
+    /// A challenge was answered.
+    Challenged {
+        /// The node.
+        node: Incarnation,
+        /// Where.
+        sequence: u64,
+        /// Whether the node had made no further poll.
+        is_silent: bool,
+    },
+    /// A node was fenced, or had polled again.
+    Fenced {
+        /// The node.
+        node: Incarnation,
+    },
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Output {
+    /// Read the registry. Ends with [`Input::Looked`] or [`Input::LookFailed`].
+    Look,
+    /// Challenge a silent node. Ends with [`Input::Challenged`]; if that fails, with nothing.
+    Challenge {
+        /// The node.
+        node: Incarnation,
+        /// How many polls it had made.
+        renewals: u64,
+        /// Where.
+        sequence: u64,
+    },
+    /// Fence a node that has no lease left. Ends with [`Input::Fenced`]; if that fails, with nothing.
+    Fence {
+        /// The node.
+        node: Incarnation,
+        /// How many polls it had made.
+        renewals: u64,
+    },
+    /// The change holds on every node.
+    Done {
+        /// Whose.
+        ticket: Ticket,
+        /// How.
+        receipt: Receipt,
+    },
+    /// Every node that is not fenced has applied the log up to here.
+    Settled(u64),
+}
+
+/// How a change came to hold everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Receipt {
+    /// Nodes that have applied it.
+    pub nodes: u32,
+    /// Nodes that were not heard of, and whose leases have run out.
+    pub silent: u32,
+}
+
+/// A node that a change waits for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WaitingOn {
+    /// The name.
+    pub name: String,
+    /// After this many nanoseconds its lease has run out at the latest.
+    pub lease_left_ns: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Waiter {
+    sequence: u64,
+    term: LeaseTerm,
+    committed_ns: u64,
+}
+
+/// What is known of another node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Seen {
+    name: String,
+    renewals: u64,
+    applied: u64,
+    /// When this number of renewals was first seen: the polls before were sent before that.
+    silent_since_ns: u64,
+    /// The highest sequence number at which it was found to be silent.
+    challenged: u64,
+    /// A challenge at this sequence number is under way.
+    challenging: u64,
+    is_fencing: bool,
+}
+
+impl Seen {
+    /// Whether no lease of `term` is left that does not reflect `sequence`.
+    fn is_out(&self, sequence: u64, term: LeaseTerm, now_ns: u64, timing: &Timing) -> bool {
+        self.challenged >= sequence && self.has_been_silent(term, now_ns, timing)
+    }
+
+    const fn has_been_silent(&self, term: LeaseTerm, now_ns: u64, timing: &Timing) -> bool {
+        now_ns >= self.silent_since_ns + timing.wait_ns(term)
+    }
+}
+
+/// The state machine. See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Barrier {
+    timing: Timing,
+    waiting: BTreeMap<Ticket, Waiter>,
+    nodes: BTreeMap<Incarnation, Seen>,
+    is_looking: bool,
+    next_look_ns: u64,
+    pause_ns: u64,
+    settled: u64,
+}
+
+impl Barrier {
+    /// A barrier that knows of no node.
+    pub const fn new(timing: Timing) -> Self {
+        Self {
+            timing,
+            waiting: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            is_looking: false,
+            next_look_ns: 0,
+            pause_ns: timing.look_every_ns,
+            settled: 0,
+        }
+    }
+
+    /// The point of the boot clock at which a [`Input::Tick`] is due if nothing else happens before.
+    pub fn next_tick_ns(&self) -> u64 {
+        let look_ns = if self.is_looking { u64::MAX } else { self.next_look_ns };
+        let waits =
+            self.waiting.values().map(|waiter| waiter.committed_ns + self.timing.wait_ns(waiter.term));
+        waits.fold(look_ns, u64::min)
+    }
+
+    /// The nodes that `ticket` still waits for, as far as they are known.
+    pub fn waiting_on(&self, ticket: Ticket, now_ns: u64) -> Vec<WaitingOn> {
+        let Some(waiter) = self.waiting.get(&ticket) else { return Vec::new() };
+        let wait_ns = self.timing.wait_ns(waiter.term);
+        let open = self.nodes.values().filter(|seen| {
+            seen.applied < waiter.sequence && !seen.is_out(waiter.sequence, waiter.term, now_ns, &self.timing)
+        });
+        open.map(|seen| WaitingOn {
+            name: seen.name.clone(),
+            lease_left_ns: (waiter.committed_ns + wait_ns).saturating_sub(now_ns),
+        })
+        .collect()
+    }
+
+    /// Takes what happened, at `now_ns` on the own boot clock, and says what to do.
+    ///
+    /// A [`Output::Look`] that comes out must not have sent anything before `now_ns` was read, and reports that moment.
+    pub fn step(&mut self, now_ns: u64, input: Input) -> Vec<Output> {
+        let mut out = Vec::new();
+        match input {
+            Input::Tick => {}
+            Input::Committed { ticket, sequence, term } => {
+                self.waiting.insert(ticket, Waiter { sequence, term, committed_ns: now_ns });
+                self.pause_ns = self.timing.look_every_ns;
+                self.next_look_ns = now_ns;
+            }
+            Input::Abandoned(ticket) => drop(self.waiting.remove(&ticket)),
+            Input::Looked { asked_at_ns, rows, own } => self.looked(now_ns, asked_at_ns, rows, own, &mut out),
+            Input::LookFailed => {
+                self.is_looking = false;
+                self.slow_down(now_ns);
+            }
+            Input::Challenged { node, sequence, is_silent } => {
+                if let Some(seen) = self.nodes.get_mut(&node) {
+                    seen.challenging = 0;
+                    if is_silent {
+                        seen.challenged = seen.challenged.max(sequence);
+                    }
+                }
+                self.next_look_ns = now_ns;
+            }
+            Input::Fenced { node } => {
+                if let Some(seen) = self.nodes.get_mut(&node) {
+                    seen.is_fencing = false;
+                }
+            }
+        }
+        self.end_by_time(now_ns, &mut out);
+        if !self.is_looking && now_ns >= self.next_look_ns {
+            self.is_looking = true;
+            out.push(Output::Look);
+        }
+        out
+    }
+
+    /// Whoever has waited long enough needs to know nothing about nodes.
+    fn end_by_time(&mut self, now_ns: u64, out: &mut Vec<Output>) {
+        let timing = self.timing;
+        let is_over = |waiter: &Waiter| now_ns >= waiter.committed_ns + timing.wait_ns(waiter.term);
+        let over: Vec<_> =
+            self.waiting.iter().filter(|(_, waiter)| is_over(waiter)).map(|(ticket, _)| *ticket).collect();
+        for ticket in over {
+            let Some(waiter) = self.waiting.remove(&ticket) else { continue };
+            let behind = self.nodes.values().filter(|seen| seen.applied < waiter.sequence).count();
+            let applied = self.nodes.len() - behind;
+            out.push(Output::Done { ticket, receipt: receipt(applied, behind) });
+        }
+    }
+
+    fn looked(
+        &mut self,
+        now_ns: u64,
+        asked_at_ns: u64,
+        rows: Vec<NodeRow>,
+        own: Option<(Incarnation, u64)>,
+        out: &mut Vec<Output>,
+    ) {
+        self.is_looking = false;
+        self.slow_down(now_ns);
+        self.remember(now_ns, rows, own);
+        self.fence_the_dead(now_ns, out);
+        self.challenge_the_silent(now_ns, out);
+        let mut settled = self.settled;
+        let done: Vec<_> = self
+            .waiting
+            .iter()
+            // The registry must have been read after the commit: else a node that had a lease might not be in it yet.
+            .filter(|(_, waiter)| asked_at_ns >= waiter.committed_ns)
+            .filter_map(|(ticket, waiter)| Some((*ticket, waiter.sequence, self.receipt(now_ns, waiter)?)))
+            .collect();
+        for (ticket, sequence, receipt) in done {
+            self.waiting.remove(&ticket);
+            // A node that is out for this term may hold a longer lease for other workspaces.
+            if receipt.silent == 0 {
+                settled = settled.max(sequence);
+            }
+            out.push(Output::Done { ticket, receipt });
+        }
+        if settled > self.settled {
+            self.settled = settled;
+            out.push(Output::Settled(settled));
+        }
+    }
+
+    /// The receipt of a change that holds on all nodes that are known.
+    fn receipt(&self, now_ns: u64, waiter: &Waiter) -> Option<Receipt> {
+        let (mut applied, mut silent) = (0, 0);
+        for seen in self.nodes.values() {
+            if seen.applied >= waiter.sequence {
+                applied += 1;
+            } else if seen.is_out(waiter.sequence, waiter.term, now_ns, &self.timing) {
+                silent += 1;
+            } else {
+                return None;
+            }
+        }
+        Some(receipt(applied, silent))
+    }
+
+    fn remember(&mut self, now_ns: u64, rows: Vec<NodeRow>, own: Option<(Incarnation, u64)>) {
+        let mut before = std::mem::take(&mut self.nodes);
+        for row in rows.into_iter().filter(|row| !row.is_fenced) {
+            // What this process has in memory it knows better than the registry.
+            let own_applied =
+                own.filter(|(run, _)| *run == row.incarnation).map_or(0, |(_, applied)| applied);
+            let mut seen = before.remove(&row.incarnation).unwrap_or(Seen {
+                name: row.name,
+                renewals: row.renewals,
+                applied: 0,
+                silent_since_ns: now_ns,
+                challenged: 0,
+                challenging: 0,
+                is_fencing: false,
+            });
+            seen.applied = row.applied.max(own_applied);
+            if seen.renewals != row.renewals {
+                seen.renewals = row.renewals;
+                seen.silent_since_ns = now_ns;
+                // A challenge binds the polls that come after it as well, so it stays.
+            }
+            self.nodes.insert(row.incarnation, seen);
+        }
+    }
+
+    fn fence_the_dead(&mut self, now_ns: u64, out: &mut Vec<Output>) {
+        for (node, seen) in &mut self.nodes {
+            let is_dead = now_ns >= seen.silent_since_ns + self.timing.longest_wait_ns();
+            if is_dead && !seen.is_fencing {
+                seen.is_fencing = true;
+                out.push(Output::Fence { node: *node, renewals: seen.renewals });
+            }
+        }
+    }
+
+    /// A node that has been silent for longer than its lease costs no further wait, but it may be about to speak.
+    fn challenge_the_silent(&mut self, now_ns: u64, out: &mut Vec<Output>) {
+        for waiter in self.waiting.values() {
+            for (node, seen) in &mut self.nodes {
+                let is_behind = seen.applied < waiter.sequence && seen.challenged < waiter.sequence;
+                let sequence = waiter.sequence;
+                if is_behind
+                    && seen.challenging < sequence
+                    && seen.has_been_silent(waiter.term, now_ns, &self.timing)
+                {
+                    seen.challenging = sequence;
+                    out.push(Output::Challenge { node: *node, renewals: seen.renewals, sequence });
+                }
+            }
+        }
+    }
+
+    fn slow_down(&mut self, now_ns: u64) {
+        if self.waiting.is_empty() {
+            self.next_look_ns = now_ns + self.timing.poll_every_ns;
+            return;
+        }
+        self.next_look_ns = now_ns + self.pause_ns;
+        self.pause_ns = (self.pause_ns * 3 / 2).min(self.timing.look_every_max_ns);
+    }
+}
+
+fn receipt(applied: usize, silent: usize) -> Receipt {
+    let count = |nodes| u32::try_from(nodes).unwrap_or(u32::MAX);
+    Receipt { nodes: count(applied), silent: count(silent) }
+}
