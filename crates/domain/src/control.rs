@@ -87,6 +87,7 @@ pub struct PollRequest {
 
 /// The answer: one statement, one snapshot. A poll that was *sent* after the commit of a change was acknowledged to
 /// anyone reflects that change.
+#[expect(clippy::struct_excessive_bools, reason = "four facts that are independent of each other")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PollReply {
     /// Whether the incarnation is registered and not fenced. If so, its renewal was counted, durably.

@@ -9,6 +9,7 @@ mod entropy;
 mod faulty;
 mod fold;
 mod installation;
+mod postgres;
 mod samples;
 pub mod store_suite;
 
@@ -17,4 +18,5 @@ pub use entropy::SeededEntropy;
 pub use faulty::{Failure, FaultyStore};
 pub use fold::{Recorder, VerificationState};
 pub use installation::Installation;
+pub use postgres::PostgresServer;
 pub use samples::Samples;

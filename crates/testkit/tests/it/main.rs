@@ -2,6 +2,7 @@
 
 mod documents;
 mod edges;
+mod postgres;
 mod requirements;
 mod secrets;
 mod sources;
