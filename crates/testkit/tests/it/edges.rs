@@ -25,6 +25,8 @@ const NORMAL: &[(&str, &str)] = &[
     ("server", "engine"),
     ("server", "keyformat"),
     ("server", "store-sqlite"),
+    ("store-postgres", "domain"),
+    ("store-postgres", "keyformat"),
     ("store-sqlite", "domain"),
     ("store-sqlite", "keyformat"),
     ("testkit", "domain"),
@@ -32,7 +34,12 @@ const NORMAL: &[(&str, &str)] = &[
 ];
 
 /// The same for tests, examples and benchmarks.
-const DEV: &[(&str, &str)] = &[("api", "store-sqlite"), ("api", "testkit"), ("store-sqlite", "testkit")];
+const DEV: &[(&str, &str)] = &[
+    ("api", "store-sqlite"),
+    ("api", "testkit"),
+    ("store-postgres", "testkit"),
+    ("store-sqlite", "testkit"),
+];
 
 /// All that `keyformat` ships with: others should be able to depend on it alone.
 const KEYFORMAT_SHIPS_WITH: &[&str] = &["memchr", "subtle", "zeroize"];
@@ -55,6 +62,7 @@ const NEVER: &[(&str, &[&str])] = &[
         ],
     ),
     ("engine", &["tokio", "rusqlite", "axum", "http", "hyper", "serde_json", "getrandom", "rand"]),
+    ("store-postgres", &["rusqlite", "axum", "http", "hyper", "tower", "getrandom", "rand"]),
     ("store-sqlite", &["axum", "http", "hyper", "tower", "getrandom", "rand"]),
     ("api", &["rusqlite", "hyper", "clap", "toml", "getrandom", "rand"]),
     ("server", &["rusqlite"]),
