@@ -91,6 +91,9 @@ pub fn patch_workspace(
     if let Some(policy) = patch.policy {
         policy.check()?;
         after.policy = policy;
+        // A raise holds at once: whoever uses the longer lease has applied everything before it. A cut is waited for
+        // with the term from before; see `settle_lease`.
+        after.policy.wait = before.policy.wait.max(policy.lease);
     }
     match patch.suspended {
         Some(true) if before.suspended_at.is_none() => after.suspended_at = Some(now),
@@ -100,6 +103,15 @@ pub fn patch_workspace(
     let fields = workspace_differences(before, &after);
     let effect = if fields.is_empty() { Effect::None } else { workspace_effect(before, &after) };
     Ok(Decided { value: after, effect, action: "workspace.updated", fields })
+}
+
+/// Ends the longer wait after a cut of the lease that every node has heard of.
+pub fn settle_lease(before: &Workspace) -> Decided<Workspace> {
+    let mut after = before.clone();
+    after.policy.wait = after.policy.lease;
+    let fields = workspace_differences(before, &after);
+    let effect = if fields.is_empty() { Effect::None } else { Effect::Loosening };
+    Decided { value: after, effect, action: "workspace.lease_settled", fields }
 }
 
 fn check_workspace_name(name: &str) -> Result<(), WorkspaceError> {
@@ -114,7 +126,11 @@ fn check_workspace_name(name: &str) -> Result<(), WorkspaceError> {
 fn workspace_effect(before: &Workspace, after: &Workspace) -> Effect {
     let suspended = before.suspended_at.is_none() && after.suspended_at.is_some();
     let permissions_shrink = !before.policy.allowed_permissions.is_subset(after.policy.allowed_permissions);
-    if suspended || permissions_shrink || before.plan != after.plan {
+    if suspended
+        || permissions_shrink
+        || before.plan != after.plan
+        || before.policy.lease > after.policy.lease
+    {
         Effect::Restricting
     } else {
         Effect::Loosening
@@ -133,7 +149,7 @@ fn workspace_differences(before: &Workspace, after: &Workspace) -> Vec<FieldChan
     fields
 }
 
-fn policy_fields(before: &WorkspacePolicy, after: &WorkspacePolicy) -> [FieldChange; 7] {
+fn policy_fields(before: &WorkspacePolicy, after: &WorkspacePolicy) -> [FieldChange; 10] {
     let pair = |field: &str, text: &dyn Fn(&WorkspacePolicy) -> Option<String>| {
         change(field, text(before), text(after))
     };
@@ -145,6 +161,9 @@ fn policy_fields(before: &WorkspacePolicy, after: &WorkspacePolicy) -> [FieldCha
         pair("policy.default_permissions", &|policy| Some(policy.default_permissions.describe())),
         pair("policy.max_keys", &|policy| Some(policy.max_keys.to_string())),
         pair("policy.self_service", &|policy| Some(policy.self_service.to_string())),
+        pair("policy.lease_seconds", &|policy| Some(policy.lease.seconds().to_string())),
+        pair("policy.wait_seconds", &|policy| Some(policy.wait.seconds().to_string())),
+        pair("policy.atomic_revocation", &|policy| Some(policy.atomic.to_string())),
     ]
 }
 

@@ -11,6 +11,7 @@ use crate::{
     environment::Environment,
     ids::{KeyId, SecretId, WorkspaceId},
     key::{ApiKey, KeyNumber, SecretDigest},
+    lease::LeaseTerm,
     limits::LimitWindow,
     operator::OperatorCredential,
     permission::{CatalogueEntry, PermissionSet},
@@ -131,6 +132,10 @@ pub struct WorkspaceView {
     pub allowed_permissions: PermissionSet,
     /// Whether it is suspended.
     pub suspended: bool,
+    /// Under which lease its keys are verified.
+    pub lease: LeaseTerm,
+    /// Whether a key that is being revoked is answered with `revoking` until every node refuses it.
+    pub atomic: bool,
 }
 
 impl From<&Workspace> for WorkspaceView {
@@ -142,6 +147,8 @@ impl From<&Workspace> for WorkspaceView {
             plan: workspace.plan.clone(),
             allowed_permissions: workspace.policy.allowed_permissions,
             suspended: workspace.suspended_at.is_some(),
+            lease: workspace.policy.lease,
+            atomic: workspace.policy.atomic,
         }
     }
 }

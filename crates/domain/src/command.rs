@@ -6,6 +6,7 @@ use crate::{
     audit::PersonalData,
     ids::{AuditId, KeyId, OperatorId, RequestId, WorkspaceId},
     key::{ApiKey, Incident, KeyChange, KeyError, NewKey, NewSecret, SecretDigest},
+    lease::LeaseTerm,
     operator::{OperatorCredential, OperatorError},
     permission::{CatalogueEntry, PermissionName, Role},
     permit::Permit,
@@ -133,6 +134,8 @@ pub enum Command {
         /// What to change.
         patch: WorkspacePatch,
     },
+    /// Note that every node has heard of the last cut of a workspace's lease. Needs `Operate`.
+    SettleLease(WorkspaceId),
     /// Create a user with a membership. Needs `Operate` on the installation.
     CreateMember {
         /// The user.
@@ -157,6 +160,50 @@ pub enum Command {
     CreateOperator(Box<NewOperator>),
     /// Revoke an operator credential; not the last one. Needs `Operate`.
     RevokeOperator(OperatorId),
+}
+
+/// Whose verifications a command touches, and with that, which leases may still vouch for the state before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Keys of the workspace that the command or its permit names.
+    Workspace,
+    /// Operator credentials, which are verified under the standard lease.
+    Operators,
+    /// Keys of any workspace.
+    Installation,
+}
+
+impl Command {
+    /// Whose verifications the command touches.
+    pub const fn reach(&self) -> Reach {
+        match self {
+            Self::CreateKey(_)
+            | Self::ChangeKey { .. }
+            | Self::RevokeKeys { .. }
+            | Self::PatchWorkspace { .. }
+            | Self::SettleLease(_)
+            | Self::CreateMember { .. } => Reach::Workspace,
+            Self::Bootstrap(_)
+            | Self::CreateWorkspace(_)
+            | Self::CreateOperator(_)
+            | Self::RevokeOperator(_) => Reach::Operators,
+            Self::Redigest(_) | Self::PutPlan(_) | Self::DeletePlan(_) | Self::PutPermission { .. } => {
+                Reach::Installation
+            }
+        }
+    }
+}
+
+impl Reach {
+    /// The longest lease that may still vouch for the state before; `workspace` is what the workspace waits for after
+    /// the command.
+    pub const fn wait(self, workspace: Option<LeaseTerm>) -> LeaseTerm {
+        match (self, workspace) {
+            (Self::Workspace, Some(term)) => term,
+            (Self::Operators, _) => LeaseTerm::Standard,
+            (Self::Workspace | Self::Installation, _) => LeaseTerm::Long,
+        }
+    }
 }
 
 /// What a command brought about.
@@ -196,6 +243,8 @@ pub struct Committed {
     pub sequence: u64,
     /// Whether something was taken away.
     pub restricting: bool,
+    /// The longest lease that may still vouch for the state before.
+    pub wait: LeaseTerm,
     /// What it brought about.
     pub outcome: Outcome,
 }

@@ -6,6 +6,7 @@ use crate::{
     caps,
     environment::Environment,
     ids::WorkspaceId,
+    lease::LeaseTerm,
     permission::{Builtin, PermissionSet},
     time::{Period, Timestamp},
 };
@@ -105,6 +106,17 @@ pub struct WorkspacePolicy {
     pub max_keys: u32,
     /// Whether the workspace's own people may create keys, or only the operator.
     pub self_service: bool,
+    /// How long a node verifies keys of the workspace without having heard from the store.
+    #[serde(default)]
+    pub lease: LeaseTerm,
+    /// The longest lease that any node may still hold for the workspace: what a revocation waits for. At least `lease`;
+    /// longer from the moment `lease` is lowered until every node has heard of it.
+    #[serde(default)]
+    pub wait: LeaseTerm,
+    /// While a revocation is under way, nodes that know of it answer `revoking` instead of refusing, so that no key is
+    /// accepted after it was refused once.
+    #[serde(default)]
+    pub atomic: bool,
 }
 
 impl Default for WorkspacePolicy {
@@ -117,6 +129,9 @@ impl Default for WorkspacePolicy {
             default_permissions: Builtin::DEFAULT,
             max_keys: caps::KEYS_PER_WORKSPACE_DEFAULT,
             self_service: true,
+            lease: LeaseTerm::default(),
+            wait: LeaseTerm::default(),
+            atomic: false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Workspaces and their policies.
 
-use keywright_domain::{permission::Catalogue, time, workspace};
+use keywright_domain::{lease::LeaseTerm, permission::Catalogue, time, workspace};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -66,6 +66,13 @@ pub struct WorkspacePolicy {
     pub max_keys: u32,
     /// Whether the workspace's own people may create keys, or only the operator.
     pub self_service: bool,
+    /// For how many seconds a node verifies keys of the workspace without having heard from the database: 0, 3, 30 or
+    /// 300. A revocation waits at most a quarter longer for a node that cannot be reached. 0: every verification asks.
+    #[schema(example = 30)]
+    pub lease_seconds: u32,
+    /// Whether a key that is being revoked is answered with `revoking` until every node refuses it, so that it is never
+    /// accepted after it was refused once.
+    pub atomic_revocation: bool,
 }
 
 impl WorkspacePolicy {
@@ -86,6 +93,8 @@ impl WorkspacePolicy {
             default_permissions: names(policy.default_permissions),
             max_keys: policy.max_keys,
             self_service: policy.self_service,
+            lease_seconds: policy.lease.seconds(),
+            atomic_revocation: policy.atomic,
         }
     }
 }
@@ -185,6 +194,20 @@ pub struct PolicyPatch {
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     pub self_service: Patch<bool>,
+    /// For how many seconds a node verifies keys of the workspace without having heard from the database: 0, 3, 30 or
+    /// 300. `null`: 30.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>)]
+    pub lease_seconds: Patch<u32>,
+    /// Whether a key that is being revoked is answered with `revoking` until every node refuses it.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    pub atomic_revocation: Patch<bool>,
+}
+
+fn lease_term(seconds: u32) -> Result<LeaseTerm, ApiError> {
+    LeaseTerm::try_from(seconds)
+        .map_err(|error| ApiError::invalid_field("policy.lease_seconds", error.to_string()))
 }
 
 impl PolicyPatch {
@@ -213,6 +236,9 @@ impl PolicyPatch {
         let allowed = self.allowed_permissions.try_map(resolve("policy.allowed_permissions"))?;
         let default = self.default_permissions.try_map(resolve("policy.default_permissions"))?;
         Ok(workspace::WorkspacePolicy {
+            lease: self.lease_seconds.try_map(lease_term)?.or_cleared(fresh.lease).unwrap_or(before.lease),
+            wait: before.wait,
+            atomic: self.atomic_revocation.required("policy.atomic_revocation")?.unwrap_or(before.atomic),
             rotation: match self.rotation {
                 Patch::Leave => before.rotation,
                 Patch::Clear => fresh.rotation,

@@ -166,6 +166,8 @@ pub(crate) fn workspace(number: u32, slug: &str, plan: &str) -> WorkspaceView {
         plan: plan.to_owned(),
         allowed_permissions: PermissionSet::ALL,
         suspended: false,
+        lease: keywright_domain::lease::LeaseTerm::default(),
+        atomic: false,
     }
 }
 

@@ -66,6 +66,19 @@ impl Scope<'_> {
             installation::update_workspace(self.connection, &decided.value)?;
         }
         let mut draft = workspace_draft(&decided);
+        draft.wait = Some(decided.value.policy.wait);
+        draft.workspace = Some(decided.value.clone());
+        draft.outcome = Outcome::Workspace(Box::new(decided.value));
+        Ok(draft)
+    }
+
+    pub(super) fn settle_lease(&mut self, id: WorkspaceId) -> Result<Draft, Fault> {
+        let decided = administration::settle_lease(&self.workspaces.get(self.connection, id)?.workspace);
+        if decided.effect != Effect::None {
+            installation::update_workspace(self.connection, &decided.value)?;
+        }
+        let mut draft = workspace_draft(&decided);
+        draft.wait = Some(decided.value.policy.wait);
         draft.workspace = Some(decided.value.clone());
         draft.outcome = Outcome::Workspace(Box::new(decided.value));
         Ok(draft)
@@ -74,6 +87,7 @@ impl Scope<'_> {
     pub(super) fn create_member(&mut self, user: &User, id: WorkspaceId, role: Role) -> Result<Draft, Fault> {
         let workspace = self.workspaces.get(self.connection, id)?.workspace.clone();
         let (membership, mut draft) = self.new_member(user, &workspace, role)?;
+        draft.wait = Some(workspace.policy.wait);
         draft.outcome = Outcome::Membership(Box::new(membership));
         Ok(draft)
     }

@@ -22,6 +22,7 @@ impl Scope<'_> {
     pub(super) fn create_key(&mut self, new: NewKey) -> Result<Draft, Fault> {
         let id = self.permitted_workspace();
         let found = self.workspaces.get(self.connection, id)?;
+        let wait = found.workspace.policy.wait;
         let (permit, now) = (&self.context.permit, self.context.now);
         let mut created = key::create(new, &found.workspace, found.key_count, permit, now)?;
         created.key.number = KeyNumber(self.heads.next_key()?);
@@ -29,6 +30,7 @@ impl Scope<'_> {
         let hint = created.key.secrets.last().map(|secret| secret.hint.clone());
         let mut draft = draft(created);
         draft.hint = hint;
+        draft.wait = Some(wait);
         draft.counted = Some((id, 1));
         Ok(draft)
     }
@@ -40,12 +42,14 @@ impl Scope<'_> {
             .filter(|key| key.workspace_number == workspace.number)
             .ok_or(KeyError::NotFound)?;
         let hint = issued_hint(&change);
+        let wait = workspace.policy.wait;
         let was_deleted = before.deleted_at.is_some();
         let done =
             key::transition(before.clone(), change, workspace, &self.context.permit, self.context.now)?;
         self.keep(&before, &done)?;
         let is_deleted = done.key.deleted_at.is_some();
         let mut draft = draft(done);
+        draft.wait = Some(wait);
         draft.hint = hint;
         if is_deleted && !was_deleted {
             draft.counted = Some((workspace_id, -1));
@@ -61,6 +65,7 @@ impl Scope<'_> {
             return Err(CommandError::TooManyMatches.into());
         }
         let mut all = Draft::new(Outcome::Done, id.to_string());
+        all.wait = Some(workspace.policy.wait);
         let mut revoked = 0;
         for key in matches {
             let done = self.revoke(&key, &workspace, reason)?;

@@ -7,6 +7,7 @@ use keywright_domain::{
     command::{Command, CommandError, Committed, Context, Idempotency, IdempotencyError, Outcome},
     ids::{AuditId, WorkspaceId},
     key::Effect,
+    lease::LeaseTerm,
     permit::Action,
     workspace::{Workspace, WorkspaceNumber},
 };
@@ -99,6 +100,8 @@ pub(super) struct Draft {
     pub(super) counted: Option<(WorkspaceId, i32)>,
     /// A workspace that changed.
     pub(super) workspace: Option<Workspace>,
+    /// What the workspace that the command is about waits for.
+    pub(super) wait: Option<LeaseTerm>,
 }
 
 impl Draft {
@@ -112,6 +115,7 @@ impl Draft {
             entries: Vec::new(),
             counted: None,
             workspace: None,
+            wait: None,
         }
     }
 }
@@ -140,6 +144,7 @@ impl Writer {
             heads: &mut heads,
             context,
         };
+        let reach = command.reach();
         let draft = scope.apply(command)?;
         let restricting = draft.changes.iter().any(|(_, effect, _)| *effect == Effect::Restricting);
         for (entity, effect, change) in draft.changes {
@@ -161,7 +166,13 @@ impl Writer {
             self.workspaces.replace(workspace);
         }
         self.heads = Some(heads);
-        Ok(Committed { sequence: heads.sequence, restricting, outcome: draft.outcome })
+        // One node with its store inside: nothing to wait for but the node itself.
+        Ok(Committed {
+            sequence: heads.sequence,
+            restricting,
+            wait: reach.wait(draft.wait),
+            outcome: draft.outcome,
+        })
     }
 }
 
@@ -175,6 +186,7 @@ impl Scope<'_> {
             Command::Redigest(items) => self.redigest(&items),
             Command::CreateWorkspace(new) => self.create_workspace(*new),
             Command::PatchWorkspace { workspace, patch } => self.patch_workspace(workspace, patch),
+            Command::SettleLease(workspace) => self.settle_lease(workspace),
             Command::CreateMember { user, workspace, role } => self.create_member(&user, workspace, role),
             Command::PutPlan(plan) => self.put_plan(plan),
             Command::DeletePlan(name) => self.delete_plan(&name),
@@ -197,6 +209,7 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
         Command::Bootstrap(_)
         | Command::Redigest(_)
         | Command::CreateWorkspace(_)
+        | Command::SettleLease(_)
         | Command::CreateMember { .. }
         | Command::PutPlan(_)
         | Command::DeletePlan(_)
