@@ -95,11 +95,25 @@ impl From<CredentialError> for ApiError {
 /// See [`CredentialError`]; a request without any key is [`CredentialError::Missing`].
 #[inline]
 pub fn presented_secret(headers: &HeaderMap) -> Result<PresentedSecret<'_>, CredentialError> {
-    let bearer = match single(headers, &header::AUTHORIZATION, HeaderKind::Authorization)? {
+    let authorization = single(headers, &header::AUTHORIZATION, HeaderKind::Authorization)?;
+    let api_key = single(headers, &X_API_KEY, HeaderKind::ApiKey)?;
+    presented_secret_of(authorization.map(HeaderValue::as_bytes), api_key.map(HeaderValue::as_bytes))
+}
+
+/// The key that the two headers carry, each of which was sent at most once.
+///
+/// # Errors
+/// As [`presented_secret`].
+#[inline]
+pub fn presented_secret_of<'a>(
+    authorization: Option<&'a [u8]>,
+    api_key: Option<&'a [u8]>,
+) -> Result<PresentedSecret<'a>, CredentialError> {
+    let bearer = match authorization {
         Some(value) => bearer_token(text(value)?)?,
         None => None,
     };
-    let api_key = match single(headers, &X_API_KEY, HeaderKind::ApiKey)? {
+    let api_key = match api_key {
         Some(value) => Some(non_empty(text(value)?)?),
         None => None,
     };
@@ -131,9 +145,9 @@ fn single<'a>(
     }
 }
 
-fn text(value: &HeaderValue) -> Result<&str, CredentialError> {
-    // Not `to_str`: curly quotes around a key deserve their own hint from the key's parser.
-    std::str::from_utf8(value.as_bytes()).map_err(|_| CredentialError::NotText)
+fn text(value: &[u8]) -> Result<&str, CredentialError> {
+    // Not only ASCII: curly quotes around a key deserve their own hint from the key's parser.
+    std::str::from_utf8(value).map_err(|_| CredentialError::NotText)
 }
 
 fn non_empty(secret: &str) -> Result<PresentedSecret<'_>, CredentialError> {

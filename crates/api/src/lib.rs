@@ -3,6 +3,7 @@
 mod actor;
 pub mod caps;
 pub mod client_address;
+pub mod cluster;
 mod commit;
 pub mod credentials;
 mod cursor;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use keywright_domain::usage::AgentClass;
 
 /// Remembered user agents per thread.
@@ -18,9 +18,15 @@ thread_local! {
 
 /// The class of the request's user agent.
 pub(super) fn agent(headers: &HeaderMap) -> AgentClass {
-    headers
-        .get(header::USER_AGENT)
-        .and_then(|value| value.to_str().ok())
+    agent_of(headers.get(header::USER_AGENT).map(HeaderValue::as_bytes))
+}
+
+/// The class of the user agent with this header, if it was sent.
+pub(super) fn agent_of(value: Option<&[u8]>) -> AgentClass {
+    let is_visible = |byte: &u8| (0x20..0x7f).contains(byte) || *byte == b'\t';
+    value
+        .filter(|value| value.iter().all(is_visible))
+        .and_then(|value| std::str::from_utf8(value).ok())
         .map_or(AgentClass::Unknown, class_of)
 }
 

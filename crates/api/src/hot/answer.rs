@@ -1,16 +1,16 @@
 //! The answers of the hot routes, written byte by byte: a verdict is a few hundred bytes of known shape.
 
-use core::fmt::Write;
-
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::StatusCode;
 use keywright_domain::{permission::PermissionSet, verdict::Code, workspace::WorkspaceNumber};
-use keywright_engine::{Caller, CheckOutcome, Engine, ExplainedCheck, KeyHit, Verdict};
+use keywright_engine::{Caller, CheckOutcome, Engine, ExplainedCheck, KeyHit, LimitReading, Verdict};
 
-use super::request::Around;
-use crate::front::FrontBody;
+use super::{
+    outlet::{Outlet, push_number},
+    request::Around,
+};
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What most verdicts fit in, so that their text is allocated once.
+const BODY_BYTES: usize = 1_024;
 
 /// No workspace has this slug: asking for it, every key is of another workspace.
 const NO_WORKSPACE: &str = "";
@@ -59,8 +59,9 @@ pub(super) fn verdict(
     verdict: &Verdict,
     asked: PermissionSet,
     checks: Option<&[(ExplainedCheck, CheckOutcome)]>,
-) -> Response<FrontBody> {
-    let mut body = Body(String::with_capacity(640));
+    outlet: &mut impl Outlet,
+) {
+    let mut body = Body(String::with_capacity(BODY_BYTES));
     let code = verdict.code;
     body.raw(if code == Code::Valid { r#"{"valid":true,"code":""# } else { r#"{"valid":false,"code":""# });
     body.raw(code.as_str());
@@ -78,82 +79,63 @@ pub(super) fn verdict(
     if let Some(checks) = checks {
         explain(&mut body, checks);
     }
-    let mut id = String::with_capacity(32);
-    around.request_id.push_text(&mut id);
     body.raw(r#","request_id":""#);
-    body.raw(&id);
+    around.request_id.push_text(&mut body.0);
     body.raw("\"}");
-    let mut response = Response::new(FrontBody::Full(Some(Bytes::from(body.0))));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    insert_id(&mut response, id);
-    response
+    outlet.status(StatusCode::OK);
+    outlet.header("content-type", |value| value.push_str("application/json"));
+    last_headers(around, outlet);
+    outlet.end_with(body.0);
 }
 
 /// The answer of `/v1/check` for a good key: no body, what proxies pass on in headers.
-pub(super) fn checked(around: &Around<'_>, verdict: &Verdict) -> Response<FrontBody> {
-    let mut response = Response::new(FrontBody::Empty);
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    let engine = around.state.plane.engine();
+pub(super) fn checked(around: &Around<'_>, verdict: &Verdict, outlet: &mut impl Outlet) {
+    outlet.status(StatusCode::NO_CONTENT);
     if let Some(hit) = &verdict.key {
-        let mut id = String::with_capacity(32);
-        hit.id.push_text(&mut id);
-        insert(&mut response, "x-keywright-key-id", id);
-        let headers = response.headers_mut();
-        headers.insert("x-keywright-environment", HeaderValue::from_static(hit.environment.as_str()));
-        let slug = engine.workspace_slug(hit.workspace);
-        if let Some(slug) = slug.and_then(|slug| HeaderValue::from_str(slug).ok()) {
-            headers.insert("x-keywright-workspace", slug);
+        outlet.header("x-keywright-key-id", |value| hit.id.push_text(value));
+        outlet.header("x-keywright-environment", |value| value.push_str(hit.environment.as_str()));
+        if let Some(slug) = around.state.plane.engine().workspace_slug(hit.workspace) {
+            outlet.header("x-keywright-workspace", |value| value.push_str(slug));
         }
     }
-    limit_headers(&mut response, around, verdict);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let mut id = String::with_capacity(32);
-    around.request_id.push_text(&mut id);
-    insert_id(&mut response, id);
-    response
+    limit_headers(around, verdict, outlet);
+    last_headers(around, outlet);
+    outlet.end();
+}
+
+fn last_headers(around: &Around<'_>, outlet: &mut impl Outlet) {
+    outlet.header("cache-control", |value| value.push_str("no-store"));
+    outlet.header("x-request-id", |value| around.request_id.push_text(value));
 }
 
 /// `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) for every window, and the
 /// `X-RateLimit-…` of the tightest one.
-pub(super) fn limit_headers(response: &mut Response<FrontBody>, around: &Around<'_>, verdict: &Verdict) {
+pub(super) fn limit_headers(around: &Around<'_>, verdict: &Verdict, outlet: &mut impl Outlet) {
     let engine = around.state.plane.engine();
     let Some(tightest) = engine.limit_readings(verdict).min_by_key(|reading| reading.remaining) else {
         return;
     };
-    let (mut limit, mut policy) = (String::with_capacity(64), String::with_capacity(64));
-    for reading in engine.limit_readings(verdict) {
-        let separator = if limit.is_empty() { "" } else { ", " };
-        let written = write!(
-            limit,
-            "{separator}\"{}\";r={};t={}",
-            reading.name, reading.remaining, reading.reset_seconds
-        )
-        .and_then(|()| {
-            write!(policy, "{separator}\"{}\";q={};w={}", reading.name, reading.limit, reading.window_seconds)
-        });
-        debug_assert!(written.is_ok(), "writing into a String cannot fail");
-    }
+    let list = |value: &mut String, numbers: fn(&LimitReading<'_>) -> [(&'static str, u32); 2]| {
+        for (position, reading) in engine.limit_readings(verdict).enumerate() {
+            value.push_str(if position == 0 { "\"" } else { ", \"" });
+            value.push_str(reading.name);
+            value.push('"');
+            for (name, number) in numbers(&reading) {
+                value.push_str(name);
+                push_number(value, number.into());
+            }
+        }
+    };
+    outlet.header("ratelimit", |value| {
+        list(value, |reading| [(";r=", reading.remaining), (";t=", reading.reset_seconds)]);
+    });
+    outlet.header("ratelimit-policy", |value| {
+        list(value, |reading| [(";q=", reading.limit), (";w=", reading.window_seconds)]);
+    });
     let reset_at = around.now.wall.unix_seconds().saturating_add(i64::from(tightest.reset_seconds));
-    insert(response, "ratelimit", limit);
-    insert(response, "ratelimit-policy", policy);
-    let headers = response.headers_mut();
-    headers.insert("x-ratelimit-limit", HeaderValue::from(tightest.limit));
-    headers.insert("x-ratelimit-remaining", HeaderValue::from(tightest.remaining));
-    headers.insert("x-ratelimit-reset", HeaderValue::from(reset_at));
-}
-
-fn insert_id(response: &mut Response<FrontBody>, id: String) {
-    if let Ok(value) = HeaderValue::try_from(id) {
-        response.headers_mut().insert(X_REQUEST_ID, value);
-    }
-}
-
-fn insert(response: &mut Response<FrontBody>, name: &'static str, text: String) {
-    if let Ok(value) = HeaderValue::try_from(text) {
-        response.headers_mut().insert(HeaderName::from_static(name), value);
-    }
+    outlet.header("x-ratelimit-limit", |value| push_number(value, tightest.limit.into()));
+    outlet.header("x-ratelimit-remaining", |value| push_number(value, tightest.remaining.into()));
+    outlet.header("x-ratelimit-reset", |value| push_number(value, u64::try_from(reset_at).unwrap_or(0)));
 }
 
 /// What is known of a key whose secret was right, as far as the audience may know it.
@@ -255,8 +237,7 @@ impl Body {
     }
 
     fn number(&mut self, number: u32) {
-        let written = write!(self.0, "{number}");
-        debug_assert!(written.is_ok(), "writing into a String cannot fail");
+        push_number(&mut self.0, number.into());
     }
 
     /// Appends a string of any content.

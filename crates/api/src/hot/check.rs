@@ -4,16 +4,16 @@ use std::net::SocketAddr;
 
 use http::{Response, request::Parts};
 use keywright_domain::{caps, environment::Mode, permission::PermissionSet, verdict::Code};
-use keywright_engine::{RouteId, Verdict, VerifyRequest};
+use keywright_engine::{Moment, RouteId, Verdict, VerifyRequest};
 use serde::Deserialize;
 
 use super::{
-    agent::agent,
     answer,
+    head::Head,
+    outlet::Outlet,
     request::{Around, check_url},
 };
 use crate::{
-    credentials::presented_secret,
     edge,
     error::{ApiError, ErrorCode},
     front::FrontBody,
@@ -49,23 +49,30 @@ pub(crate) struct CheckQuery {
 
 /// Answers `/v1/check`, whatever the method: proxies pass on the one of the request they hold.
 pub(crate) fn check(state: &AppState, parts: &Parts, peer: SocketAddr) -> Response<FrontBody> {
-    let around = Around::read(state, parts, peer);
-    match judge(&around, parts) {
-        Ok((verdict, _)) if verdict.is_valid() => answer::checked(&around, &verdict),
+    let mut response = Response::new(FrontBody::Empty);
+    answer(state, &Head::of_parts(state, parts, peer), Moment::read(&*state.clock), &mut response);
+    response
+}
+
+/// Puts the answer to a request with this head into `outlet`.
+pub(super) fn answer(state: &AppState, head: &Head<'_>, now: Moment, outlet: &mut impl Outlet) {
+    let around = Around::new(state, head, now);
+    match judge(&around, head) {
+        Ok((verdict, _)) if verdict.is_valid() => answer::checked(&around, &verdict, outlet),
         Ok((verdict, asked)) => {
             let mut response = around.refuse(&refusal(&around, &verdict, asked));
-            answer::limit_headers(&mut response, &around, &verdict);
-            response
+            answer::limit_headers(&around, &verdict, &mut response);
+            outlet.whole(response);
         }
-        Err(error) => around.refuse(&error),
+        Err(error) => outlet.whole(around.refuse(&error)),
     }
 }
 
-fn judge(around: &Around<'_>, parts: &Parts) -> Result<(Verdict, PermissionSet), ApiError> {
+fn judge(around: &Around<'_>, head: &Head<'_>) -> Result<(Verdict, PermissionSet), ApiError> {
     let state = around.state;
-    check_url(parts.uri.query())?;
-    let secret = presented_secret(&parts.headers)?;
-    let asked = match parts.uri.query() {
+    check_url(head.query)?;
+    let secret = head.secret?;
+    let asked = match head.query {
         None => CheckQuery::default(),
         Some(query) => edge::parse_query(query)?,
     };
@@ -78,7 +85,7 @@ fn judge(around: &Around<'_>, parts: &Parts) -> Result<(Verdict, PermissionSet),
         cost: cost(&asked)?,
         client: Some(around.address),
         route: route(around, &asked)?,
-        agent: agent(&parts.headers),
+        agent: head.agent,
     };
     let verdict = engine.verify_at(&request, around.now);
     around.state.verdicts.count(verdict.code);

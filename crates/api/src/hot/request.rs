@@ -1,15 +1,15 @@
 //! What the hot routes read from a request before they judge a key.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::{Response, header, request::Parts};
+use http::{Response, header};
 use keywright_domain::{ids::RequestId, verdict::Code};
 use keywright_engine::Moment;
 
+use super::head::Head;
 use crate::{
     credentials::query_carries_credential,
-    edge,
     error::{ApiError, ErrorCode},
     front::FrontBody,
     state::AppState,
@@ -28,14 +28,10 @@ pub(super) struct Around<'state> {
 }
 
 impl<'state> Around<'state> {
-    /// Reads the clocks, the address and makes an id, unless the request came through the router, which made one.
-    pub(super) fn read(state: &'state AppState, parts: &Parts, peer: SocketAddr) -> Self {
-        let now = Moment::read(&*state.clock);
-        let address = state.config.trusted_proxies.client_address(peer.ip(), &parts.headers);
-        let from_router =
-            parts.extensions.get::<edge::RequestId>().and_then(|id| RequestId::parse(&id.0).ok());
-        let request_id = from_router.unwrap_or_else(|| state.request_ids.next(now.wall));
-        Self { state, now, address, request_id }
+    /// What surrounds a request with this head, `now`. Makes an id unless the router has made one.
+    pub(super) fn new(state: &'state AppState, head: &Head<'_>, now: Moment) -> Self {
+        let request_id = head.request_id.unwrap_or_else(|| state.request_ids.next(now.wall));
+        Self { state, now, address: head.address, request_id }
     }
 
     /// The problem that `error` is, as an answer.

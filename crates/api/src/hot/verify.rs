@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, request::Parts};
+use http::{Request, Response};
 use http_body::Body;
 use keywright_domain::{
     caps,
@@ -16,18 +16,18 @@ use keywright_domain::{
     usage::AgentClass,
     verdict::Code,
 };
-use keywright_engine::{Caller, RouteId, VerifyRequest};
+use keywright_engine::{Caller, Moment, RouteId, VerifyRequest};
 use serde::Deserialize;
 
 use super::{
-    agent::{agent, class_of},
+    agent::class_of,
     answer::{self, Audience},
+    head::Head,
+    outlet::Outlet,
     request::{Around, check_url},
 };
 use crate::{
-    actor,
-    credentials::presented_secret,
-    edge,
+    actor, edge,
     error::{ApiError, ErrorCode},
     front::FrontBody,
     state::AppState,
@@ -100,8 +100,9 @@ where
     B::Error: Into<axum::BoxError>,
 {
     let (parts, body) = request.into_parts();
-    let around = Around::read(state, &parts, peer);
-    let caller = match authenticate(&around, &parts) {
+    let head = Head::of_parts(state, &parts, peer);
+    let around = Around::new(state, &head, Moment::read(&*state.clock));
+    let caller = match authenticate(&around, &head) {
         Ok(caller) => caller,
         Err(error) => return around.refuse(&error),
     };
@@ -109,22 +110,42 @@ where
         Ok(body) => body,
         Err(error) => return around.refuse(&error),
     };
-    judge(&around, &caller, &body).unwrap_or_else(|error| around.refuse(&error))
+    let mut response = Response::new(FrontBody::Empty);
+    match judge(&around, &caller, &body, &mut response) {
+        Ok(()) => response,
+        Err(error) => around.refuse(&error),
+    }
+}
+
+/// Puts the answer to a request that is there completely into `outlet`. The caller of this has checked that `body` is
+/// declared as JSON and not empty.
+pub(super) fn answer(
+    state: &AppState,
+    head: &Head<'_>,
+    body: &[u8],
+    now: Moment,
+    outlet: &mut impl Outlet,
+) {
+    let around = Around::new(state, head, now);
+    let judged = authenticate(&around, head).and_then(|caller| judge(&around, &caller, body, outlet));
+    if let Err(error) = judged {
+        outlet.whole(around.refuse(&error));
+    }
 }
 
 /// The caller, who must hold `keys:verify`.
-fn authenticate(around: &Around<'_>, parts: &Parts) -> Result<Caller, ApiError> {
-    check_url(parts.uri.query())?;
-    let caller = caller(around, &parts.headers)?;
+fn authenticate(around: &Around<'_>, head: &Head<'_>) -> Result<Caller, ApiError> {
+    check_url(head.query)?;
+    let caller = caller(around, head)?;
     permit::authorize(caller.actor, Action::VerifyKeys, None).map_err(actor::denied)?;
     Ok(caller)
 }
 
-fn caller(around: &Around<'_>, headers: &HeaderMap) -> Result<Caller, ApiError> {
-    let secret = presented_secret(headers)?;
+fn caller(around: &Around<'_>, head: &Head<'_>) -> Result<Caller, ApiError> {
+    let secret = head.secret?;
     let request = VerifyRequest {
         client: Some(around.address),
-        agent: agent(headers),
+        agent: head.agent,
         ..VerifyRequest::new(secret.expose().as_bytes())
     };
     around.state.plane.engine().authenticate(&request, around.now).or_else(|refusal| {
@@ -133,13 +154,31 @@ fn caller(around: &Around<'_>, headers: &HeaderMap) -> Result<Caller, ApiError> 
     })
 }
 
-fn judge(around: &Around<'_>, caller: &Caller, body: &Bytes) -> Result<Response<FrontBody>, ApiError> {
-    let asked: VerifyBody<'_> = match serde_json::from_slice(body) {
-        Ok(asked) => asked,
-        // The slow way finds out what exactly is wrong.
-        Err(_) => edge::parse_json_borrowed(body)?,
-    };
-    check_ranges(&asked)?;
+/// Judges what `body` asks. Nothing was put into `outlet` when this is an error.
+fn judge(
+    around: &Around<'_>,
+    caller: &Caller,
+    body: &[u8],
+    outlet: &mut impl Outlet,
+) -> Result<(), ApiError> {
+    // serde would read an object from a list, too.
+    if body.trim_ascii_start().first() == Some(&b'{')
+        && let Ok(asked) = serde_json::from_slice(body)
+    {
+        return judge_asked(around, caller, &asked, outlet);
+    }
+    // The slow way finds out what exactly is wrong.
+    let body = Bytes::copy_from_slice(body);
+    judge_asked(around, caller, &edge::parse_json_borrowed(&body)?, outlet)
+}
+
+fn judge_asked(
+    around: &Around<'_>,
+    caller: &Caller,
+    asked: &VerifyBody<'_>,
+    outlet: &mut impl Outlet,
+) -> Result<(), ApiError> {
+    check_ranges(asked)?;
     let engine = around.state.plane.engine();
     let permissions = if asked.permissions.is_empty() {
         PermissionSet::EMPTY
@@ -165,7 +204,8 @@ fn judge(around: &Around<'_>, caller: &Caller, body: &Bytes) -> Result<Response<
         return Err(ErrorCode::Unavailable.into());
     }
     let checks = asked.explain.then(|| engine.explain(&request, around.now, &verdict));
-    Ok(answer::verdict(around, &audience, &verdict, permissions, checks.as_deref()))
+    answer::verdict(around, &audience, &verdict, permissions, checks.as_deref(), outlet);
+    Ok(())
 }
 
 fn check_ranges(asked: &VerifyBody<'_>) -> Result<(), ApiError> {
