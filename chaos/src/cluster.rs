@@ -1,0 +1,268 @@
+//! An installation of real processes: nodes, each behind a proxy of its own, on one PostgreSQL.
+
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use keywright_testkit::PostgresServer;
+use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    client::{Client, WORKSPACE},
+    proxy::Proxy,
+};
+
+/// How long a node may take to start.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// How the servers are run.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    /// The executable.
+    pub(crate) keywright: PathBuf,
+    /// How many nodes.
+    pub(crate) nodes: usize,
+    /// What the processes get in their environment, by node.
+    pub(crate) environment: Vec<(usize, String, String)>,
+    /// Where logs and data go.
+    pub(crate) directory: PathBuf,
+    /// Whether a standby follows synchronously, to be promoted.
+    pub(crate) has_standby: bool,
+}
+
+/// One node.
+pub(crate) struct Node {
+    name: String,
+    /// Where its public port is.
+    pub(crate) base: String,
+    /// Between it and PostgreSQL.
+    pub(crate) proxy: Proxy,
+    config: PathBuf,
+    log: PathBuf,
+    keywright: PathBuf,
+    environment: Vec<(String, String)>,
+    child: Mutex<Option<Child>>,
+}
+
+/// The servers of PostgreSQL.
+pub(crate) struct Database {
+    pub(crate) primary: PostgresServer,
+    standby: Option<PostgresServer>,
+}
+
+/// All of it.
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) database: Mutex<Database>,
+    /// An operator credential.
+    pub(crate) operator: String,
+}
+
+const STANDBY: &str = "chaos_standby";
+
+impl Cluster {
+    /// Starts PostgreSQL, initialises the installation and starts the nodes.
+    pub(crate) fn start(setup: &Setup) -> Result<Self> {
+        let settings = [("wal_level", "replica"), ("max_wal_senders", "4"), ("max_connections", "200")];
+        let primary = PostgresServer::start_with(&settings);
+        let standby = setup.has_standby.then(|| follow(&primary));
+        let pepper = setup.directory.join("pepper");
+        private(&pepper, &random_hex::<32>()?)?;
+        let mut nodes = Vec::new();
+        for number in 0..setup.nodes {
+            nodes.push(Node::prepare(setup, number, &primary, &pepper)?);
+        }
+        let operator = nodes[0].init()?;
+        share_signing_key(&nodes, &setup.directory)?;
+        for node in &nodes {
+            node.start()?;
+        }
+        let cluster = Self { nodes, database: Mutex::new(Database { primary, standby }), operator };
+        let client = Client::new(&cluster.operator, Duration::from_secs(2));
+        for node in &cluster.nodes {
+            node.wait_ready(&client)?;
+        }
+        Ok(cluster)
+    }
+
+    /// The primary dies, and the standby takes over; then a new standby follows the new primary.
+    pub(crate) fn fail_over(&self) -> Result<()> {
+        let mut database = self.database.lock();
+        let Some(standby) = database.standby.take() else { bail!("there is no standby") };
+        database.primary.kill();
+        standby.promote();
+        // A lone primary: with nobody to wait for, commits would hang.
+        standby.sql("ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf();");
+        for node in &self.nodes {
+            node.proxy.retarget(standby.port());
+        }
+        database.primary = standby;
+        let next = follow(&database.primary);
+        database.standby = Some(next);
+        Ok(())
+    }
+}
+
+/// Starts a standby that commits wait for.
+fn follow(primary: &PostgresServer) -> PostgresServer {
+    let standby = primary.standby(STANDBY);
+    primary
+        .sql(&format!("ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'; SELECT pg_reload_conf();"));
+    standby
+}
+
+/// All nodes sign checkpoints with the same key.
+fn share_signing_key(nodes: &[Node], directory: &Path) -> Result<()> {
+    let name = "audit-signing-key";
+    let first = directory.join(&nodes[0].name).join(name);
+    if !first.exists() {
+        return Ok(());
+    }
+    for node in &nodes[1..] {
+        let data = directory.join(&node.name);
+        fs::create_dir_all(&data)?;
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o700))?;
+        fs::copy(&first, data.join(name))?;
+    }
+    Ok(())
+}
+
+fn private(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(())
+}
+
+fn random_hex<const N: usize>() -> Result<String> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)?;
+    Ok(hex::encode(bytes))
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+impl Node {
+    fn prepare(setup: &Setup, number: usize, primary: &PostgresServer, pepper: &Path) -> Result<Self> {
+        let name = format!("node-{}", number + 1);
+        let proxy = Proxy::start(primary.port())?;
+        let base = format!("http://127.0.0.1:{}", free_port()?);
+        let data = setup.directory.join(&name);
+        let config = setup.directory.join(format!("{name}.toml"));
+        let text = format!(
+            "listen = {:?}\nadmin_listen = \"off\"\ndata_dir = \"{}\"\nworkers = 1\n\n\
+             [database]\nurl = {:?}\n\n[node]\nname = {name:?}\nadvertise = {base:?}\n\n\
+             [[peppers]]\nversion = 1\nfile = \"{}\"\n",
+            base.trim_start_matches("http://"),
+            data.display(),
+            primary.url_through(proxy.port()),
+            pepper.display(),
+        );
+        private(&config, &text)?;
+        let environment = setup.environment.iter().filter(|(of, ..)| *of == number);
+        Ok(Self {
+            log: setup.directory.join(format!("{name}.log")),
+            environment: environment.map(|(_, name, value)| (name.clone(), value.clone())).collect(),
+            keywright: setup.keywright.clone(),
+            child: Mutex::new(None),
+            name,
+            base,
+            proxy,
+            config,
+        })
+    }
+
+    /// Makes the installation and returns the operator credential.
+    fn init(&self) -> Result<String> {
+        let mut command = Command::new(&self.keywright);
+        command.arg("init").arg("--config").arg(&self.config);
+        command.args(["--workspace", WORKSPACE, "--owner-email", "owner@chaos.example"]);
+        let output = command.output().with_context(|| format!("cannot run {}", self.keywright.display()))?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "keywright init: {errors}");
+        let text = String::from_utf8(output.stdout)?;
+        let credential = text.split_whitespace().find(|word| word.starts_with("ok_"));
+        Ok(credential.context("keywright init printed no operator credential")?.to_owned())
+    }
+
+    /// Starts the process.
+    pub(crate) fn start(&self) -> Result<()> {
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        let child = Command::new(&self.keywright)
+            .args(["serve", "--config"])
+            .arg(&self.config)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot run {}", self.keywright.display()))?;
+        *self.child.lock() = Some(child);
+        Ok(())
+    }
+
+    /// Waits until it answers.
+    pub(crate) fn wait_ready(&self, client: &Client) -> Result<()> {
+        let deadline = Instant::now() + START_MAX;
+        while Instant::now() < deadline {
+            if client.is_ready(&self.base) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("{} does not get ready; see {}", self.name, self.log.display())
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(child) = &*self.child.lock() {
+            // One that has ended cannot be signalled, and need not.
+            kill_process(Pid::from_child(child), signal).ok();
+        }
+    }
+
+    /// Stops the process where it is; its clients still reach its port.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Kills the process without a warning.
+    pub(crate) fn kill(&self) {
+        if let Some(mut child) = self.child.lock().take() {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+
+    /// Ends the process in good order.
+    pub(crate) fn stop(&self) -> Result<()> {
+        self.signal(Signal::TERM);
+        if let Some(mut child) = self.child.lock().take() {
+            ensure!(child.wait()?.success(), "{} did not end well; see {}", self.name, self.log.display());
+        }
+        Ok(())
+    }
+
+    /// Whether the process ended by itself.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.child.lock().as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
