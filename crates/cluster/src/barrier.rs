@@ -64,7 +64,7 @@ pub enum Input {
 pub enum Output {
     /// Read the registry. Ends with [`Input::Looked`] or [`Input::LookFailed`].
     Look,
-    /// Challenge a silent node. Ends with [`Input::Challenged`]; if that fails, with nothing.
+    /// Challenge a silent node. Ends with [`Input::Challenged`]; if that fails, with nothing, and it comes again.
     Challenge {
         /// The node.
         node: Incarnation,
@@ -73,7 +73,7 @@ pub enum Output {
         /// Where.
         sequence: u64,
     },
-    /// Fence a node that has no lease left. Ends with [`Input::Fenced`]; if that fails, with nothing.
+    /// Fence a node that has no lease left. Ends with [`Input::Fenced`]; if that fails, with nothing, and it comes again.
     Fence {
         /// The node.
         node: Incarnation,
@@ -114,6 +114,9 @@ struct Waiter {
     sequence: u64,
     term: LeaseTerm,
     committed_ns: u64,
+    /// A look is under way that was begun before the commit was known. Clocks are read in steps, so the time of its
+    /// question does not tell.
+    is_look_early: bool,
 }
 
 /// What is known of another node.
@@ -126,9 +129,10 @@ struct Seen {
     silent_since_ns: u64,
     /// The highest sequence number at which it was found to be silent.
     challenged: u64,
-    /// A challenge at this sequence number is under way.
-    challenging: u64,
-    is_fencing: bool,
+    /// A challenge at this sequence number is under way, since when.
+    challenging: Option<(u64, u64)>,
+    /// Since when it is being fenced.
+    fencing_since_ns: Option<u64>,
 }
 
 impl Seen {
@@ -198,19 +202,22 @@ impl Barrier {
         match input {
             Input::Tick => {}
             Input::Committed { ticket, sequence, term } => {
-                self.waiting.insert(ticket, Waiter { sequence, term, committed_ns: now_ns });
+                self.waiting.insert(
+                    ticket,
+                    Waiter { sequence, term, committed_ns: now_ns, is_look_early: self.is_looking },
+                );
                 self.pause_ns = self.timing.look_every_ns;
                 self.next_look_ns = now_ns;
             }
             Input::Abandoned(ticket) => drop(self.waiting.remove(&ticket)),
             Input::Looked { asked_at_ns, rows, own } => self.looked(now_ns, asked_at_ns, rows, own, &mut out),
             Input::LookFailed => {
-                self.is_looking = false;
+                self.end_look();
                 self.slow_down(now_ns);
             }
             Input::Challenged { node, sequence, is_silent } => {
                 if let Some(seen) = self.nodes.get_mut(&node) {
-                    seen.challenging = 0;
+                    seen.challenging = None;
                     if is_silent {
                         seen.challenged = seen.challenged.max(sequence);
                     }
@@ -219,7 +226,7 @@ impl Barrier {
             }
             Input::Fenced { node } => {
                 if let Some(seen) = self.nodes.get_mut(&node) {
-                    seen.is_fencing = false;
+                    seen.fencing_since_ns = None;
                 }
             }
         }
@@ -253,7 +260,13 @@ impl Barrier {
         own: Option<(Incarnation, u64)>,
         out: &mut Vec<Output>,
     ) {
-        self.is_looking = false;
+        let is_early: Vec<_> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiter)| waiter.is_look_early)
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        self.end_look();
         self.slow_down(now_ns);
         self.remember(now_ns, rows, own);
         self.fence_the_dead(now_ns, out);
@@ -263,7 +276,7 @@ impl Barrier {
             .waiting
             .iter()
             // The registry must have been read after the commit: else a node that had a lease might not be in it yet.
-            .filter(|(_, waiter)| asked_at_ns >= waiter.committed_ns)
+            .filter(|(ticket, waiter)| asked_at_ns >= waiter.committed_ns && !is_early.contains(ticket))
             .filter_map(|(ticket, waiter)| Some((*ticket, waiter.sequence, self.receipt(now_ns, waiter)?)))
             .collect();
         for (ticket, sequence, receipt) in done {
@@ -307,8 +320,8 @@ impl Barrier {
                 applied: 0,
                 silent_since_ns: now_ns,
                 challenged: 0,
-                challenging: 0,
-                is_fencing: false,
+                challenging: None,
+                fencing_since_ns: None,
             });
             seen.applied = row.applied.max(own_applied);
             if seen.renewals != row.renewals {
@@ -323,8 +336,10 @@ impl Barrier {
     fn fence_the_dead(&mut self, now_ns: u64, out: &mut Vec<Output>) {
         for (node, seen) in &mut self.nodes {
             let is_dead = now_ns >= seen.silent_since_ns + self.timing.longest_wait_ns();
-            if is_dead && !seen.is_fencing {
-                seen.is_fencing = true;
+            let is_under_way =
+                seen.fencing_since_ns.is_some_and(|since_ns| now_ns < since_ns + self.timing.poll_every_ns);
+            if is_dead && !is_under_way {
+                seen.fencing_since_ns = Some(now_ns);
                 out.push(Output::Fence { node: *node, renewals: seen.renewals });
             }
         }
@@ -332,19 +347,27 @@ impl Barrier {
 
     /// A node that has been silent for longer than its lease costs no further wait, but it may be about to speak.
     fn challenge_the_silent(&mut self, now_ns: u64, out: &mut Vec<Output>) {
-        for waiter in self.waiting.values() {
-            for (node, seen) in &mut self.nodes {
+        let timing = self.timing;
+        for (node, seen) in &mut self.nodes {
+            let open = self.waiting.values().filter(|waiter| {
                 let is_behind = seen.applied < waiter.sequence && seen.challenged < waiter.sequence;
-                let sequence = waiter.sequence;
-                if is_behind
-                    && seen.challenging < sequence
-                    && seen.has_been_silent(waiter.term, now_ns, &self.timing)
-                {
-                    seen.challenging = sequence;
-                    out.push(Output::Challenge { node: *node, renewals: seen.renewals, sequence });
-                }
+                is_behind && seen.has_been_silent(waiter.term, now_ns, &timing)
+            });
+            // The highest binds for the lower ones as well.
+            let Some(sequence) = open.map(|waiter| waiter.sequence).max() else { continue };
+            let is_under_way = seen
+                .challenging
+                .is_some_and(|(at, since_ns)| at >= sequence && now_ns < since_ns + timing.poll_every_ns);
+            if !is_under_way {
+                seen.challenging = Some((sequence, now_ns));
+                out.push(Output::Challenge { node: *node, renewals: seen.renewals, sequence });
             }
         }
+    }
+
+    fn end_look(&mut self) {
+        self.is_looking = false;
+        self.waiting.values_mut().for_each(|waiter| waiter.is_look_early = false);
     }
 
     fn slow_down(&mut self, now_ns: u64) {
@@ -361,3 +384,6 @@ fn receipt(applied: usize, silent: usize) -> Receipt {
     let count = |nodes| u32::try_from(nodes).unwrap_or(u32::MAX);
     Receipt { nodes: count(applied), silent: count(silent) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,10 @@ pub enum Input {
         /// For this generation.
         generation: u64,
     },
-    /// The operation failed, or took too long and was given up.
+    /// What was fetched does not follow on what is in memory: the log was pruned meanwhile, or its numbers belong to
+    /// another generation. Nothing of it was applied. Ends a [`Operation::Fetch`], as [`Input::Fetched`] does.
+    Gap,
+    /// The operation failed, or took too long and was given up. Its answer must not be reported any more.
     Failed,
     /// A change was announced.
     Announced {
@@ -136,6 +139,8 @@ enum Phase {
     Empty,
     /// The state is in memory and follows the log.
     Following,
+    /// The log does not reach back to the state in memory.
+    Behind,
     /// The history changed under the state in memory.
     Astray,
     /// The node ends.
@@ -168,6 +173,8 @@ pub struct Follower {
     /// What comes before anything else.
     next: Option<Operation>,
     vouched: Option<Vouched>,
+    /// What was announced when the fetch was begun that is in flight.
+    fetching_to: u64,
     next_poll_ns: u64,
     not_before_ns: u64,
     failures: u32,
@@ -190,6 +197,7 @@ impl Follower {
             in_flight: None,
             next: None,
             vouched: None,
+            fetching_to: 0,
             next_poll_ns: 0,
             not_before_ns: 0,
             failures: 0,
@@ -244,29 +252,20 @@ impl Follower {
                 return out;
             }
             Input::Failed => self.fail(now_ns),
-            Input::Registered(incarnation) => {
-                self.finish();
-                self.incarnation = Some(incarnation);
-                self.acknowledged = self.applied;
-                self.next_poll_ns = now_ns;
-            }
+            Input::Registered(incarnation) => self.registered(now_ns, incarnation),
             Input::Loaded { sequence } => self.loaded(now_ns, sequence),
             Input::Polled(reply) => self.polled(now_ns, &reply, &mut out),
-            Input::Fetched { applied } => {
-                self.finish();
-                if applied <= self.applied {
-                    // Nothing was there: what was announced is not to be had, whatever announced it.
-                    self.announced = self.applied;
-                }
-                self.advance(applied, &mut out);
-            }
+            Input::Fetched { applied } => self.fetched(now_ns, applied, &mut out),
+            Input::Gap => self.gap(now_ns, &mut out),
             Input::Acknowledged { applied } => {
-                self.finish();
-                self.acknowledged = self.acknowledged.max(applied);
+                if self.ends(|operation| matches!(operation, Operation::Acknowledge { .. })).is_some() {
+                    self.acknowledged = self.acknowledged.max(applied);
+                }
             }
             Input::GenerationBegun => {
-                self.finish();
-                self.next_poll_ns = now_ns;
+                if self.ends(|operation| matches!(operation, Operation::BeginGeneration { .. })).is_some() {
+                    self.next_poll_ns = now_ns;
+                }
             }
             Input::Reasserted { generation } => self.reasserted(now_ns, generation),
         }
@@ -274,20 +273,37 @@ impl Follower {
         out
     }
 
-    fn finish(&mut self) {
-        self.in_flight = None;
+    /// Ends the operation in flight if it is the one that is meant, and says when it was begun. An answer to anything
+    /// else comes too late, and means nothing.
+    fn ends(&mut self, is_meant: impl Fn(&Operation) -> bool) -> Option<(Operation, u64)> {
+        let ended = self.in_flight.take_if(|(operation, _)| is_meant(operation))?;
         self.failures = 0;
+        Some(ended)
     }
 
     fn fail(&mut self, now_ns: u64) {
         self.in_flight = None;
         let pause = self.timing.retry_after_ns << self.failures.min(16);
         self.not_before_ns = now_ns + pause.min(self.timing.poll_every_ns);
-        self.failures += 1;
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    fn registered(&mut self, now_ns: u64, run: Incarnation) {
+        let Some((Operation::Register { applied, .. }, _)) =
+            self.ends(|operation| matches!(operation, Operation::Register { .. }))
+        else {
+            return;
+        };
+        self.incarnation = Some(run);
+        // What was applied meanwhile is not in the row.
+        self.acknowledged = applied;
+        self.next_poll_ns = now_ns;
     }
 
     fn loaded(&mut self, now_ns: u64, sequence: u64) {
-        self.finish();
+        if self.ends(|operation| *operation == Operation::Load).is_none() {
+            return;
+        }
         self.phase = Phase::Following;
         self.applied = sequence;
         // What was acknowledged in another history counts for nothing.
@@ -295,6 +311,36 @@ impl Follower {
         self.announced = 0;
         self.vouched = None;
         self.next_poll_ns = now_ns;
+    }
+
+    fn fetched(&mut self, now_ns: u64, applied: u64, out: &mut Vec<Output>) {
+        let Some((Operation::Fetch { after }, _)) =
+            self.ends(|operation| matches!(operation, Operation::Fetch { .. }))
+        else {
+            return;
+        };
+        if applied <= after {
+            // Nothing was there, so what was announced before is not to be had, whatever announced it.
+            if self.announced <= self.fetching_to {
+                self.announced = self.applied;
+            }
+            // A poll showed what the log does not hold: only another poll can tell what became of it.
+            if self.vouched.take().is_some() {
+                self.next_poll_ns = now_ns + self.timing.retry_after_ns;
+            }
+        }
+        self.advance(applied, out);
+    }
+
+    fn gap(&mut self, now_ns: u64, out: &mut Vec<Output>) {
+        if self.ends(|operation| matches!(operation, Operation::Fetch { .. })).is_none() {
+            return;
+        }
+        // Not loaded anew at once: if the history changed, what is in memory has to be re-asserted first.
+        self.phase = Phase::Behind;
+        self.vouched = None;
+        self.next_poll_ns = now_ns;
+        out.push(Output::DropLeases);
     }
 
     /// Changes up to `applied` are in memory.
@@ -315,15 +361,18 @@ impl Follower {
     }
 
     fn polled(&mut self, now_ns: u64, reply: &PollReply, out: &mut Vec<Output>) {
-        let Some((Operation::Poll { applied, .. }, sent_at_ns)) = self.in_flight else { return };
-        self.finish();
+        let Some((Operation::Poll { applied, .. }, sent_at_ns)) =
+            self.ends(|operation| matches!(operation, Operation::Poll { .. }))
+        else {
+            return;
+        };
         self.next_poll_ns = sent_at_ns + self.timing.poll_every_ns;
         if reply.is_standby {
             // Its answers may be old. The primary is somewhere else, or will be.
             self.next_poll_ns = now_ns + self.timing.retry_after_ns;
             return;
         }
-        if self.phase == Phase::Following && self.is_astray(reply, applied) {
+        if matches!(self.phase, Phase::Following | Phase::Behind) && self.is_astray(reply, applied) {
             self.phase = Phase::Astray;
             self.vouched = None;
             out.push(Output::DropLeases);
@@ -344,6 +393,10 @@ impl Follower {
         self.epoch = Some(reply.epoch);
         self.generation = reply.generation;
         self.anchor = Some(reply.anchor);
+        if self.phase == Phase::Behind {
+            self.phase = Phase::Empty;
+            return;
+        }
         self.follow(now_ns, sent_at_ns, reply, out);
     }
 
@@ -369,10 +422,12 @@ impl Follower {
         }
     }
 
-    /// Whether the state in memory belongs to another history than the server's.
+    /// Whether the state in memory belongs to another history than the server's, or may: a row from before the current
+    /// generation says that the history changed after the node registered, so perhaps after it loaded.
     fn is_astray(&self, reply: &PollReply, applied_when_sent: u64) -> bool {
         self.epoch.is_some_and(|epoch| epoch != reply.epoch)
             || (self.generation != 0 && self.generation != reply.generation)
+            || (reply.is_alive && reply.reasserted < reply.generation)
             || !reply.is_anchored
             || reply.head < applied_when_sent
     }
@@ -400,10 +455,13 @@ impl Follower {
     }
 
     fn reasserted(&mut self, now_ns: u64, generation: u64) {
-        self.finish();
+        if self.ends(|operation| matches!(operation, Operation::Reassert { .. })).is_none() {
+            return;
+        }
         if self.phase == Phase::Astray {
             // What is in memory belongs to a history that is over.
             self.phase = Phase::Empty;
+            self.applied = 0;
             self.epoch = None;
             self.anchor = None;
             self.generation = generation;
@@ -418,6 +476,7 @@ impl Follower {
         }
         if let Some(operation) = self.next_operation(now_ns) {
             self.next = None;
+            self.fetching_to = self.announced;
             self.in_flight = Some((operation, now_ns));
             out.push(Output::Begin(operation));
         }
@@ -429,7 +488,9 @@ impl Follower {
                 Phase::Empty if self.generation == 0 => None,
                 _ => Some(self.generation),
             };
-            return Some(Operation::Register { applied: self.applied, reasserted });
+            // What is in memory from another history is not applied in this one.
+            let applied = if self.phase == Phase::Following { self.applied } else { 0 };
+            return Some(Operation::Register { applied, reasserted });
         };
         if self.next.is_some() {
             return self.next;
@@ -439,7 +500,7 @@ impl Follower {
         }
         let poll = Operation::Poll { incarnation, applied: self.applied, anchor: self.anchor };
         let is_poll_due = now_ns >= self.next_poll_ns;
-        if self.phase == Phase::Astray {
+        if matches!(self.phase, Phase::Behind | Phase::Astray) {
             return is_poll_due.then_some(poll);
         }
         // A poll before its turn would only move the goal of one that is not caught up with.
@@ -452,3 +513,6 @@ impl Follower {
         (self.announced > self.applied).then_some(Operation::Fetch { after: self.applied })
     }
 }
+
+#[cfg(test)]
+mod tests;
