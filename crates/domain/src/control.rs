@@ -174,6 +174,12 @@ pub trait ControlLog: Send + Sync + 'static {
     async fn forget(&self, node: Incarnation) -> Result<bool, StoreError>;
 
     /// Begins the generation after `generation` in the history `epoch`; says whether this call did.
+    ///
+    /// Two things must hold for acknowledgements from the history before to count for nothing in this one, however late
+    /// they arrive. The sequence numbers of a new generation (except the first) begin far above all that the history
+    /// before may have given out: at the next multiple of 2^32. And while the server's epoch is not the generation's,
+    /// nothing is committed to the change log. A fetch across the jump is a gap ([`StoreError`] or nothing), never
+    /// changes of the new generation alone.
     async fn begin_generation(&self, generation: u64, epoch: Epoch) -> Result<bool, StoreError>;
 
     /// Notes that the node has re-asserted what it knew, for `generation`.
