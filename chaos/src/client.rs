@@ -6,19 +6,30 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::{Value, json};
 use ureq::Agent;
 
-use crate::history::Answer;
-
 /// The workspace that all keys are in.
-pub(crate) const WORKSPACE: &str = "chaos";
+pub const WORKSPACE: &str = "chaos";
+
+/// What a node answered about a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The key is good.
+    Accepted,
+    /// The key is revoked.
+    Refused,
+    /// The key is being revoked.
+    Revoking,
+    /// The node may not answer.
+    Unavailable,
+}
 
 /// A client with connections of its own.
-pub(crate) struct Client {
+pub struct Client {
     agent: Agent,
     credential: String,
 }
 
 /// What a call to revoke came to.
-pub(crate) enum Revoked {
+pub enum Revoked {
     /// It holds everywhere.
     Everywhere,
     /// It is committed, and this operation tells when it holds everywhere.
@@ -27,7 +38,7 @@ pub(crate) enum Revoked {
 
 impl Client {
     /// A client that gives up after `patience`.
-    pub(crate) fn new(credential: &str, patience: Duration) -> Self {
+    pub fn new(credential: &str, patience: Duration) -> Self {
         let config = Agent::config_builder()
             .timeout_global(Some(patience))
             .http_status_as_error(false)
@@ -65,12 +76,15 @@ impl Client {
     }
 
     /// Whether the node answers verifications.
-    pub(crate) fn is_ready(&self, base: &str) -> bool {
+    pub fn is_ready(&self, base: &str) -> bool {
         matches!(self.send("GET", &format!("{base}/v1/whoami"), None), Ok((200 | 403, _)))
     }
 
     /// Makes the workspace fit for the run: short leases, no limits.
-    pub(crate) fn prepare_workspace(&self, base: &str, lease_seconds: u32, is_atomic: bool) -> Result<()> {
+    ///
+    /// # Errors
+    /// No answer, or another one than expected.
+    pub fn prepare_workspace(&self, base: &str, lease_seconds: u32, is_atomic: bool) -> Result<()> {
         let body = json!({"plan": "unlimited", "policy": {"lease_seconds": lease_seconds,
             "atomic_revocation": is_atomic, "max_keys": 10_000_000}});
         self.expect(200, "PATCH", &format!("{base}/v1/workspaces/{WORKSPACE}"), Some(&body))?;
@@ -78,7 +92,10 @@ impl Client {
     }
 
     /// Creates a key and returns its id and secret.
-    pub(crate) fn create_key(&self, base: &str, permissions: &[&str]) -> Result<(String, String)> {
+    ///
+    /// # Errors
+    /// No answer, or another one than expected.
+    pub fn create_key(&self, base: &str, permissions: &[&str]) -> Result<(String, String)> {
         let mut body = json!({"name": "chaos", "environment": "production"});
         if !permissions.is_empty() {
             body["permissions"] = json!(permissions);
@@ -90,7 +107,10 @@ impl Client {
     }
 
     /// Revokes a key.
-    pub(crate) fn revoke(&self, base: &str, key: &str) -> Result<Revoked> {
+    ///
+    /// # Errors
+    /// No answer, or another one than expected.
+    pub fn revoke(&self, base: &str, key: &str) -> Result<Revoked> {
         let url = format!("{base}/v1/workspaces/{WORKSPACE}/keys/{key}/revoke");
         match self.send("POST", &url, Some(&json!({"reason": "chaos"})))? {
             (200, _) => Ok(Revoked::Everywhere),
@@ -103,7 +123,10 @@ impl Client {
     }
 
     /// Whether an operation is complete.
-    pub(crate) fn is_complete(&self, base: &str, operation: &str) -> Result<bool> {
+    ///
+    /// # Errors
+    /// No answer, or another one than expected.
+    pub fn is_complete(&self, base: &str, operation: &str) -> Result<bool> {
         let answer = self.expect(200, "GET", &format!("{base}/v1/operations/{operation}"), None)?;
         Ok(answer["status"] == "complete")
     }
@@ -111,8 +134,8 @@ impl Client {
     /// Asks one node about a key.
     ///
     /// # Errors
-    /// No answer.
-    pub(crate) fn verify(&self, base: &str, secret: &str) -> Result<Answer> {
+    /// No answer, or none that says anything about the key.
+    pub fn verify(&self, base: &str, secret: &str) -> Result<Answer> {
         let (status, answer) =
             self.send("POST", &format!("{base}/v1/keys/verify"), Some(&json!({"key": secret})))?;
         match (status, answer["code"].as_str()) {
@@ -126,7 +149,10 @@ impl Client {
     }
 
     /// Accepted calls of a key, as the usage report of the installation has them.
-    pub(crate) fn accepted(&self, base: &str, key: &str) -> Result<u64> {
+    ///
+    /// # Errors
+    /// No answer, or another one than expected.
+    pub fn accepted(&self, base: &str, key: &str) -> Result<u64> {
         let url = format!("{base}/v1/workspaces/{WORKSPACE}/keys/{key}/usage");
         let answer = self.expect(200, "GET", &url, None)?;
         answer["accepted"].as_u64().context("a number of accepted calls")

@@ -24,26 +24,26 @@ const START_MAX: Duration = Duration::from_secs(60);
 
 /// How the servers are run.
 #[derive(Clone, Debug)]
-pub(crate) struct Setup {
+pub struct Setup {
     /// The executable.
-    pub(crate) keywright: PathBuf,
+    pub keywright: PathBuf,
     /// How many nodes.
-    pub(crate) nodes: usize,
+    pub nodes: usize,
     /// What the processes get in their environment, by node.
-    pub(crate) environment: Vec<(usize, String, String)>,
+    pub environment: Vec<(usize, String, String)>,
     /// Where logs and data go.
-    pub(crate) directory: PathBuf,
+    pub directory: PathBuf,
     /// Whether a standby follows synchronously, to be promoted.
-    pub(crate) has_standby: bool,
+    pub has_standby: bool,
 }
 
 /// One node.
-pub(crate) struct Node {
+pub struct Node {
     name: String,
     /// Where its public port is.
-    pub(crate) base: String,
+    pub base: String,
     /// Between it and PostgreSQL.
-    pub(crate) proxy: Proxy,
+    pub proxy: Proxy,
     config: PathBuf,
     log: PathBuf,
     keywright: PathBuf,
@@ -52,24 +52,30 @@ pub(crate) struct Node {
 }
 
 /// The servers of PostgreSQL.
-pub(crate) struct Database {
-    pub(crate) primary: PostgresServer,
+pub struct Database {
+    /// The server that takes writes.
+    pub primary: PostgresServer,
     standby: Option<PostgresServer>,
 }
 
 /// All of it.
-pub(crate) struct Cluster {
-    pub(crate) nodes: Vec<Node>,
-    pub(crate) database: Mutex<Database>,
+pub struct Cluster {
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// Their PostgreSQL.
+    pub database: Mutex<Database>,
     /// An operator credential.
-    pub(crate) operator: String,
+    pub operator: String,
 }
 
 const STANDBY: &str = "chaos_standby";
 
 impl Cluster {
     /// Starts PostgreSQL, initialises the installation and starts the nodes.
-    pub(crate) fn start(setup: &Setup) -> Result<Self> {
+    ///
+    /// # Errors
+    /// A process cannot be run, or does not do what it should.
+    pub fn start(setup: &Setup) -> Result<Self> {
         let settings = [("wal_level", "replica"), ("max_wal_senders", "4"), ("max_connections", "200")];
         let primary = PostgresServer::start_with(&settings);
         let standby = setup.has_standby.then(|| follow(&primary));
@@ -93,7 +99,10 @@ impl Cluster {
     }
 
     /// The primary dies, and the standby takes over; then a new standby follows the new primary.
-    pub(crate) fn fail_over(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// A process cannot be run, or does not do what it should.
+    pub fn fail_over(&self) -> Result<()> {
         let mut database = self.database.lock();
         let Some(standby) = database.standby.take() else { bail!("there is no standby") };
         database.primary.kill();
@@ -194,7 +203,10 @@ impl Node {
     }
 
     /// Starts the process.
-    pub(crate) fn start(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// A process cannot be run, or does not do what it should.
+    pub fn start(&self) -> Result<()> {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let child = Command::new(&self.keywright)
             .args(["serve", "--config"])
@@ -210,7 +222,10 @@ impl Node {
     }
 
     /// Waits until it answers.
-    pub(crate) fn wait_ready(&self, client: &Client) -> Result<()> {
+    ///
+    /// # Errors
+    /// A process cannot be run, or does not do what it should.
+    pub fn wait_ready(&self, client: &Client) -> Result<()> {
         let deadline = Instant::now() + START_MAX;
         while Instant::now() < deadline {
             if client.is_ready(&self.base) {
@@ -229,17 +244,17 @@ impl Node {
     }
 
     /// Stops the process where it is; its clients still reach its port.
-    pub(crate) fn pause(&self) {
+    pub fn pause(&self) {
         self.signal(Signal::STOP);
     }
 
     /// Lets it go on.
-    pub(crate) fn go_on(&self) {
+    pub fn go_on(&self) {
         self.signal(Signal::CONT);
     }
 
     /// Kills the process without a warning.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         if let Some(mut child) = self.child.lock().take() {
             drop(child.kill());
             drop(child.wait());
@@ -247,7 +262,10 @@ impl Node {
     }
 
     /// Ends the process in good order.
-    pub(crate) fn stop(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// A process cannot be run, or does not do what it should.
+    pub fn stop(&self) -> Result<()> {
         self.signal(Signal::TERM);
         if let Some(mut child) = self.child.lock().take() {
             ensure!(child.wait()?.success(), "{} did not end well; see {}", self.name, self.log.display());
@@ -256,7 +274,7 @@ impl Node {
     }
 
     /// Whether the process ended by itself.
-    pub(crate) fn has_ended(&self) -> bool {
+    pub fn has_ended(&self) -> bool {
         self.child.lock().as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))))
     }
 }

@@ -5,7 +5,9 @@ use std::{thread, time::Duration};
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::{cluster::Cluster, history::History, random::Random};
+use keywright_chaos::cluster::Cluster;
+
+use crate::{history::History, random::Random};
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

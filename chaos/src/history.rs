@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::Result;
+use keywright_chaos::client::Answer;
 use parking_lot::{Mutex, RwLock};
 use serde_json::json;
 
@@ -20,19 +21,6 @@ use serde_json::json;
 pub(crate) type Time = u64;
 
 const NEVER: Time = Time::MAX;
-
-/// What a node answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// The key is good.
-    Accepted,
-    /// The key is revoked.
-    Refused,
-    /// The key is being revoked.
-    Revoking,
-    /// The node may not answer.
-    Unavailable,
-}
 
 /// One verification.
 #[derive(Clone, Copy, Debug)]

@@ -8,9 +8,12 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::{
+use keywright_chaos::{
     client::{Client, Revoked},
     cluster::Cluster,
+};
+
+use crate::{
     history::{History, Verification},
     random::Random,
 };
@@ -96,15 +99,12 @@ impl Load {
             };
             let secret = self.history.secret(key);
             let start = self.history.now();
-            match client.verify(base, &secret) {
-                Ok(answer) => {
-                    let end = self.history.now();
-                    self.history.verified(Verification { key, node, start, end, answer });
-                }
-                Err(_) => {
-                    self.history.counts.unanswered.fetch_add(1, Relaxed);
-                    thread::sleep(Duration::from_millis(20));
-                }
+            if let Ok(answer) = client.verify(base, &secret) {
+                let end = self.history.now();
+                self.history.verified(Verification { key, node, start, end, answer });
+            } else {
+                self.history.counts.unanswered.fetch_add(1, Relaxed);
+                thread::sleep(Duration::from_millis(20));
             }
         }
     }

@@ -1,12 +1,9 @@
 //! Real processes, a real PostgreSQL and faults: does a revoked key stay revoked, and is every verification counted?
 #![expect(clippy::disallowed_methods, reason = "this program measures real time, and draws its seed")]
 
-mod client;
-mod cluster;
 mod faults;
 mod history;
 mod load;
-mod proxy;
 mod random;
 mod revoke;
 mod usage;
@@ -15,6 +12,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use keywright_chaos::cluster;
 
 /// Fault injection against a cluster of Keywright nodes on one PostgreSQL, all on this machine.
 #[derive(Debug, Parser)]

@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// A proxy on a port of its own. It lives as long as the process.
 #[derive(Clone)]
-pub(crate) struct Proxy(Arc<State>);
+pub struct Proxy(Arc<State>);
 
 struct State {
     port: u16,
@@ -32,7 +32,10 @@ struct State {
 
 impl Proxy {
     /// Starts a proxy to `target` on the loopback interface.
-    pub(crate) fn start(target: u16) -> Result<Self> {
+    ///
+    /// # Errors
+    /// No port is free.
+    pub fn start(target: u16) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let state = Arc::new(State {
             port: listener.local_addr()?.port(),
@@ -47,18 +50,18 @@ impl Proxy {
     }
 
     /// Where it listens.
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.0.port
     }
 
     /// Sends new connections to another port, and ends those that are open.
-    pub(crate) fn retarget(&self, target: u16) {
+    pub fn retarget(&self, target: u16) {
         self.0.target.store(target, Relaxed);
         self.cut();
     }
 
     /// Swallows everything, in both directions, or carries again. What was swallowed is lost with its connection.
-    pub(crate) fn set_black_hole(&self, is_black_hole: bool) {
+    pub fn set_black_hole(&self, is_black_hole: bool) {
         self.0.is_black_hole.store(is_black_hole, Relaxed);
         if !is_black_hole {
             // A real partition loses packets, and TCP repeats them; this proxy has acknowledged them. So the streams
@@ -68,12 +71,12 @@ impl Proxy {
     }
 
     /// Holds every piece back for this long.
-    pub(crate) fn set_delay(&self, delay: Duration) {
+    pub fn set_delay(&self, delay: Duration) {
         self.0.delay_ms.store(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), Relaxed);
     }
 
     /// Ends all open connections.
-    pub(crate) fn cut(&self) {
+    pub fn cut(&self) {
         for stream in self.0.open.lock().drain(..) {
             drop(stream.shutdown(Shutdown::Both));
         }

@@ -9,9 +9,12 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
-use crate::{
+use keywright_chaos::{
     client::Client,
     cluster::{Cluster, Setup},
+};
+
+use crate::{
     faults::{self, Fault},
     history::History,
     load::{Load, Watched},
@@ -101,7 +104,7 @@ pub(crate) fn run(options: &Options, mut setup: Setup, seed: u64) -> Result<bool
     history.end();
     faults.join().map_err(|_| anyhow::anyhow!("the faults panicked"))??;
     // A process that was stopped goes on, so that it can be ended.
-    cluster.nodes.iter().for_each(crate::cluster::Node::go_on);
+    cluster.nodes.iter().for_each(keywright_chaos::cluster::Node::go_on);
     for client in clients {
         client.join().map_err(|_| anyhow::anyhow!("a client panicked"))?;
     }

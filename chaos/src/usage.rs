@@ -12,13 +12,12 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use crate::{
-    client::Client,
+use keywright_chaos::{
+    client::{Answer, Client},
     cluster::{Cluster, Setup},
-    history::Answer,
-    random::Random,
-    say,
 };
+
+use crate::{random::Random, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
