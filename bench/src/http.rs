@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use serde_json::{Value, json};
+
 use tempfile::TempDir;
 
 use crate::{
@@ -53,7 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let directory = TempDir::new()?;
     let (server_core, load_core) = (Some(0), Some(1));
     let keywright = processes::keywright(&options.keywright, &directory.path().join("data"), 1, server_core)?;
-    let keys = create_keys(&keywright, options.keys)?;
+    let keys = processes::create_keys(&keywright, options.keys)?;
     let list = directory.path().join("keys.txt");
     std::fs::write(&list, keys.join("\n"))?;
     let list = list.display().to_string();
@@ -151,19 +151,4 @@ fn print(contestants: &[Contestant]) {
             );
         }
     }
-}
-
-/// Creates keys over the API and returns their secrets.
-fn create_keys(server: &Server, count: u32) -> Result<Vec<String>> {
-    let workspace = server.ready["workspace"].as_str().context("no workspace")?;
-    let management = server.ready["management_key"].as_str().context("no management_key")?;
-    let url = format!("{}/v1/workspaces/{workspace}/keys", server.url);
-    (0..count)
-        .map(|number| {
-            let body = json!({"name": format!("bench-{number}"), "environment": "production", "purpose": "benchmark"});
-            let mut answer = ureq::post(&url).header("authorization", format!("Bearer {management}")).send_json(&body)?;
-            let answer: Value = answer.body_mut().read_json()?;
-            Ok(answer["secret"].as_str().context("no secret")?.to_owned())
-        })
-        .collect()
 }

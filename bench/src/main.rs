@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark's answer is what it prints")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
+mod cluster;
 mod creates;
 mod fill;
 mod http;
@@ -38,6 +39,8 @@ enum Benchmark {
     Memory(memory::Options),
     /// From nothing to ready with many keys on disk, against reading the same rows with SQLite.
     Start(start::Options),
+    /// Nodes on one PostgreSQL: revocation with a receipt, verification on a node, idle nodes.
+    Cluster(cluster::Options),
     /// Durable creations over HTTP against the same rows committed one by one by SQLite.
     Creates(creates::Options),
 }
@@ -49,6 +52,7 @@ fn main() -> anyhow::Result<()> {
         Benchmark::Verify(options) => verify::run(&options),
         Benchmark::Memory(options) => memory::run(&options),
         Benchmark::Start(options) => start::run(&options),
+        Benchmark::Cluster(options) => cluster::run(&options),
         Benchmark::Creates(options) => creates::run(&options),
     }
 }

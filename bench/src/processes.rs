@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A running server; killed when dropped.
 pub(crate) struct Server {
@@ -71,12 +71,20 @@ pub(crate) fn resident_bytes_of(pid: u32) -> u64 {
     kilobytes.unwrap_or(0) * 1_024
 }
 
-fn cpu_seconds_of(pid: u32) -> f64 {
+/// Processor seconds that a process has used so far.
+pub(crate) fn cpu_seconds_of(pid: u32) -> f64 {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields: Vec<&str> = text.rsplit_once(") ").map_or("", |(_, rest)| rest).split_whitespace().collect();
     let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
     // utime and stime, in clock ticks of 10 ms.
     (ticks(11) + ticks(12)) / 100.0
+}
+
+/// Processor seconds that a process, its children and those that it has waited for have used so far.
+pub(crate) fn cpu_seconds_of_family(pid: u32) -> f64 {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+    cpu_seconds_of(pid) + children.map(cpu_seconds_of).sum::<f64>()
 }
 
 fn free_port() -> Result<u16> {
@@ -176,4 +184,19 @@ pub(crate) fn keywright(
         serde_json::from_str(&line).with_context(|| format!("keywright dev printed {line:?}"))?;
     let url = ready["url"].as_str().context("no url")?.to_owned();
     Ok(Server { child, url, ready })
+}
+
+/// Creates keys over the API and returns their secrets.
+pub(crate) fn create_keys(server: &Server, count: u32) -> Result<Vec<String>> {
+    let workspace = server.ready["workspace"].as_str().context("no workspace")?;
+    let management = server.ready["management_key"].as_str().context("no management_key")?;
+    let url = format!("{}/v1/workspaces/{workspace}/keys", server.url);
+    (0..count)
+        .map(|number| {
+            let body = json!({"name": format!("bench-{number}"), "environment": "production", "purpose": "benchmark"});
+            let mut answer = ureq::post(&url).header("authorization", format!("Bearer {management}")).send_json(&body)?;
+            let answer: Value = answer.body_mut().read_json()?;
+            Ok(answer["secret"].as_str().context("no secret")?.to_owned())
+        })
+        .collect()
 }

@@ -33,6 +33,8 @@ pub struct Setup {
     pub environment: Vec<(usize, String, String)>,
     /// Where logs and data go.
     pub directory: PathBuf,
+    /// Whether each node reaches PostgreSQL by way of a proxy, so that it can be cut off.
+    pub has_proxies: bool,
     /// Whether a standby follows synchronously, to be promoted.
     pub has_standby: bool,
 }
@@ -172,7 +174,7 @@ impl Node {
              [[peppers]]\nversion = 1\nfile = \"{}\"\n",
             base.trim_start_matches("http://"),
             data.display(),
-            primary.url_through(proxy.port()),
+            if setup.has_proxies { primary.url_through(proxy.port()) } else { primary.url() },
             pepper.display(),
         );
         private(&config, &text)?;
@@ -271,6 +273,11 @@ impl Node {
             ensure!(child.wait()?.success(), "{} did not end well; see {}", self.name, self.log.display());
         }
         Ok(())
+    }
+
+    /// The process's id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.lock().as_ref().map(Child::id)
     }
 
     /// Whether the process ended by itself.

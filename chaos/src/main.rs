@@ -70,6 +70,7 @@ fn main() -> Result<ExitCode> {
         nodes: arguments.nodes,
         environment: Vec::new(),
         directory,
+        has_proxies: true,
         has_standby: false,
     };
     let is_well = match arguments.command {
