@@ -8,6 +8,7 @@ use keywright_domain::{
     environment::Environment,
     ids::{KeyId, SecretId, UserId, WorkspaceId},
     key::KeyNumber,
+    lease::LeaseTerm,
     permission::{Builtin, PermissionSet},
     plan::Plan,
     principal::{Creator, MembershipNumber, Principal},
@@ -15,7 +16,7 @@ use keywright_domain::{
     workspace::WorkspaceNumber,
 };
 use keywright_engine::{
-    Engine, EngineOptions, LeaseClass, LeaseEnd, Pepper, PepperSet, Spool, SpoolOptions, SystemClock,
+    Engine, EngineOptions, LeaseEnd, Pepper, PepperSet, Spool, SpoolOptions, SystemClock,
 };
 use keywright_keyformat::{KeyKind, Secret, parse};
 
@@ -81,7 +82,7 @@ impl Filled {
             loading_ns += SystemClock.boot_ns() - begin_ns;
         }
         engine.finish_load(0)?;
-        engine.set_lease(LeaseClass::Default, LeaseEnd::NEVER);
+        engine.set_leases([LeaseEnd::NEVER; 4]);
         Ok(Self { engine, spool, texts, loading_seconds: seconds(loading_ns) })
     }
 }
@@ -104,6 +105,9 @@ fn surroundings() -> [Change; 3] {
             plan: "standard".to_owned(),
             allowed_permissions: PermissionSet::ALL,
             suspended: false,
+            lease: LeaseTerm::default(),
+            wait: LeaseTerm::default(),
+            atomic: false,
         }),
         Change::Membership(MembershipView {
             number: MembershipNumber(1),

@@ -17,6 +17,8 @@ use keywright_domain::{
 use keywright_engine::{Caller, Engine, Moment, Refusal, VerifyRequest};
 use keywright_keyformat::Locator;
 
+use crate::cluster::{Cluster, SingleNode};
+
 /// Why a presented credential is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
@@ -69,12 +71,23 @@ pub struct Presented<'a> {
 #[derive(Clone)]
 pub struct Plane {
     engine: Arc<Engine>,
+    cluster: Arc<dyn Cluster>,
 }
 
 impl Plane {
-    /// The view of `engine`, which follows the changes of the store that the endpoints use.
-    pub const fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+    /// The view of `engine`, which follows the changes of the store that the endpoints use, and is the only one.
+    pub fn new(engine: Arc<Engine>) -> Self {
+        Self::clustered(engine, Arc::new(SingleNode))
+    }
+
+    /// The view of `engine`, which is one of several that follow the changes of the store.
+    pub fn clustered(engine: Arc<Engine>, cluster: Arc<dyn Cluster>) -> Self {
+        Self { engine, cluster }
+    }
+
+    /// The other nodes.
+    pub fn cluster(&self) -> &dyn Cluster {
+        &*self.cluster
     }
 
     /// The engine itself, for the hot routes.

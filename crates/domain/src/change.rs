@@ -134,6 +134,8 @@ pub struct WorkspaceView {
     pub suspended: bool,
     /// Under which lease its keys are verified.
     pub lease: LeaseTerm,
+    /// The longest lease that any node may still hold for it.
+    pub wait: LeaseTerm,
     /// Whether a key that is being revoked is answered with `revoking` until every node refuses it.
     pub atomic: bool,
 }
@@ -148,6 +150,7 @@ impl From<&Workspace> for WorkspaceView {
             allowed_permissions: workspace.policy.allowed_permissions,
             suspended: workspace.suspended_at.is_some(),
             lease: workspace.policy.lease,
+            wait: workspace.policy.wait,
             atomic: workspace.policy.atomic,
         }
     }
@@ -216,4 +219,42 @@ pub struct NumberedChange {
 pub trait ChangeSink: Send + Sync {
     /// Takes changes that were just committed, in order, before the callers that made them get their answers.
     fn committed(&self, changes: &[NumberedChange]);
+}
+
+/// What a change took from a key for good. Kept so that it can be brought into effect again after a fail-over that lost
+/// it: such ends are monotone, so to do it twice is harmless.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tombstone {
+    /// The change's place in the log that it was part of.
+    pub sequence: u64,
+    /// The key. In another history its number may be another one.
+    pub key: KeyId,
+    /// Its number.
+    pub number: KeyNumber,
+    /// Its workspace.
+    pub workspace: WorkspaceId,
+    /// What became of it.
+    pub end: KeyEnd,
+    /// Its secrets that are ended for good, as far as they are kept; empty for a removed key.
+    pub retired: Vec<RetiredSecret>,
+}
+
+/// How a key ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyEnd {
+    /// It lives on; only secrets of it ended.
+    SecretsOnly,
+    /// It is revoked.
+    Revoked,
+    /// It is deleted.
+    Removed,
+}
+
+/// A secret that ended for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetiredSecret {
+    /// Position among the key's secrets, from 1.
+    pub ordinal: u16,
+    /// What it was found by.
+    pub locator: Locator,
 }

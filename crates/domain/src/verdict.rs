@@ -44,11 +44,13 @@ pub enum Code {
     QuotaExceeded = 14,
     /// The node may not answer from memory and cannot reach the store.
     Unavailable = 15,
+    /// A change that takes the key away is under way and does not hold on every node yet: neither accepted nor refused.
+    Revoking = 16,
 }
 
 impl Code {
     /// All codes, in the order of their numbers.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Valid,
         Self::MissingCredentials,
         Self::MissingBearerPrefix,
@@ -65,6 +67,7 @@ impl Code {
         Self::RateLimited,
         Self::QuotaExceeded,
         Self::Unavailable,
+        Self::Revoking,
     ];
 
     /// The name on the wire.
@@ -86,6 +89,7 @@ impl Code {
             Self::RateLimited => "rate_limited",
             Self::QuotaExceeded => "quota_exceeded",
             Self::Unavailable => "unavailable",
+            Self::Revoking => "revoking",
         }
     }
 
@@ -317,7 +321,7 @@ mod tests {
         for (number, code) in (0..).zip(Code::ALL) {
             assert_eq!((code as u8, Code::from_u8(number)), (number, Some(code)));
         }
-        assert_eq!(Code::from_u8(16), None);
+        assert_eq!(Code::from_u8(17), None);
     }
 
     proptest! {

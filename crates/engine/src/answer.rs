@@ -16,7 +16,7 @@ use keywright_domain::{
 };
 use keywright_keyformat::Malformed;
 
-use crate::{RouteId, limits::METERS_MAX};
+use crate::{LeaseEnd, RouteId, Trust, Unavailable, limits::METERS_MAX};
 
 /// The moment of a call, on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub struct VerifyRequest<'a> {
     pub route: RouteId,
     /// The class of the bearer's user agent.
     pub agent: AgentClass,
+    /// What makes the state in memory count as current.
+    pub trust: Trust,
 }
 
 impl<'a> VerifyRequest<'a> {
@@ -68,6 +70,7 @@ impl<'a> VerifyRequest<'a> {
             client: None,
             route: RouteId::NONE,
             agent: AgentClass::Unknown,
+            trust: Trust::Lease,
         }
     }
 }
@@ -85,6 +88,13 @@ pub struct Verdict {
     /// In how many seconds the same call may succeed, for [`Code::RateLimited`] and [`Code::QuotaExceeded`]; `None`
     /// where waiting does not help because the cost exceeds a limit.
     pub retry_after_seconds: Option<u32>,
+    /// Why nothing can be said, for [`Code::Unavailable`].
+    pub unavailable: Option<Unavailable>,
+    /// Every change of the log up to here is reflected.
+    pub as_of: u64,
+    /// Until when this node may answer the same from memory. [`LeaseEnd::NEVER`] also where no state was asked: a text
+    /// that is no key.
+    pub lease: LeaseEnd,
     pub(crate) limits: Limits,
 }
 
@@ -94,8 +104,26 @@ impl Verdict {
         self.code == Code::Valid
     }
 
+    /// Whether the same call may succeed with [`Trust::Fresh`].
+    pub fn is_stale(&self) -> bool {
+        self.unavailable == Some(Unavailable::Stale)
+    }
+
     pub(crate) const fn refused(code: Code) -> Self {
-        Self { code, malformed: None, key: None, retry_after_seconds: None, limits: Limits::NONE }
+        Self {
+            code,
+            malformed: None,
+            key: None,
+            retry_after_seconds: None,
+            unavailable: None,
+            as_of: 0,
+            lease: LeaseEnd::NEVER,
+            limits: Limits::NONE,
+        }
+    }
+
+    pub(crate) const fn unavailable(cause: Unavailable, as_of: u64, lease: LeaseEnd) -> Self {
+        Self { unavailable: Some(cause), as_of, lease, ..Self::refused(Code::Unavailable) }
     }
 
     pub(crate) const fn malformed(malformed: Malformed) -> Self {

@@ -4,7 +4,10 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::Ordering::{Acquire, Relaxed, Release},
+        atomic::{
+            AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
 };
 
@@ -29,7 +32,8 @@ use crate::{
     rows::Rows,
     state::{
         CatalogueIndex, LimitSet, NO_LIMIT_SET, OFF, OTHER_LAST_USED, OTHER_ORDINAL, Operator, PRESENT,
-        Roots, State, WORKSPACE_WINDOWS, WorkspaceName, Writer, store_set,
+        Roots, Standing, State, WORKSPACE_NAME, WORKSPACE_WINDOWS, WORKSPACE_WORDS, WorkspaceName, Writer,
+        store_set,
     },
     table::Table,
 };
@@ -65,7 +69,7 @@ pub(crate) fn apply(state: &State, writer: &mut Writer, change: &Change) -> Resu
             Ok(())
         }
         Change::Workspace(view) => put_workspace(state, writer, view),
-        Change::Membership(view) => put_membership(state, view),
+        Change::Membership(view) => put_membership(state, writer, view),
         Change::Plan(plan) => put_plan(state, writer, plan),
         Change::PlanRemoved(name) => {
             writer.plans.remove(name);
@@ -353,17 +357,36 @@ fn put_workspace(state: &State, writer: &mut Writer, view: &WorkspaceView) -> Re
     if number as usize >= Table::<WorkspaceName>::CAPACITY {
         return Err(ApplyError::OutOfRange("a workspace's number"));
     }
-    if state.workspace_names.get(number).is_none() {
-        state.workspace_names.set(number, WorkspaceName { id: view.id, slug: view.slug.as_str().into() });
-        state.slugs.write().insert(view.slug.as_str().into(), number);
-    }
     let row = state.workspaces.get_or_create(number);
+    name_workspace(state, writer, row, view)?;
     store_set(&row[1..5], view.allowed_permissions);
     writer.plan_of_workspace.insert(number, view.plan.clone());
     let sets = writer.plans.get(&view.plan).copied().unwrap_or_default();
     set_workspace_limits(state, number, sets);
-    let off = if view.suspended { OFF } else { 0 };
-    row[0].store(PRESENT | off, Release);
+    row[0].store(PRESENT | Standing::of(view).bits(), Release);
+    Ok(())
+}
+
+/// Gives the workspace its name. It never changes, but after a reload the number may be another workspace's.
+fn name_workspace(
+    state: &State,
+    writer: &mut Writer,
+    row: &[AtomicU64; WORKSPACE_WORDS],
+    view: &WorkspaceView,
+) -> Result<(), ApplyError> {
+    let known = state.name_in(row).is_some_and(|name| name.id == view.id && *name.slug == *view.slug);
+    if !known {
+        let next = writer.workspace_names + 1;
+        if next as usize >= Table::<WorkspaceName>::CAPACITY {
+            return Err(ApplyError::OutOfRange("the number of workspaces"));
+        }
+        state.workspace_names.set(next, WorkspaceName { id: view.id, slug: view.slug.as_str().into() });
+        writer.workspace_names = next;
+        row[WORKSPACE_NAME].store(next.into(), Release);
+    }
+    if !writer.plan_of_workspace.contains_key(&view.number.0) {
+        state.slugs.write().insert(view.slug.as_str().into(), view.number.0);
+    }
     Ok(())
 }
 
@@ -401,10 +424,11 @@ fn put_plan(state: &State, writer: &mut Writer, plan: &Plan) -> Result<(), Apply
     Ok(())
 }
 
-fn put_membership(state: &State, view: &MembershipView) -> Result<(), ApplyError> {
+fn put_membership(state: &State, writer: &mut Writer, view: &MembershipView) -> Result<(), ApplyError> {
     if view.number.0 as usize >= Rows::<16>::CAPACITY || view.number.0 == 0 {
         return Err(ApplyError::OutOfRange("a membership's number"));
     }
+    writer.memberships_max = writer.memberships_max.max(view.number.0);
     let row = state.memberships.get_or_create(view.number.0);
     let (kind, id) = match view.principal {
         Principal::User(id) => (1_u64, id.to_bytes()),

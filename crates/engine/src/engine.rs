@@ -6,10 +6,10 @@ use std::sync::{
 };
 
 use keywright_domain::{
-    change::{Change, ChangeSink, NumberedChange},
     command::Redigest,
     ids::{KeyId, WorkspaceId},
     key::{KeyNumber, SecretDigest},
+    lease::LeaseTerm,
     permission::{Catalogue, PermissionSet, UnknownPermission},
     permit::Actor,
     principal::{Creator, MembershipNumber, Principal},
@@ -23,11 +23,12 @@ use keywright_keyformat::{IssuerTag, KeyKind, Locator, Malformed, parse};
 use parking_lot::Mutex;
 
 use crate::{
-    ApplyError, KeyDetails, KeyHit, LeaseClass, LeaseEnd, Located, Moment, PepperSet, Spool, VerifyRequest,
-    apply::{apply, membership_principal, rebuild_index},
+    KeyDetails, KeyHit, Located, Moment, PepperSet, Spool, Trust, Unavailable, VerifyRequest,
+    apply::{membership_principal, rebuild_index},
     cold::ColdBytes,
     index::LocatorHash,
     lease::Leases,
+    pending::Pending,
     record::{self, Reading},
     redigest::Redigests,
     state::{OTHER_LAST_USED, OTHER_ORDINAL, Phase, Roots, State, Writer},
@@ -53,6 +54,7 @@ pub struct Engine {
     pub(crate) issuer_tag: Option<IssuerTag>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) spool: Arc<Spool>,
+    pub(crate) pending: Pending,
     pub(crate) redigests: Redigests,
     pub(crate) missing_peppers: AtomicU64,
     pub(crate) aligned_offset_ms: i64,
@@ -93,6 +95,8 @@ pub struct Refusal {
     pub malformed: Option<Malformed>,
     /// The key, whenever the secret itself was right.
     pub key: Option<KeyHit>,
+    /// Why nothing can be said, for [`Code::Unavailable`].
+    pub unavailable: Option<Unavailable>,
 }
 
 impl Engine {
@@ -107,6 +111,7 @@ impl Engine {
             issuer_tag: options.issuer_tag,
             clock: options.clock,
             spool: options.spool,
+            pending: Pending::default(),
             redigests: Redigests::default(),
             missing_peppers: AtomicU64::new(0),
             aligned_offset_ms: now.wall.unix_ms().saturating_sub(boot_ms),
@@ -124,92 +129,11 @@ impl Engine {
         }
     }
 
-    /// Takes one piece of the state as the store has it. Plans, workspaces and memberships come before keys. Changes
-    /// that are [committed](ChangeSink::committed) meanwhile wait until [`Self::finish_load`].
-    ///
-    /// # Errors
-    /// [`ApplyError::NotFollowing`] after the load is finished, [`ApplyError::OutOfRange`].
-    pub fn load(&self, change: &Change) -> Result<(), ApplyError> {
-        let mut writer = self.writer.lock();
-        if !matches!(writer.phase, Phase::Loading(_)) {
-            return Err(ApplyError::NotFollowing);
-        }
-        apply(&self.state, &mut writer, change)
-    }
-
-    /// Ends the load: what was loaded reflects every change up to `sequence`. Changes that were committed meanwhile
-    /// are applied.
-    ///
-    /// # Errors
-    /// [`ApplyError`]; the engine answers nothing then.
-    pub fn finish_load(&self, sequence: u64) -> Result<(), ApplyError> {
-        let mut writer = self.writer.lock();
-        let Phase::Loading(waiting) = std::mem::replace(&mut writer.phase, Phase::Following(sequence)) else {
-            writer.phase = Phase::Broken;
-            return Err(ApplyError::NotFollowing);
-        };
-        waiting.iter().try_for_each(|change| self.follow(&mut writer, change))
-    }
-
-    /// Applies the next change. One that was applied before is ignored. Whatever it takes away is gone when this
-    /// returns.
-    ///
-    /// # Errors
-    /// [`ApplyError`]; all leases are dropped then, and the engine answers nothing any more.
-    pub fn apply(&self, change: &NumberedChange) -> Result<(), ApplyError> {
-        let mut writer = self.writer.lock();
-        if let Phase::Loading(waiting) = &mut writer.phase {
-            waiting.push_back(change.clone());
-            return Ok(());
-        }
-        self.follow(&mut writer, change)
-    }
-
-    fn follow(&self, writer: &mut Writer, change: &NumberedChange) -> Result<(), ApplyError> {
-        let Phase::Following(applied) = writer.phase else { return Err(ApplyError::NotFollowing) };
-        let expected = applied + 1;
-        if change.sequence < expected {
-            return Ok(());
-        }
-        let result = if change.sequence == expected {
-            apply(&self.state, writer, &change.change)
-        } else {
-            Err(ApplyError::Gap { expected, found: change.sequence })
-        };
-        if let Ok(()) = result {
-            writer.phase = Phase::Following(expected);
-        } else {
-            writer.phase = Phase::Broken;
-            self.leases.drop_all();
-        }
-        result
-    }
-
-    /// The last change that is applied; 0 before the load is finished.
-    pub fn applied_sequence(&self) -> u64 {
-        match self.writer.lock().phase {
-            Phase::Following(sequence) => sequence,
-            Phase::Loading(_) | Phase::Broken => 0,
-        }
-    }
-
-    /// Whether the engine follows the store: loaded, and no change missed.
-    pub fn is_following(&self) -> bool {
-        matches!(self.writer.lock().phase, Phase::Following(_))
-    }
-
-    /// Opens, extends or closes the permission to answer from memory. Ignored unless the engine follows the store:
-    /// whoever publishes a lease has applied everything that it vouches for.
-    pub fn set_lease(&self, class: LeaseClass, end: LeaseEnd) {
-        let writer = self.writer.lock();
-        if end == LeaseEnd::NONE || matches!(writer.phase, Phase::Following(_)) {
-            self.leases.set(class, end);
-        }
-    }
-
-    /// Whether the engine may answer now.
+    /// Whether the engine may answer from memory now, under the standard lease.
     pub fn is_ready(&self) -> bool {
-        self.leases.read()[LeaseClass::Default as usize].holds_at(self.clock.boot_ns())
+        let vouched = self.leases.read();
+        let lease = vouched.end(LeaseTerm::Standard);
+        self.leases.vouch(&vouched, lease, Trust::Lease, || self.clock.boot_ns())
     }
 
     /// Replaces the peppers, for a rotation: new digests use the new set's current version.
@@ -252,47 +176,56 @@ impl Engine {
     // --- callers --------------------------------------------------------------------------------------------------
 
     /// Recognizes who makes a management call: an operator credential, or a key. The call is counted for the key but
-    /// spends nothing of its limits. Of `request`, `text`, `client`, `route` and `agent` matter.
+    /// spends nothing of its limits. Of `request`, `text`, `client`, `route`, `agent` and `trust` matter.
     ///
     /// # Errors
     /// [`Refusal`] with the code.
     pub fn authenticate(&self, request: &VerifyRequest<'_>, now: Moment) -> Result<Caller, Refusal> {
         let is_operator = request.text.starts_with(KeyKind::Operator.prefix().as_bytes());
         if is_operator {
-            return self.authenticate_operator(request.text, now);
+            return self.authenticate_operator(request, now);
         }
         let verdict = self.verify_at(&VerifyRequest { cost: 0, ..*request }, now);
-        let refusal = |code| Refusal { code, malformed: verdict.malformed, key: verdict.key };
+        let refusal =
+            |code, unavailable| Refusal { code, malformed: verdict.malformed, key: verdict.key, unavailable };
         if !verdict.is_valid() {
-            return Err(refusal(verdict.code));
+            return Err(refusal(verdict.code, verdict.unavailable));
         }
-        let key = verdict.key.ok_or(refusal(Code::Unavailable))?;
+        let incomplete = refusal(Code::Unavailable, Some(Unavailable::Incomplete));
+        let key = verdict.key.ok_or(incomplete)?;
         let details = self.details(&key, &mut Vec::new()).map(|details| (details.workspace, details.creator));
-        let (workspace, creator) = details.ok_or(refusal(Code::Unavailable))?;
+        let (workspace, creator) = details.ok_or(incomplete)?;
         let actor = Actor::Key { key: key.id, workspace, creator, permissions: key.permissions };
         Ok(Caller { actor, key: Some(key) })
     }
 
-    fn authenticate_operator(&self, text: &[u8], now: Moment) -> Result<Caller, Refusal> {
-        let refusal = |code, malformed| Refusal { code, malformed, key: None };
-        if !self.leases.read()[LeaseClass::Default as usize].holds_at(now.boot_ns) {
-            return Err(refusal(Code::Unavailable, None));
+    fn authenticate_operator(&self, request: &VerifyRequest<'_>, now: Moment) -> Result<Caller, Refusal> {
+        let vouched = self.leases.read();
+        let recognized = self.recognize_operator(request.text, now);
+        let lease = vouched.end(LeaseTerm::Standard);
+        let is_malformed = matches!(&recognized, Err(refusal) if refusal.malformed.is_some());
+        if is_malformed || self.leases.vouch(&vouched, lease, request.trust, || self.clock.boot_ns()) {
+            return recognized;
         }
-        let parsed = parse(text, self.issuer_tag.as_ref())
-            .map_err(|malformed| refusal(Code::MalformedKey, Some(malformed)))?;
+        Err(Refusal::without_key(Code::Unavailable, Some(Unavailable::Stale)))
+    }
+
+    fn recognize_operator(&self, text: &[u8], now: Moment) -> Result<Caller, Refusal> {
+        let parsed = parse(text, self.issuer_tag.as_ref()).map_err(|malformed| Refusal {
+            malformed: Some(malformed),
+            ..Refusal::without_key(Code::MalformedKey, None)
+        })?;
         let operators = self.state.operators.load();
-        let unknown = refusal(Code::InvalidKey, None);
+        let unknown = Refusal::without_key(Code::InvalidKey, None);
         let operator = operators.get(&parsed.locator()).ok_or(unknown)?;
         let roots = self.state.roots.load();
-        let digest = roots
-            .peppers
-            .digest_under(operator.digest.pepper, text)
-            .ok_or(refusal(Code::Unavailable, None))?;
+        let pepper_missing = Refusal::without_key(Code::Unavailable, Some(Unavailable::PepperMissing));
+        let digest = roots.peppers.digest_under(operator.digest.pepper, text).ok_or(pepper_missing)?;
         if !operator.digest.matches(&digest) {
             return Err(unknown);
         }
         if operator.expires_at.is_some_and(|end| now.wall >= end) {
-            return Err(refusal(Code::RevokedKey, None));
+            return Err(Refusal::without_key(Code::RevokedKey, None));
         }
         Ok(Caller { actor: Actor::Operator(operator.id), key: None })
     }
@@ -315,7 +248,7 @@ impl Engine {
         if facts.id != key.id.to_bytes() {
             return None;
         }
-        let name = self.state.workspace_names.get(facts.workspace)?;
+        let name = self.state.workspace_name(facts.workspace)?;
         let cold = ColdBytes::new(buffer);
         let principal =
             cold.creator().or_else(|| membership_principal(&self.state, facts.membership)).unwrap_or(
@@ -340,7 +273,7 @@ impl Engine {
     fn located(&self, number: u32, locator: &Locator) -> Option<Located> {
         let (reading, ordinals) = self.read_secrets(number)?;
         let ordinal = ordinals.into_iter().find(|(known, _)| known == locator)?.1;
-        let workspace = self.state.workspace_names.get(reading.facts.workspace)?;
+        let workspace = self.state.workspace_name(reading.facts.workspace)?;
         Some(Located {
             number: KeyNumber(number),
             id: KeyId::from_bytes(reading.facts.id),
@@ -399,7 +332,7 @@ impl Engine {
     /// The workspace of this name.
     pub fn workspace_by_slug(&self, slug: &str) -> Option<(WorkspaceNumber, WorkspaceId)> {
         let number = *self.state.slugs.read().get(slug)?;
-        Some((WorkspaceNumber(number), self.state.workspace_names.get(number)?.id))
+        Some((WorkspaceNumber(number), self.state.workspace_name(number)?.id))
     }
 
     /// What a member may do now; nothing when the membership is unknown or has ended.
@@ -409,7 +342,7 @@ impl Engine {
 
     /// The slug of a workspace.
     pub fn workspace_slug(&self, number: WorkspaceNumber) -> Option<&str> {
-        self.state.workspace_names.get(number.0).map(|name| &*name.slug)
+        self.state.workspace_name(number.0).map(|name| &*name.slug)
     }
 
     /// The permission catalogue as it is now.
@@ -433,11 +366,8 @@ impl Engine {
     }
 }
 
-/// The single node's way: the store calls this between the commit and its answer.
-impl ChangeSink for Engine {
-    /// Applies the changes. Should one not be applicable, the engine stops answering ([`Engine::is_following`]), which
-    /// is the safe side of not knowing.
-    fn committed(&self, changes: &[NumberedChange]) {
-        let _broken = changes.iter().try_for_each(|change| self.apply(change));
+impl Refusal {
+    const fn without_key(code: Code, unavailable: Option<Unavailable>) -> Self {
+        Self { code, malformed: None, key: None, unavailable }
     }
 }

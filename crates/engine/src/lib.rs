@@ -7,7 +7,10 @@
 //!    everything of `Store::load` to [`Engine::load`] and end with [`Engine::finish_load`]. Changes that are committed
 //!    meanwhile wait, none is lost. [`Engine::reserve`] first makes it faster.
 //! 3. [`Engine::restore_cost`] for long limit windows.
-//! 4. [`Engine::set_lease`] opens the permission to answer: [`LeaseEnd::NEVER`] for a single node with an embedded store.
+//! 4. [`Engine::set_leases`] opens the permission to answer: [`LeaseEnd::NEVER`] for a single node with an embedded store.
+//!
+//! One of several nodes that share a store applies what it fetches with [`Engine::apply_from`], and starts anew with
+//! [`Engine::begin_reload`] when the store's history is another one.
 //!
 //! # A verification
 //!
@@ -50,14 +53,18 @@ mod clock;
 mod cold;
 mod engine;
 mod explain;
+mod follow;
 mod hmac;
 mod index;
 mod lease;
 mod limits;
+mod pending;
 mod pepper;
 mod raw;
 mod record;
 mod redigest;
+mod refuse;
+mod reload;
 mod rows;
 mod spend;
 mod spool;
@@ -70,6 +77,6 @@ pub use apply::ApplyError;
 pub use clock::SystemClock;
 pub use engine::{Caller, Engine, EngineGauges, EngineOptions, Refusal};
 pub use explain::{CheckOutcome, ExplainedCheck};
-pub use lease::{LeaseClass, LeaseEnd};
+pub use lease::{LeaseEnd, Trust, Unavailable};
 pub use pepper::{Pepper, PepperError, PepperSet};
 pub use spool::{Gauges as SpoolGauges, RouteId, SealedSegment, Spool, SpoolError, SpoolOptions, UsageEvent};

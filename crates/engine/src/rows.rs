@@ -39,6 +39,12 @@ impl<const N: usize> Rows<N> {
         self.get(row).expect("the chunk was created just now")
     }
 
+    /// Hands every row of the chunks that exist to `visit`.
+    pub(crate) fn for_each(&self, mut visit: impl FnMut(&[AtomicU64; N])) {
+        let chunks = self.chunks.iter().filter_map(OnceLock::get);
+        chunks.flat_map(|words| words.as_chunks::<N>().0).for_each(&mut visit);
+    }
+
     /// Asks for the cache lines of a row.
     #[inline]
     pub(crate) fn prefetch(&self, row: u32) {

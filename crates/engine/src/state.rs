@@ -2,14 +2,18 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Acquire},
+    },
 };
 
 use arc_swap::ArcSwap;
 use keywright_domain::{
-    change::NumberedChange,
+    change::{NumberedChange, Tombstone, WorkspaceView},
     ids::{OperatorId, WorkspaceId},
     key::SecretDigest,
+    lease::LeaseTerm,
     limits::LimitWindow,
     permission::{Catalogue, PermissionSet},
     time::Timestamp,
@@ -20,17 +24,21 @@ use parking_lot::RwLock;
 use crate::{
     PepperSet,
     arena::{Allocator, Arena},
+    follow::WAITS_NS,
     index::{Index, Load},
     limits::Window,
+    pending::ByTerm,
     raw::Pages,
     record::RECORD_WORDS,
     rows::Rows,
     table::Table,
 };
 
-/// Words of a workspace's row: flags; policy (4); limit sets of keys and of the workspace; then two counters for each
-/// window of the workspace, from [`WORKSPACE_WINDOWS`] on.
+/// Words of a workspace's row: flags; policy (4); limit sets of keys and of the workspace; name; then two counters for
+/// each window of the workspace, from [`WORKSPACE_WINDOWS`] on.
 pub(crate) const WORKSPACE_WORDS: usize = 24;
+/// Which name a workspace's row has.
+pub(crate) const WORKSPACE_NAME: usize = 6;
 /// First counter in a workspace's row.
 pub(crate) const WORKSPACE_WINDOWS: usize = 8;
 /// Words of a membership's row: flags; permissions (4).
@@ -51,6 +59,12 @@ pub(crate) const OFF: u64 = 2;
 /// A limit set that nobody set: the workspace's plan is not known.
 pub(crate) const NO_LIMIT_SET: u32 = 0;
 
+/// How a workspace's keys are verified: the flags of its row.
+///
+/// Bit 1: suspended; 2 and 3: the lease; 4 and 5: the longest lease that any node may hold; 6: atomic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing(u64);
+
 /// What is replaced as a whole, and rarely.
 pub(crate) struct Roots {
     pub(crate) index: Arc<Index>,
@@ -63,7 +77,7 @@ pub(crate) struct LimitSet {
     pub(crate) definitions: Box<[LimitWindow]>,
 }
 
-/// What never changes about a workspace.
+/// What never changes about a workspace. By the order in which the names were given.
 pub(crate) struct WorkspaceName {
     pub(crate) id: WorkspaceId,
     pub(crate) slug: Box<str>,
@@ -128,9 +142,59 @@ pub(crate) struct Writer {
     /// Limit sets of keys and of the workspace by plan.
     pub(crate) plans: HashMap<String, [u32; 2]>,
     pub(crate) plan_of_workspace: HashMap<u32, String>,
+    /// Names given so far; the first is 1.
+    pub(crate) workspace_names: u32,
+    pub(crate) memberships_max: u32,
+    pub(crate) tombstones: VecDeque<Tombstone>,
+    /// How long a change of a key is waited for at most.
+    pub(crate) waits_ns: ByTerm<u64>,
     pub(crate) counter_rows: u32,
     pub(crate) free_counter_rows: Vec<u32>,
     pub(crate) encoded: Vec<u8>,
+}
+
+impl Standing {
+    const LEASE_SHIFT: u32 = 2;
+    const WAIT_SHIFT: u32 = 4;
+    const ATOMIC: u64 = 1 << 6;
+
+    pub(crate) fn of(view: &WorkspaceView) -> Self {
+        let flag = |is_set, bit| if is_set { bit } else { 0 };
+        Self(
+            flag(view.suspended, OFF)
+                | (view.lease as u64) << Self::LEASE_SHIFT
+                | (view.wait.max(view.lease) as u64) << Self::WAIT_SHIFT
+                | flag(view.atomic, Self::ATOMIC),
+        )
+    }
+
+    /// As in the flags of a row.
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    pub(crate) const fn of_flags(flags: u64) -> Self {
+        Self(flags)
+    }
+
+    #[inline]
+    pub(crate) const fn is_suspended(self) -> bool {
+        self.0 & OFF != 0
+    }
+
+    #[inline]
+    pub(crate) const fn lease(self) -> LeaseTerm {
+        LeaseTerm::ALL[(self.0 >> Self::LEASE_SHIFT & 3) as usize]
+    }
+
+    pub(crate) const fn wait(self) -> LeaseTerm {
+        LeaseTerm::ALL[(self.0 >> Self::WAIT_SHIFT & 3) as usize]
+    }
+
+    pub(crate) const fn is_atomic(self) -> bool {
+        self.0 & Self::ATOMIC != 0
+    }
 }
 
 impl State {
@@ -156,6 +220,24 @@ impl State {
         state
     }
 
+    /// The name of a workspace that is in memory.
+    pub(crate) fn workspace_name(&self, number: u32) -> Option<&WorkspaceName> {
+        let row = self.workspaces.get(number)?;
+        if row[0].load(Acquire) & PRESENT == 0 { None } else { self.name_in(row) }
+    }
+
+    /// The name that a workspace's row has.
+    #[inline]
+    pub(crate) fn name_in(&self, row: &[AtomicU64; WORKSPACE_WORDS]) -> Option<&WorkspaceName> {
+        let name = u32::try_from(row[WORKSPACE_NAME].load(Acquire)).ok()?;
+        self.workspace_names.get(name)
+    }
+
+    /// How a workspace's keys are verified.
+    pub(crate) fn standing(&self, workspace: u32) -> Standing {
+        Standing::of_flags(self.workspaces.get(workspace).map_or(0, |row| row[0].load(Acquire)))
+    }
+
     /// The interned permission set.
     #[inline]
     pub(crate) fn permission_set(&self, id: u32) -> PermissionSet {
@@ -174,6 +256,10 @@ impl Writer {
             limit_set_ids: HashMap::new(),
             plans: HashMap::new(),
             plan_of_workspace: HashMap::new(),
+            workspace_names: 0,
+            memberships_max: 0,
+            tombstones: VecDeque::new(),
+            waits_ns: WAITS_NS,
             counter_rows: 0,
             free_counter_rows: Vec::new(),
             encoded: Vec::new(),

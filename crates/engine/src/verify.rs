@@ -15,6 +15,7 @@ use keywright_domain::{
     caps,
     ids::KeyId,
     key::{KeyNumber, SecretDigest},
+    lease::LeaseTerm,
     permission::PermissionSet,
     time::Timestamp,
     verdict::{Ask, Code, KeyFacts, decide},
@@ -24,14 +25,15 @@ use keywright_keyformat::{BODY_LENGTH, KeyKind, Locator, ParsedKey, parse};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Engine, KeyHit, LeaseClass, LeaseEnd, Moment, Spool, UsageEvent, Verdict, VerifyRequest,
+    Engine, KeyHit, Moment, Spool, Trust, Unavailable, UsageEvent, Verdict, VerifyRequest,
     apply::limit_sets_of,
     arena::BlobRef,
     cold::{ColdBytes, PREFIX_BYTES_MAX},
     index::LocatorHash,
+    lease::Vouched,
     record::{self, Facts, Reading, Record},
     spool::Place,
-    state::{OFF, OTHER_LAST_USED, OTHER_ORDINAL, PRESENT, Roots, State, load_set},
+    state::{OFF, OTHER_LAST_USED, OTHER_ORDINAL, PRESENT, Roots, Standing, State, load_set},
 };
 
 /// What the stored secret is, beside its digest.
@@ -55,7 +57,7 @@ pub(crate) struct Found<'state> {
 
 /// What is known before the text is judged.
 struct Ahead {
-    lease: LeaseEnd,
+    vouched: Vouched,
     roots: Guard<Arc<Roots>>,
     hash: LocatorHash,
 }
@@ -65,7 +67,9 @@ struct Ahead {
 enum Judged {
     Done,
     /// The key was changed meanwhile and has to be looked up again.
-    Stale,
+    Changed,
+    /// The lease of the key's workspace is not held.
+    NoLease,
 }
 
 /// What a lookup comes to.
@@ -82,7 +86,7 @@ pub(crate) struct Surroundings {
     pub(crate) creator_permissions: PermissionSet,
     pub(crate) creator_ended: bool,
     pub(crate) workspace_permissions: PermissionSet,
-    pub(crate) workspace_suspended: bool,
+    pub(crate) standing: Standing,
     pub(crate) plan_limits: [u32; 2],
 }
 
@@ -95,8 +99,9 @@ impl Engine {
 
     /// Verifies a presented key at a given moment.
     ///
-    /// In this order: parse and checksum, lease, digest and record, the decision of
-    /// [`keywright_domain::verdict::decide`], limits, count, lease again.
+    /// In this order: parse and checksum, digest and record, the lease of the key's workspace, the decision of
+    /// [`keywright_domain::verdict::decide`], limits, count, lease again. A key that is not known is answered under the
+    /// standard lease.
     pub fn verify_at(&self, request: &VerifyRequest<'_>, now: Moment) -> Verdict {
         self.verify_ahead(request, now, &self.look_ahead(request.text))
     }
@@ -104,13 +109,14 @@ impl Engine {
     /// Asks for the index line of what may be a key, before anything is known about it.
     #[inline]
     fn look_ahead(&self, text: &[u8]) -> Ahead {
-        // The lease is read before the record: a record read later reflects at least what the lease vouches for.
-        let lease = self.leases.read()[LeaseClass::Default as usize];
+        // Leases are read before the record: a record read later reflects at least what they vouch for. Which of them
+        // applies, the record's workspace tells.
+        let vouched = self.leases.read();
         let roots = self.state.roots.load();
         let locator = text.split_last_chunk::<BODY_LENGTH>().and_then(|(_, body)| body.first_chunk());
         let hash = LocatorHash::of_bytes(locator.unwrap_or(&[0; 12]));
         roots.index.prefetch(hash);
-        Ahead { lease, roots, hash }
+        Ahead { vouched, roots, hash }
     }
 
     #[inline]
@@ -120,29 +126,36 @@ impl Engine {
             Ok(_) => return Verdict::refused(Code::InvalidKey),
             Err(malformed) => return Verdict::malformed(malformed),
         };
-        if !ahead.lease.holds_at(now.boot_ns) {
-            return Verdict::refused(Code::Unavailable);
-        }
         let place = self.spool.place(ahead.hash.bits(), now.wall, request.client, request.route);
-        let mut verdict = Verdict::refused(Code::Unavailable);
+        let standard = ahead.vouched.end(LeaseTerm::Standard);
+        let mut verdict = Verdict::unavailable(Unavailable::Incomplete, ahead.vouched.as_of, standard);
         loop {
             match self.lookup(&ahead.roots, &parsed, ahead.hash) {
-                Lookup::Unknown => return Verdict::refused(Code::InvalidKey),
-                Lookup::PepperMissing => return verdict,
+                Lookup::Unknown => {
+                    self.refuse_unknown(&parsed, request, now, &mut verdict);
+                    break;
+                }
+                Lookup::PepperMissing => {
+                    verdict.unavailable = Some(Unavailable::PepperMissing);
+                    break;
+                }
                 Lookup::Found(found) => {
                     Spool::approach(&place);
-                    if self.judge(&found, request, now, &mut verdict) == Judged::Stale {
-                        continue;
+                    match self.judge(&found, &parsed, request, (now, &ahead.vouched), &mut verdict) {
+                        Judged::Changed => continue,
+                        Judged::NoLease => break,
+                        Judged::Done => {}
                     }
                     self.count(&place, ahead.hash, &found, verdict.code, request, now);
                     break;
                 }
             }
         }
-        if ahead.lease != LeaseEnd::NEVER && !ahead.lease.holds_at(self.clock.boot_ns()) {
-            return Verdict::refused(Code::Unavailable);
+        if self.leases.vouch(&ahead.vouched, verdict.lease, request.trust, || self.clock.boot_ns()) {
+            verdict
+        } else {
+            Verdict::unavailable(Unavailable::Stale, ahead.vouched.as_of, verdict.lease)
         }
-        verdict
     }
 
     /// Finds the key and checks the secret.
@@ -246,12 +259,17 @@ impl Engine {
     fn judge(
         &self,
         found: &Found<'_>,
+        parsed: &ParsedKey<'_>,
         request: &VerifyRequest<'_>,
-        now: Moment,
+        (now, vouched): (Moment, &Vouched),
         verdict: &mut Verdict,
     ) -> Judged {
         let facts = &found.reading.facts;
         let Some(around) = self.state.surroundings(facts) else { return Judged::Done };
+        verdict.lease = vouched.end(around.standing.lease());
+        if !verdict.lease.holds_at(now.boot_ns) && request.trust == Trust::Lease {
+            return Judged::NoLease;
+        }
         let ask = Ask {
             now: now.wall,
             mode: request.mode,
@@ -273,14 +291,14 @@ impl Engine {
         let decided = if facts.has_networks {
             match self.state.decide_with_networks(found, key_facts, &ask) {
                 Some(decided) => decided,
-                None => return Judged::Stale,
+                None => return Judged::Changed,
             }
         } else {
             decide(&key_facts, &ask)
         };
         match decided {
             Ok(()) => self.spend(found, &around, request.cost, now, verdict),
-            Err(code) => verdict.code = code,
+            Err(code) => self.refuse(code, &around, parsed, &ask, verdict),
         }
         Judged::Done
     }
@@ -315,22 +333,30 @@ impl Engine {
 
 impl FoundSecret {
     /// The secret in the record itself, which neither ends nor is retired.
-    fn primary(ordinal: u16) -> Self {
+    pub(crate) fn primary(ordinal: u16) -> Self {
         Self { ordinal, retired: false, expires_at: None, is_primary: true }
     }
 }
 
 impl Found<'_> {
     pub(crate) fn key_facts(&self, state: &State, around: &Surroundings) -> KeyFacts<'static> {
-        let facts = &self.reading.facts;
+        around.key_facts(state, &self.reading.facts, &self.secret)
+    }
+}
+
+impl Surroundings {
+    /// What is known of a key in these surroundings, but for its networks.
+    #[inline]
+    pub(crate) fn key_facts(&self, state: &State, facts: &Facts, secret: &FoundSecret) -> KeyFacts<'static> {
+        let around = self;
         KeyFacts {
             revoked: facts.revoked,
-            secret_retired: self.secret.retired,
+            secret_retired: secret.retired,
             disabled: facts.disabled || around.creator_ended,
             expires_at: facts.expires_at,
-            secret_expires_at: self.secret.expires_at,
+            secret_expires_at: secret.expires_at,
             mode: facts.environment.mode(),
-            workspace_suspended: around.workspace_suspended,
+            workspace_suspended: around.standing.is_suspended(),
             permissions: state.permission_set(facts.permissions),
             creator_permissions: around.creator_permissions,
             workspace_permissions: around.workspace_permissions,
@@ -353,7 +379,7 @@ impl State {
             creator_permissions: load_set(&membership[1..5]),
             creator_ended: membership_flags & OFF != 0,
             workspace_permissions: load_set(&workspace[1..5]),
-            workspace_suspended: workspace_flags & OFF != 0,
+            standing: Standing::of_flags(workspace_flags),
             plan_limits: limit_sets_of(workspace[5].load(Acquire)),
         })
     }
@@ -365,7 +391,8 @@ impl State {
     }
 
     pub(crate) fn has_slug(&self, workspace: u32, slug: &str) -> bool {
-        self.workspace_names.get(workspace).is_some_and(|name| &*name.slug == slug)
+        let row = self.workspaces.get(workspace);
+        row.and_then(|row| self.name_in(row)).is_some_and(|name| &*name.slug == slug)
     }
 
     /// Hands the first part of a blob, where secrets and networks are, to `read`. No allocation: this is on the path
@@ -429,7 +456,7 @@ impl State {
 
 /// Compares digests in constant time, a word at a time.
 #[inline]
-fn is_same(stored: &[u8; 32], presented: &[u8; 32]) -> bool {
+pub(crate) fn is_same(stored: &[u8; 32], presented: &[u8; 32]) -> bool {
     let (stored, presented) = (stored.as_chunks::<8>().0, presented.as_chunks::<8>().0);
     let difference = stored
         .iter()

@@ -113,6 +113,9 @@ error_codes! {
     StaleVerifier "stale_verifier" 503 Sentence::Detail, Later None,
         "Verifier not up to date", "This node can not be sure to know the latest changes, so it does not judge keys. Another node may.";
 
+    Revoking "revoking" 409 Sentence::Detail, Later None,
+        "Revocation under way", "Something is being taken away from this key at the moment. In a moment the answer is certain.";
+
     // Requests that cannot be read.
     InvalidJson "invalid_json" 400 Sentence::Detail, Never None,
         "Invalid JSON", "The request body is not valid JSON.";

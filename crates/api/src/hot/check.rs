@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use http::{Response, request::Parts};
 use keywright_domain::{caps, environment::Mode, permission::PermissionSet, verdict::Code};
-use keywright_engine::{Moment, RouteId, Verdict, VerifyRequest};
+use keywright_engine::{Moment, RouteId, Trust, Verdict, VerifyRequest};
 use serde::Deserialize;
 
 use super::{
@@ -86,6 +86,7 @@ fn judge(around: &Around<'_>, head: &Head<'_>) -> Result<(Verdict, PermissionSet
         client: Some(around.address),
         route: route(around, &asked)?,
         agent: head.agent,
+        trust: Trust::Lease,
     };
     let verdict = engine.verify_at(&request, around.now);
     around.state.verdicts.count(verdict.code);

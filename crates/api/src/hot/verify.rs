@@ -16,7 +16,7 @@ use keywright_domain::{
     usage::AgentClass,
     verdict::Code,
 };
-use keywright_engine::{Caller, Moment, RouteId, VerifyRequest};
+use keywright_engine::{Caller, Moment, RouteId, Trust, VerifyRequest};
 use serde::Deserialize;
 
 use super::{
@@ -119,13 +119,7 @@ where
 
 /// Puts the answer to a request that is there completely into `outlet`. The caller of this has checked that `body` is
 /// declared as JSON and not empty.
-pub(super) fn answer(
-    state: &AppState,
-    head: &Head<'_>,
-    body: &[u8],
-    now: Moment,
-    outlet: &mut impl Outlet,
-) {
+pub(super) fn answer(state: &AppState, head: &Head<'_>, body: &[u8], now: Moment, outlet: &mut impl Outlet) {
     let around = Around::new(state, head, now);
     let judged = authenticate(&around, head).and_then(|caller| judge(&around, &caller, body, outlet));
     if let Err(error) = judged {
@@ -196,6 +190,7 @@ fn judge_asked(
         client: asked.client_ip,
         route: asked.route.as_deref().map_or(RouteId::NONE, |route| engine.spool().route(route)),
         agent: asked.user_agent.as_deref().map_or(AgentClass::Unknown, class_of),
+        trust: Trust::Lease,
     };
     let verdict = engine.verify_at(&request, around.now);
     around.state.verdicts.count(verdict.code);

@@ -17,7 +17,7 @@ use keywright_domain::{
     store::Store,
     time::{Clock, Timestamp},
 };
-use keywright_engine::{Engine, EngineOptions, LeaseClass, LeaseEnd, Pepper, PepperSet, Spool, SpoolOptions};
+use keywright_engine::{Engine, EngineOptions, LeaseEnd, Pepper, PepperSet, Spool, SpoolOptions};
 use keywright_store_sqlite::SqliteStore;
 use keywright_testkit::{FaultyStore, ManualClock, SeededEntropy};
 use serde_json::{Value, json};
@@ -91,7 +91,7 @@ impl Api {
         let loading = Arc::clone(&engine);
         let sequence = store.load(Box::new(move |change| loading.load(&change).unwrap())).await.unwrap();
         engine.finish_load(sequence).unwrap();
-        engine.set_lease(LeaseClass::Default, LeaseEnd::NEVER);
+        engine.set_leases([LeaseEnd::NEVER; 4]);
         let state = AppState::new(
             Arc::clone(&store) as Arc<dyn Store>,
             Plane::new(engine),

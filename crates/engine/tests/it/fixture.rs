@@ -18,8 +18,7 @@ use keywright_domain::{
     workspace::WorkspaceNumber,
 };
 use keywright_engine::{
-    Engine, EngineOptions, LeaseClass, LeaseEnd, Pepper, PepperSet, Spool, SpoolOptions, Verdict,
-    VerifyRequest,
+    Engine, EngineOptions, LeaseEnd, Pepper, PepperSet, Spool, SpoolOptions, Verdict, VerifyRequest,
 };
 use keywright_keyformat::{KeyKind, Secret, parse};
 use tempfile::TempDir;
@@ -77,7 +76,7 @@ impl Fixture {
             fixture.engine.load(&Change::Membership(membership(number))).unwrap();
         }
         fixture.engine.finish_load(0).unwrap();
-        fixture.engine.set_lease(LeaseClass::Default, LeaseEnd::NEVER);
+        fixture.engine.set_leases([LeaseEnd::NEVER; 4]);
         fixture
     }
 
@@ -167,6 +166,7 @@ pub(crate) fn workspace(number: u32, slug: &str, plan: &str) -> WorkspaceView {
         allowed_permissions: PermissionSet::ALL,
         suspended: false,
         lease: keywright_domain::lease::LeaseTerm::default(),
+        wait: keywright_domain::lease::LeaseTerm::default(),
         atomic: false,
     }
 }

@@ -4,7 +4,7 @@ use keywright_domain::{
     change::{Change, ChangeSink, NumberedChange},
     verdict::Code,
 };
-use keywright_engine::{ApplyError, LeaseClass, LeaseEnd, Moment};
+use keywright_engine::{ApplyError, LeaseEnd, Moment};
 
 use crate::fixture::Fixture;
 
@@ -17,10 +17,10 @@ fn nothing_is_answered_before_the_lease_is_open() {
     let fixture = Fixture::empty();
     let (_, secret) = fixture.key(1);
     assert_eq!(fixture.verify(&secret).code, Code::Unavailable, "not `invalid_key`: nobody knows yet");
-    fixture.engine.set_lease(LeaseClass::Default, LeaseEnd::NEVER);
+    fixture.engine.set_leases([LeaseEnd::NEVER; 4]);
     assert_eq!(fixture.verify(&secret).code, Code::Unavailable, "a lease needs a loaded state");
     fixture.engine.finish_load(0).unwrap();
-    fixture.engine.set_lease(LeaseClass::Default, LeaseEnd::NEVER);
+    fixture.engine.set_leases([LeaseEnd::NEVER; 4]);
     assert_eq!(fixture.verify(&secret).code, Code::InvalidKey);
 }
 
@@ -30,14 +30,14 @@ fn a_lease_ends_on_the_boot_clock_and_can_be_taken_back() {
     let (key, secret) = fixture.key(1);
     fixture.put(&key);
     let end = Moment::read(&*fixture.clock).boot_ns + 1_000_000;
-    fixture.engine.set_lease(LeaseClass::Default, LeaseEnd(end));
+    fixture.engine.set_leases([LeaseEnd(end); 4]);
     assert_eq!(fixture.verify(&secret).code, Code::Valid);
     fixture.clock.advance_ms(1);
     assert_eq!(fixture.verify(&secret).code, Code::Unavailable);
-    fixture.engine.set_lease(LeaseClass::Default, LeaseEnd(end + 1));
+    fixture.engine.set_leases([LeaseEnd(end + 1); 4]);
     assert!(fixture.engine.is_ready());
     assert_eq!(fixture.verify(&secret).code, Code::Valid);
-    fixture.engine.set_lease(LeaseClass::Default, LeaseEnd::NONE);
+    fixture.engine.drop_leases();
     assert_eq!(fixture.verify(&secret).code, Code::Unavailable);
 }
 
@@ -61,9 +61,9 @@ fn changes_during_the_load_wait_and_old_ones_are_ignored() {
     ]);
     loading.engine.committed(&[numbered(11, Change::Key(Box::new(key.clone())))]);
     loading.engine.finish_load(10).unwrap();
-    loading.engine.set_lease(LeaseClass::Default, LeaseEnd::NEVER);
+    loading.engine.set_leases([LeaseEnd::NEVER; 4]);
     assert_eq!(loading.verify(&secret).code, Code::RevokedKey, "9 and 10 were in the load, 11 was not");
-    assert_eq!(loading.engine.applied_sequence(), 11);
+    assert_eq!(loading.engine.applied(), 11);
     loading.engine.committed(&[numbered(11, Change::KeyRemoved(key.number))]);
     assert_eq!(loading.verify(&secret).code, Code::RevokedKey, "applied once");
     assert_eq!(loading.engine.load(&Change::KeyRemoved(key.number)), Err(ApplyError::NotFollowing));
@@ -78,7 +78,7 @@ fn a_missed_change_ends_all_answers() {
     assert_eq!(fixture.engine.apply(&gap), Err(ApplyError::Gap { expected: 2, found: 3 }));
     assert!(!fixture.engine.is_following());
     assert_eq!(fixture.verify(&secret).code, Code::Unavailable);
-    fixture.engine.set_lease(LeaseClass::Default, LeaseEnd::NEVER);
+    fixture.engine.set_leases([LeaseEnd::NEVER; 4]);
     assert_eq!(fixture.verify(&secret).code, Code::Unavailable, "no lease brings a broken state back");
     assert_eq!(
         fixture.engine.apply(&numbered(2, Change::KeyRemoved(key.number))),

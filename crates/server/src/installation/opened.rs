@@ -14,7 +14,7 @@ use keywright_domain::{
     time::Clock as _,
 };
 use keywright_engine::{
-    ApplyError, Engine, EngineOptions, LeaseClass, LeaseEnd, Moment, Spool, SpoolError, SpoolOptions,
+    ApplyError, Engine, EngineOptions, LeaseEnd, Moment, Spool, SpoolError, SpoolOptions,
 };
 use keywright_keyformat::IssuerTag;
 use keywright_store_sqlite::{OpenError, Options, SqliteStore};
@@ -82,7 +82,7 @@ impl Opened {
         flush_left_over(&store, engine.spool()).await;
         restore_limits(&store, &engine, longest_window_seconds).await?;
         // A single node with an embedded store: what is committed is applied before the commit is answered.
-        engine.set_lease(LeaseClass::Default, LeaseEnd::NEVER);
+        engine.set_leases([LeaseEnd::NEVER; 4]);
         Ok(Self { store, engine, signer, is_set_up })
     }
 }

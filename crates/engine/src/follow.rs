@@ -1,0 +1,257 @@
+//! Following the log: applying changes in order, and what a restricting one leaves behind.
+
+use std::collections::VecDeque;
+
+use keywright_domain::{
+    change::{Change, ChangeSink, KeyEnd, KeyView, NumberedChange, RetiredSecret, Tombstone},
+    ids::KeyId,
+    key::KeyNumber,
+    lease::LeaseTerm,
+};
+
+use crate::{
+    ApplyError, Engine, LeaseEnd,
+    apply::{apply, locators_of},
+    pending::{Before, ByTerm},
+    record,
+    state::{Phase, Writer},
+};
+
+/// Restricting changes of keys that are kept for re-assertion.
+pub(crate) const TOMBSTONES_MAX: usize = 10_000;
+
+/// How long a change is waited for at most, by lease term: 5/4 of the lease, and half a second.
+pub(crate) const WAITS_NS: ByTerm<u64> = [
+    wait_ns(LeaseTerm::ReadThrough),
+    wait_ns(LeaseTerm::Short),
+    wait_ns(LeaseTerm::Standard),
+    wait_ns(LeaseTerm::Long),
+];
+
+const fn wait_ns(term: LeaseTerm) -> u64 {
+    match term.seconds() as u64 {
+        0 => 0,
+        seconds => seconds * 1_250_000_000 + 500_000_000,
+    }
+}
+
+impl Engine {
+    /// Takes one piece of the state as the store has it. Plans, workspaces and memberships come before keys. Changes
+    /// that are [committed](ChangeSink::committed) meanwhile wait until [`Self::finish_load`].
+    ///
+    /// # Errors
+    /// [`ApplyError::NotFollowing`] after the load is finished, [`ApplyError::OutOfRange`].
+    pub fn load(&self, change: &Change) -> Result<(), ApplyError> {
+        let mut writer = self.writer.lock();
+        if !matches!(writer.phase, Phase::Loading(_)) {
+            return Err(ApplyError::NotFollowing);
+        }
+        apply(&self.state, &mut writer, change)
+    }
+
+    /// Ends the load: what was loaded reflects every change up to `sequence`. Changes that were committed meanwhile
+    /// are applied.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; the engine answers nothing then.
+    pub fn finish_load(&self, sequence: u64) -> Result<(), ApplyError> {
+        let mut writer = self.writer.lock();
+        if !matches!(writer.phase, Phase::Loading(_)) {
+            self.give_up(&mut writer);
+            return Err(ApplyError::NotFollowing);
+        }
+        let phase = std::mem::replace(&mut writer.phase, Phase::Following(sequence));
+        let waiting = if let Phase::Loading(waiting) = phase { waiting } else { VecDeque::new() };
+        let boot_ns = self.clock.boot_ns();
+        self.pending.loaded(sequence, writer.waits_ns.map(|wait_ns| boot_ns.saturating_add(wait_ns)));
+        self.leases.resume(sequence);
+        waiting.iter().try_for_each(|change| self.follow(&mut writer, change))
+    }
+
+    /// Applies the next change. One that was applied before is ignored. Whatever it takes away is gone when this
+    /// returns.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; all leases are dropped then, and the engine answers nothing any more.
+    pub fn apply(&self, change: &NumberedChange) -> Result<(), ApplyError> {
+        let mut writer = self.writer.lock();
+        if let Phase::Loading(waiting) = &mut writer.phase {
+            waiting.push_back(change.clone());
+            return Ok(());
+        }
+        self.follow(&mut writer, change)
+    }
+
+    /// Applies those of `changes` that were not applied before, in order, and says how far the log is applied then.
+    ///
+    /// # Errors
+    /// [`ApplyError::Gap`] when a change is missing: those before it are applied, nothing is lost, and the missing ones
+    /// are to be fetched. [`ApplyError::NotFollowing`] while the state is loaded. [`ApplyError::OutOfRange`]; the engine
+    /// answers nothing any more then.
+    pub fn apply_from(&self, changes: &[NumberedChange]) -> Result<u64, ApplyError> {
+        let mut writer = self.writer.lock();
+        for change in changes {
+            let Phase::Following(applied) = writer.phase else { return Err(ApplyError::NotFollowing) };
+            if change.sequence > applied + 1 {
+                return Err(ApplyError::Gap { expected: applied + 1, found: change.sequence });
+            }
+            self.follow(&mut writer, change)?;
+        }
+        match writer.phase {
+            Phase::Following(applied) => Ok(applied),
+            Phase::Loading(_) | Phase::Broken => Err(ApplyError::NotFollowing),
+        }
+    }
+
+    fn follow(&self, writer: &mut Writer, change: &NumberedChange) -> Result<(), ApplyError> {
+        let Phase::Following(applied) = writer.phase else { return Err(ApplyError::NotFollowing) };
+        let expected = applied + 1;
+        if change.sequence < expected {
+            return Ok(());
+        }
+        let result = if change.sequence == expected {
+            self.take(writer, change)
+        } else {
+            Err(ApplyError::Gap { expected, found: change.sequence })
+        };
+        if result.is_ok() {
+            writer.phase = Phase::Following(expected);
+            self.leases.set_applied(expected);
+        } else {
+            self.give_up(writer);
+        }
+        result
+    }
+
+    /// The state in memory is no longer the store's.
+    fn give_up(&self, writer: &mut Writer) {
+        writer.phase = Phase::Broken;
+        self.leases.interrupt();
+    }
+
+    fn take(&self, writer: &mut Writer, change: &NumberedChange) -> Result<(), ApplyError> {
+        let number = match &change.change {
+            Change::Key(view) => Some(view.number),
+            Change::KeyRemoved(number) => Some(*number),
+            _ => None,
+        };
+        if let Some(number) = number.filter(|_| change.restricting) {
+            self.remember(writer, change, number);
+        }
+        apply(&self.state, writer, &change.change)
+    }
+
+    /// Keeps what has to outlive a restricting change of a key. Comes before the change is seen.
+    fn remember(&self, writer: &mut Writer, change: &NumberedChange, number: KeyNumber) {
+        let record = self.state.records.get(number.0);
+        let Some(facts) = record.and_then(record::read).map(|reading| reading.facts) else { return };
+        let Some(workspace) = self.state.workspace_name(facts.workspace).map(|name| name.id) else { return };
+        let tombstone = |end, retired| Tombstone {
+            sequence: change.sequence,
+            key: KeyId::from_bytes(facts.id),
+            number,
+            workspace,
+            end,
+            retired,
+        };
+        let tombstone = match &change.change {
+            Change::Key(view) => end_of(view).map(|(end, retired)| tombstone(end, retired)),
+            _ => Some(tombstone(KeyEnd::Removed, Vec::new())),
+        };
+        if let Some(tombstone) = tombstone {
+            if writer.tombstones.len() >= TOMBSTONES_MAX {
+                writer.tombstones.pop_front();
+            }
+            writer.tombstones.push_back(tombstone);
+        }
+        let standing = self.state.standing(facts.workspace);
+        if standing.is_atomic() && self.leases.read().end(standing.lease()) != LeaseEnd::NEVER {
+            let mut cold = Vec::new();
+            self.state.arena.read_into(facts.blob, &mut cold);
+            let locators = locators_of(&self.state, number.0);
+            let boot_ns = self.clock.boot_ns();
+            let until_ns = boot_ns.saturating_add(writer.waits_ns[standing.wait() as usize]);
+            self.pending.prune(self.leases.stable(), boot_ns);
+            let before = Before { number: number.0, facts, cold: cold.into(), locators };
+            self.pending.add(change.sequence, until_ns, before);
+        }
+    }
+
+    /// What restricting changes took from keys for good, oldest first; of those that this process has applied the last
+    /// 10,000. To be brought into effect again when a fail-over may have lost some.
+    pub fn tombstones(&self) -> Vec<Tombstone> {
+        self.writer.lock().tombstones.iter().cloned().collect()
+    }
+
+    /// Notes that every node has applied the log up to `sequence`.
+    pub fn set_stable(&self, sequence: u64) {
+        self.leases.set_stable(sequence);
+        self.pending.prune(self.leases.stable(), self.clock.boot_ns());
+    }
+
+    /// Replaces the longest time that a change of a key in an atomic workspace counts as unknown to other nodes, by lease
+    /// term, in nanoseconds. It has to be the time after which a revocation returns, which it is unless the leases are
+    /// not the usual ones, as in tests.
+    pub fn set_waits_ns(&self, waits_ns: [u64; LeaseTerm::ALL.len()]) {
+        self.writer.lock().waits_ns = waits_ns;
+    }
+
+    /// The last change that is applied; 0 while the state is loaded, and after it was given up.
+    pub fn applied(&self) -> u64 {
+        self.leases.applied()
+    }
+
+    /// Whether the engine follows the store: loaded, and no change missed.
+    pub fn is_following(&self) -> bool {
+        matches!(self.writer.lock().phase, Phase::Following(_))
+    }
+
+    /// Opens or extends the permission to answer from memory, by lease term. Ignored unless the engine follows the
+    /// store: whoever publishes leases has applied everything that they vouch for.
+    pub fn set_leases(&self, ends: [LeaseEnd; LeaseTerm::ALL.len()]) {
+        let writer = self.writer.lock();
+        if matches!(writer.phase, Phase::Following(_)) {
+            self.leases.set(ends);
+        }
+    }
+
+    /// Takes back the permission to answer from memory.
+    pub fn drop_leases(&self) {
+        let _writer = self.writer.lock();
+        self.leases.drop_all();
+    }
+}
+
+/// What of a key ended for good; `None` if nothing did.
+fn end_of(view: &KeyView) -> Option<(KeyEnd, Vec<RetiredSecret>)> {
+    let retired: Vec<_> = view
+        .secrets
+        .iter()
+        .filter(|secret| secret.retired)
+        .map(|secret| RetiredSecret { ordinal: secret.ordinal, locator: secret.locator })
+        .collect();
+    match (view.revoked, retired.is_empty()) {
+        (true, _) => Some((KeyEnd::Revoked, retired)),
+        (false, false) => Some((KeyEnd::SecretsOnly, retired)),
+        (false, true) => None,
+    }
+}
+
+/// The single node's way: the store calls this between the commit and its answer.
+impl ChangeSink for Engine {
+    /// Applies the changes. Should one not be applicable, the engine stops answering ([`Engine::is_following`]), which
+    /// is the safe side of not knowing.
+    fn committed(&self, changes: &[NumberedChange]) {
+        let _broken = changes.iter().try_for_each(|change| self.apply(change));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_a_quarter_longer_than_the_lease_and_half_a_second() {
+        assert_eq!(WAITS_NS, [0, 4_250_000_000, 38_000_000_000, 375_500_000_000]);
+    }
+}
