@@ -1,7 +1,7 @@
 //! The rules of Keywright, without any machinery around them.
 //!
 //! What an API key is and how it lives ([`key`]), who may do what ([`permission`], [`permit`]), how limits are
-//! counted ([`limits`]), how a presented key is judged ([`verdict`]), what the audit trail records ([`audit`]),
+//! counted ([`limits`], and over several nodes [`pool`]), how a presented key is judged ([`verdict`]), what the audit trail records ([`audit`]),
 //! which changes the verification engines follow ([`change`]), and what a store must be able to do ([`store`]).
 //!
 //! Nothing here performs I/O, reads a clock or draws a random number: time and randomness are arguments
@@ -23,6 +23,7 @@ pub mod operator;
 pub mod permission;
 pub mod permit;
 pub mod plan;
+pub mod pool;
 pub mod principal;
 pub mod query;
 pub mod store;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::caps;
 
 /// How spending inside a window is counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Algorithm {
     /// Sliding window counter: the previous fixed window counts by the share of it that still lies inside the
@@ -26,6 +26,57 @@ impl Algorithm {
     }
 }
 
+/// How a window is counted where several nodes share it. A single node counts both ways alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Nodes spend from shares that they drew before. Never more than the limit is admitted; towards its end a few
+    /// units may lie unused with a node that does not need them.
+    #[default]
+    Shared,
+    /// Every call is counted in the database before it is answered.
+    Exact,
+}
+
+/// What an exact window says while the database cannot be asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnavailable {
+    /// The call is answered `unavailable`.
+    #[default]
+    Closed,
+    /// The call passes uncounted.
+    Open,
+}
+
+impl Mode {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Exact => "exact",
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl OnUnavailable {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// One window of a limit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +90,12 @@ pub struct LimitWindow {
     /// How spending is counted.
     #[serde(default)]
     pub algorithm: Algorithm,
+    /// How it is counted where several nodes share it.
+    #[serde(default, skip_serializing_if = "Mode::is_default")]
+    pub mode: Mode,
+    /// What an exact window says while the database cannot be asked. A shared one goes on with the node's part.
+    #[serde(default, skip_serializing_if = "OnUnavailable::is_default")]
+    pub on_unavailable: OnUnavailable,
 }
 
 /// Why a list of windows is refused.
@@ -91,8 +148,15 @@ pub fn check_windows(windows: &[LimitWindow]) -> Result<(), InvalidLimits> {
 impl LimitWindow {
     /// The window in words, as the audit trail records it.
     pub fn describe(&self) -> String {
-        let Self { name, limit, window_seconds, algorithm } = self;
-        format!("{name} {limit}/{window_seconds}s {}", algorithm.as_str())
+        let Self { name, limit, window_seconds, algorithm, mode, on_unavailable } = self;
+        let mut text = format!("{name} {limit}/{window_seconds}s {}", algorithm.as_str());
+        if *mode == Mode::Exact {
+            text.push_str(" exact");
+            if *on_unavailable == OnUnavailable::Open {
+                text.push_str(" or-open");
+            }
+        }
+        text
     }
 
     /// Whether a refusal by this window is a spent quota rather than a rate.
@@ -106,7 +170,24 @@ mod tests {
     use super::*;
 
     fn window(name: &str, limit: u64, window_seconds: u32) -> LimitWindow {
-        LimitWindow { name: name.to_owned(), limit, window_seconds, algorithm: Algorithm::Sliding }
+        LimitWindow {
+            name: name.to_owned(),
+            limit,
+            window_seconds,
+            algorithm: Algorithm::Sliding,
+            mode: Mode::Shared,
+            on_unavailable: OnUnavailable::Closed,
+        }
+    }
+
+    #[test]
+    fn what_a_window_says_of_itself() {
+        let plain = window("minute", 5, 60);
+        assert_eq!(plain.describe(), "minute 5/60s sliding");
+        let exact = LimitWindow { mode: Mode::Exact, ..plain.clone() };
+        assert_eq!(exact.describe(), "minute 5/60s sliding exact");
+        let open = LimitWindow { on_unavailable: OnUnavailable::Open, ..exact };
+        assert_eq!(open.describe(), "minute 5/60s sliding exact or-open");
     }
 
     #[test]

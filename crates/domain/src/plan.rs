@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{Algorithm, InvalidLimits, LimitWindow, check_windows};
+use crate::limits::{Algorithm, InvalidLimits, LimitWindow, Mode, OnUnavailable, check_windows};
 
 /// A named set of limits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,8 @@ impl Plan {
                 limit,
                 window_seconds: 60,
                 algorithm: Algorithm::Sliding,
+                mode: Mode::Shared,
+                on_unavailable: OnUnavailable::Closed,
             }]
         };
         let plan = |name: &str, description: &str, key_limits| Self {

@@ -1,6 +1,6 @@
 //! Limit windows.
 
-use keywright_domain::limits;
+use keywright_domain::limits::{self, Mode, OnUnavailable};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -23,6 +23,20 @@ pub struct LimitWindow {
     /// How spending is counted; `sliding` unless given.
     #[serde(default = "sliding")]
     pub algorithm: Algorithm,
+    /// `shared` (unless given): several nodes spend from shares that they drew before. `exact`: every call is counted in
+    /// the database before it is answered. Never more than the limit is admitted either way.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schema(value_type = Option<String>, example = "shared")]
+    pub mode: Mode,
+    /// What an exact window says while the database cannot be asked: `closed` (unless given) answers `unavailable`,
+    /// `open` lets calls pass uncounted.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schema(value_type = Option<String>, example = "closed")]
+    pub on_unavailable: OnUnavailable,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 const fn sliding() -> Algorithm {
@@ -31,8 +45,8 @@ const fn sliding() -> Algorithm {
 
 impl From<LimitWindow> for limits::LimitWindow {
     fn from(window: LimitWindow) -> Self {
-        let LimitWindow { name, limit, window_seconds, algorithm } = window;
-        Self { name, limit, window_seconds, algorithm: algorithm.into() }
+        let LimitWindow { name, limit, window_seconds, algorithm, mode, on_unavailable } = window;
+        Self { name, limit, window_seconds, algorithm: algorithm.into(), mode, on_unavailable }
     }
 }
 
@@ -43,6 +57,8 @@ impl From<&limits::LimitWindow> for LimitWindow {
             limit: window.limit,
             window_seconds: window.window_seconds,
             algorithm: window.algorithm.into(),
+            mode: window.mode,
+            on_unavailable: window.on_unavailable,
         }
     }
 }

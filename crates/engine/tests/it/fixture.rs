@@ -10,7 +10,7 @@ use keywright_domain::{
     environment::Environment,
     ids::{KeyId, SecretId, UserId, WorkspaceId},
     key::KeyNumber,
-    limits::{Algorithm, LimitWindow},
+    limits::{Algorithm, LimitWindow, Mode, OnUnavailable},
     permission::{Builtin, PermissionSet},
     plan::Plan,
     principal::{Creator, MembershipNumber, Principal},
@@ -182,7 +182,14 @@ pub(crate) fn membership(number: u32) -> MembershipView {
 }
 
 pub(crate) fn window(name: &str, limit: u64, window_seconds: u32) -> LimitWindow {
-    LimitWindow { name: name.to_owned(), limit, window_seconds, algorithm: Algorithm::Sliding }
+    LimitWindow {
+        name: name.to_owned(),
+        limit,
+        window_seconds,
+        algorithm: Algorithm::Sliding,
+        mode: Mode::Shared,
+        on_unavailable: OnUnavailable::Closed,
+    }
 }
 
 /// A secret that depends on `seed` alone.

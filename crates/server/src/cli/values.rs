@@ -1,7 +1,7 @@
 //! Values that people type: durations, points in time, limits, metadata.
 
 use keywright_domain::{
-    limits::{Algorithm, LimitWindow, check_windows},
+    limits::{Algorithm, LimitWindow, Mode, OnUnavailable, check_windows},
     time::Timestamp,
 };
 use serde_json::{Map, Value};
@@ -85,20 +85,29 @@ pub(crate) fn overlap_seconds(text: &str) -> Result<u32, String> {
 
 /// Reads a limit: `minute=1000/60s`, `burst=50/1s:smooth`.
 pub(crate) fn limit(text: &str) -> Result<LimitWindow, String> {
-    const EXPECTED: &str = "write NAME=LIMIT/WINDOW, such as minute=1000/60s or burst=50/1s:smooth";
+    const EXPECTED: &str = "write NAME=LIMIT/WINDOW, such as minute=1000/60s, burst=50/1s:smooth or day=5/1d:exact";
     let (name, rest) = text.split_once('=').ok_or(EXPECTED)?;
     let (limit, rest) = rest.split_once('/').ok_or(EXPECTED)?;
-    let (window, algorithm) = match rest.split_once(':') {
-        None | Some((_, "sliding")) => (rest.split(':').next().unwrap_or(rest), Algorithm::Sliding),
-        Some((window, "smooth")) => (window, Algorithm::Smooth),
-        Some(_) => return Err("after the colon stands sliding or smooth".to_owned()),
-    };
-    let window = LimitWindow {
+    let (window, choices) = rest.split_once(':').unwrap_or((rest, ""));
+    let mut window = LimitWindow {
         name: name.to_owned(),
         limit: limit.replace(['_', ','], "").parse().map_err(|_| EXPECTED)?,
         window_seconds: u32::try_from(duration_seconds(window)?).map_err(|_| "is too long a window")?,
-        algorithm,
+        algorithm: Algorithm::Sliding,
+        mode: Mode::Shared,
+        on_unavailable: OnUnavailable::Closed,
     };
+    for choice in choices.split(':').filter(|_| rest.contains(':')) {
+        match choice {
+            "sliding" => window.algorithm = Algorithm::Sliding,
+            "smooth" => window.algorithm = Algorithm::Smooth,
+            "shared" => window.mode = Mode::Shared,
+            "exact" => window.mode = Mode::Exact,
+            "or-open" => window.on_unavailable = OnUnavailable::Open,
+            "or-closed" => window.on_unavailable = OnUnavailable::Closed,
+            _ => return Err("after a colon stands sliding, smooth, exact or or-open".to_owned()),
+        }
+    }
     check_windows(std::slice::from_ref(&window)).map_err(|error| error.to_string())?;
     Ok(window)
 }

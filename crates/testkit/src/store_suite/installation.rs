@@ -6,7 +6,7 @@ use keywright_domain::{
     audit::Checkpoint,
     caps,
     command::{Bootstrap, Command, CommandError, Outcome},
-    limits::{Algorithm, LimitWindow},
+    limits::{Algorithm, LimitWindow, Mode, OnUnavailable},
     operator::OperatorError,
     permission::{Catalogue, PermissionName, Role},
     plan::{Plan, PlanError},
@@ -108,6 +108,8 @@ pub async fn plans<S: Store>(store: Arc<S>) {
         limit,
         window_seconds: 3_600,
         algorithm: Algorithm::Sliding,
+        mode: Mode::Shared,
+        on_unavailable: OnUnavailable::Closed,
     };
     let gold = |limit| Plan {
         name: "gold".to_owned(),

@@ -9,7 +9,7 @@ use keywright_domain::{
     command::{Command, CommandError, Context, IdempotencyError},
     environment::Environment,
     key::{KeyChange, KeyPatch},
-    limits::{Algorithm, LimitWindow},
+    limits::{Algorithm, LimitWindow, Mode, OnUnavailable},
     permission::{PermissionName, PermissionSet, Role},
     plan::Plan,
     query::{AuditQuery, KeyFilter},
@@ -58,6 +58,8 @@ async fn history<S: Store>(installation: &Installation<S>) {
             limit,
             window_seconds: 86_400,
             algorithm: Algorithm::Sliding,
+            mode: Mode::Shared,
+            on_unavailable: OnUnavailable::Closed,
         }],
         workspace_limits: Vec::new(),
     };
