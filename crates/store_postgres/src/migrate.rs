@@ -1,0 +1,144 @@
+//! Migrations: numbered, embedded, and never changed once released.
+
+use std::fmt::Write as _;
+
+use keywright_domain::{permission::Catalogue, plan::Plan as ServicePlan};
+use sha2::{Digest, Sha256};
+use tokio::time::timeout;
+
+use crate::{
+    connect::{ConnectError, Connected, Plan, connect},
+    fault::Fault,
+    params,
+    rows::{installation, text},
+    sql,
+};
+
+/// One step of the schema.
+struct Migration {
+    name: &'static str,
+    sql: &'static str,
+    /// SHA-256 of `sql`: whoever changes a released migration meets a failing test and, if that is ignored, a
+    /// database that is refused.
+    sha256: &'static str,
+}
+
+/// All steps. A new one is appended; none is ever changed. The program before must be able to work with the tables
+/// that it leaves: nodes are replaced one by one.
+const MIGRATIONS: &[Migration] = &[Migration {
+    name: "0001_init",
+    sql: include_str!("../migrations/0001_init.sql"),
+    sha256: "3f814f017f8b0d8e3cc76f8e07c47ad46bcf49f7632f6cb1b73c7e7a3b111442",
+}];
+
+/// The schema's version after all migrations.
+const VERSION: usize = MIGRATIONS.len();
+
+const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (
+    number bigint PRIMARY KEY,
+    name   text NOT NULL,
+    sha256 text NOT NULL
+)";
+
+/// Number of times that the migration's patience exceeds a statement's.
+const PATIENCE: u32 = 12;
+
+/// Brings the schema up to date, on a connection of its own. Nodes that start at once do it one after the other.
+pub(crate) async fn migrate(plan: &Plan) -> Result<(), ConnectError> {
+    let (connected, _driver) = connect(plan).await?;
+    let patience = plan.options.statement_timeout * PATIENCE;
+    timeout(patience, migrate_on(&connected, &plan.options.schema)).await.map_err(|_| Fault::Silent)?
+}
+
+async fn migrate_on(connected: &Connected, schema: &str) -> Result<(), ConnectError> {
+    // A transaction that fails is rolled back when its connection ends, which is soon.
+    connected
+        .batch(
+            "BEGIN; SET LOCAL statement_timeout TO 0; SET LOCAL lock_timeout TO 0; \
+             SET LOCAL idle_in_transaction_session_timeout TO 0; SET LOCAL synchronous_commit TO on",
+        )
+        .await?;
+    connected.query(sql::migrations::LOCK, params![lock_number(schema)]).await?;
+    let done = version(connected, schema).await?;
+    for (number, migration) in (1_u64..).zip(MIGRATIONS).skip(done) {
+        connected.batch(migration.sql).await?;
+        let values = params![number, migration.name, hex_sha256(migration.sql)];
+        connected.execute(sql::migrations::INSERT, values).await?;
+    }
+    seed(connected).await?;
+    let warnings = connected.warnings();
+    connected.batch("COMMIT").await?;
+    if connected.warnings() != warnings {
+        let text = connected.last_warning();
+        return Err(ConnectError::Store(keywright_domain::store::StoreError::CommitUnknown(text)));
+    }
+    Ok(())
+}
+
+/// How many migrations the schema has; refuses those of another program or of a newer Keywright.
+async fn version(connected: &Connected, schema: &str) -> Result<usize, ConnectError> {
+    let exists = connected.first(sql::migrations::SCHEMA, params![schema]).await?.is_some();
+    if !exists {
+        // The name was checked to need no quotes.
+        connected.batch(&format!("CREATE SCHEMA {schema}")).await?;
+    }
+    let tables = connected.query(sql::migrations::TABLES, params![schema]).await?;
+    let tables: Vec<&str> = tables.iter().map(|row| text(row, 0)).collect::<Result<_, _>>()?;
+    if !tables.is_empty() && !(tables.contains(&"migrations") && tables.contains(&"head")) {
+        return Err(ConnectError::NotKeywright(schema.to_owned()));
+    }
+    connected.batch(CREATE_TABLE).await?;
+    let applied = connected.query(sql::migrations::APPLIED, params![]).await?;
+    if applied.len() > VERSION {
+        return Err(ConnectError::Newer { found: applied.len(), known: VERSION });
+    }
+    for (row, migration) in applied.iter().zip(MIGRATIONS) {
+        let name = text(row, 0)?;
+        if name != migration.name || text(row, 1)? != migration.sha256 {
+            return Err(ConnectError::MigrationChanged(name.to_owned()));
+        }
+    }
+    Ok(applied.len())
+}
+
+/// Adds the built-in plans and permissions that are not there yet.
+async fn seed(connected: &Connected) -> Result<(), Fault> {
+    for plan in ServicePlan::builtin() {
+        connected.execute(sql::installation::SEED_PLAN, installation::plan_params(&plan)).await?;
+    }
+    for entry in Catalogue::builtin().entries() {
+        let values = installation::permission_params(entry);
+        connected.execute(sql::installation::SEED_PERMISSION, values).await?;
+    }
+    Ok(())
+}
+
+/// Which advisory lock stands for the migration of a schema.
+fn lock_number(schema: &str) -> i64 {
+    let digest = Sha256::digest(format!("keywright migrations of {schema}"));
+    i64::from_be_bytes(digest[..8].try_into().expect("eight bytes"))
+}
+
+fn hex_sha256(text: &str) -> String {
+    Sha256::digest(text).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a String takes everything");
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn released_migrations_never_change() {
+        for migration in MIGRATIONS {
+            assert_eq!(
+                hex_sha256(migration.sql),
+                migration.sha256,
+                "{} was changed: append a new migration instead",
+                migration.name
+            );
+        }
+    }
+}

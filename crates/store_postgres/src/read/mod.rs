@@ -1,0 +1,7 @@
+//! Questions, asked of one connection.
+
+pub(crate) mod changes;
+pub(crate) mod journal;
+pub(crate) mod keys;
+pub(crate) mod load;
+pub(crate) mod usage;

@@ -1,0 +1,173 @@
+//! Workspaces, members, plans, permissions and operator credentials.
+
+use keywright_domain::{
+    ids::{OperatorId, SecretId, WorkspaceId},
+    key::KeySecret,
+    operator::OperatorCredential,
+    permission::{Catalogue, CatalogueEntry, PermissionName, Role},
+    plan::Plan,
+    principal::{Membership, MembershipNumber, User},
+    workspace::{Slug, Workspace, WorkspaceNumber},
+};
+use tokio_postgres::Row;
+
+use super::{
+    bytes, each, is_null, json, keys, number, optional_time, permissions, permissions_column, principal,
+    principal_columns, text, time, to_json, unreadable, variant,
+};
+use crate::{connect::Param, fault::Fault, params};
+
+/// A workspace, and how many keys it has.
+#[derive(Clone, Debug)]
+pub(crate) struct CountedWorkspace {
+    /// The workspace.
+    pub(crate) workspace: Workspace,
+    /// Number of keys that are not deleted.
+    pub(crate) key_count: u32,
+}
+
+/// A workspace with its number of keys, from its row.
+pub(crate) fn counted_workspace(row: &Row) -> Result<CountedWorkspace, Fault> {
+    Ok(CountedWorkspace { workspace: workspace(row)?, key_count: number(row, 8)? })
+}
+
+/// A workspace from its row.
+pub(crate) fn workspace(row: &Row) -> Result<Workspace, Fault> {
+    Ok(Workspace {
+        number: WorkspaceNumber(number(row, 0)?),
+        id: WorkspaceId::from_bytes(bytes(row, 1)?),
+        slug: Slug::parse(text(row, 2)?).map_err(|_| unreadable(row, 2))?,
+        name: text(row, 3)?.to_owned(),
+        plan: text(row, 4)?.to_owned(),
+        policy: json(row, 5)?,
+        suspended_at: optional_time(row, 6)?,
+        created_at: time(row, 7)?,
+    })
+}
+
+/// The parameters of a new workspace.
+pub(crate) fn workspace_params(workspace: &Workspace) -> Vec<Param> {
+    params![
+        workspace.number.0,
+        workspace.id.to_bytes(),
+        workspace.slug.as_str(),
+        &workspace.name,
+        &workspace.plan,
+        to_json(&workspace.policy),
+        workspace.suspended_at,
+        workspace.created_at,
+    ]
+}
+
+/// The parameters of what may change of a workspace.
+pub(crate) fn workspace_update_params(workspace: &Workspace) -> Vec<Param> {
+    params![
+        workspace.number.0,
+        &workspace.name,
+        &workspace.plan,
+        to_json(&workspace.policy),
+        workspace.suspended_at,
+    ]
+}
+
+/// The parameters of a new user.
+pub(crate) fn user_params(user: &User) -> Vec<Param> {
+    params![user.id.to_bytes(), &user.email, &user.name, user.password_hash.as_deref(), user.created_at]
+}
+
+/// A membership from its row.
+pub(crate) fn membership(row: &Row) -> Result<Membership, Fault> {
+    Ok(Membership {
+        number: MembershipNumber(number(row, 0)?),
+        workspace: WorkspaceId::from_bytes(bytes(row, 1)?),
+        principal: principal(row, 2)?,
+        role: variant(row, 4, Role::from_u8)?,
+        narrowed_to: if is_null(row, 5)? { None } else { Some(permissions(row, 5)?) },
+        created_at: time(row, 6)?,
+        ended_at: optional_time(row, 7)?,
+    })
+}
+
+/// The parameters of a new membership.
+pub(crate) fn membership_params(membership: &Membership, workspace: WorkspaceNumber) -> Vec<Param> {
+    let (kind, id) = principal_columns(membership.principal);
+    params![
+        membership.number.0,
+        workspace.0,
+        kind,
+        id,
+        i64::from(membership.role as u8),
+        membership.narrowed_to.map(permissions_column),
+        membership.created_at,
+        membership.ended_at,
+    ]
+}
+
+/// A plan from its row.
+pub(crate) fn plan(row: &Row) -> Result<Plan, Fault> {
+    Ok(Plan {
+        name: text(row, 0)?.to_owned(),
+        description: text(row, 1)?.to_owned(),
+        key_limits: json(row, 2)?,
+        workspace_limits: json(row, 3)?,
+    })
+}
+
+/// The parameters of a plan.
+pub(crate) fn plan_params(plan: &Plan) -> Vec<Param> {
+    params![&plan.name, &plan.description, to_json(&plan.key_limits), to_json(&plan.workspace_limits)]
+}
+
+/// The permission catalogue from its rows.
+pub(crate) fn catalogue(rows: &[Row]) -> Result<Catalogue, Fault> {
+    let entries = each(rows, |row| {
+        Ok(CatalogueEntry {
+            bit: number(row, 0)?,
+            name: PermissionName::parse(text(row, 1)?).map_err(|_| unreadable(row, 1))?,
+            description: text(row, 2)?.to_owned(),
+        })
+    })?;
+    Ok(Catalogue::from_entries(entries))
+}
+
+/// The parameters of a catalogue entry.
+pub(crate) fn permission_params(entry: &CatalogueEntry) -> Vec<Param> {
+    params![i64::from(entry.bit), entry.name.as_str(), &entry.description]
+}
+
+/// An operator credential from its row.
+pub(crate) fn operator(row: &Row) -> Result<OperatorCredential, Fault> {
+    let created_at = time(row, 7)?;
+    let secret = KeySecret {
+        id: SecretId::from_bytes(bytes(row, 2)?),
+        ordinal: 1,
+        locator: keys::locator(row, 3)?,
+        hint: text(row, 4)?.to_owned(),
+        digest: keys::digest(row, 5)?,
+        created_at,
+        expires_at: None,
+        retired_at: None,
+    };
+    Ok(OperatorCredential {
+        id: OperatorId::from_bytes(bytes(row, 0)?),
+        name: text(row, 1)?.to_owned(),
+        secret,
+        created_at,
+        revoked_at: optional_time(row, 8)?,
+    })
+}
+
+/// The parameters of a new operator credential.
+pub(crate) fn operator_params(operator: &OperatorCredential) -> Vec<Param> {
+    params![
+        operator.id.to_bytes(),
+        &operator.name,
+        operator.secret.id.to_bytes(),
+        operator.secret.locator.as_str(),
+        &operator.secret.hint,
+        i64::from(operator.secret.digest.pepper),
+        operator.secret.digest.bytes,
+        operator.created_at,
+        operator.revoked_at,
+    ]
+}

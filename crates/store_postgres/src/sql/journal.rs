@@ -1,0 +1,91 @@
+//! The head, the change log, the audit trail, idempotency records, and the server's settings.
+
+macro_rules! entry {
+    ($condition:literal) => {
+        concat!(
+            "SELECT a.sequence, a.body, a.hash, p.salt, p.address, p.user_agent FROM audit a \
+             LEFT JOIN audit_personal p ON p.sequence = a.sequence WHERE ",
+            $condition
+        )
+    };
+}
+
+statements! {
+    /// The head, locked until the transaction ends.
+    LOCK_HEAD = "SELECT sequence, audit_sequence, audit_hash, last_key, last_workspace, last_membership, \
+                 generation, epoch FROM head WHERE id = 1 FOR UPDATE";
+    /// The head after a group.
+    UPDATE_HEAD = "UPDATE head SET sequence = $1, audit_sequence = $2, audit_hash = $3, last_key = $4, \
+                   last_workspace = $5, last_membership = $6, writes = writes + 1 WHERE id = 1";
+    /// A real, tiny write.
+    TOUCH_HEAD = "UPDATE head SET writes = writes + 1 WHERE id = 1";
+    /// The head of the change log.
+    SEQUENCE = "SELECT sequence FROM head WHERE id = 1";
+    /// Wakes whoever follows the change log.
+    NOTIFY = "SELECT pg_notify($1, $2)::text";
+    /// A group of commands is kept.
+    COMMIT = "COMMIT";
+
+    /// New changes.
+    INSERT_CHANGES = "INSERT INTO changes (sequence, kind, restricting, number, name) \
+                      SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::boolean[], $4::bigint[], $5::text[])";
+
+    /// The head of the audit trail.
+    AUDIT_HEAD = "SELECT audit_sequence, audit_hash FROM head WHERE id = 1";
+    /// New audit entries.
+    INSERT_AUDIT = "INSERT INTO audit (sequence, id, hash, workspace, action, target, body) \
+                    SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::text[], $6::text[], \
+                    $7::bytea[])";
+    /// Their personal data.
+    INSERT_PERSONAL = "INSERT INTO audit_personal (sequence, salt, address, user_agent) \
+                       SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::text[])";
+    /// How many of these audit entries are there.
+    COUNT_AUDIT = "SELECT count(*) FROM audit WHERE id = ANY($1)";
+    /// Audit entries, oldest first.
+    AUDIT_AFTER = entry!("a.sequence > $1 ORDER BY a.sequence LIMIT $2");
+    /// A page of the installation's trail.
+    AUDIT_PAGE = entry!("a.sequence < $1 AND ($2::text IS NULL OR a.action = $2) ORDER BY a.sequence DESC LIMIT $3");
+    /// A page of a workspace's trail.
+    AUDIT_PAGE_OF_WORKSPACE = entry!(
+        "a.sequence < $1 AND ($2::text IS NULL OR a.action = $2) \
+         AND a.workspace = (SELECT w.number FROM workspaces w WHERE w.id = $4) ORDER BY a.sequence DESC LIMIT $3"
+    );
+    /// A page of a target's trail.
+    AUDIT_PAGE_OF_TARGET = entry!(
+        "a.sequence < $1 AND ($2::text IS NULL OR a.action = $2) AND a.target = $5 \
+         AND ($4::bytea IS NULL OR a.workspace = (SELECT w.number FROM workspaces w WHERE w.id = $4)) \
+         ORDER BY a.sequence DESC LIMIT $3"
+    );
+    /// A new checkpoint.
+    INSERT_CHECKPOINT = "INSERT INTO checkpoints (sequence, hash, at, public_key, signature) \
+                         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (sequence) DO NOTHING";
+    /// All checkpoints.
+    CHECKPOINTS = "SELECT sequence, hash, at, public_key, signature FROM checkpoints ORDER BY sequence";
+
+    /// Idempotency records of callers and their keys.
+    IDEMPOTENCY = "SELECT i.actor, i.key, i.fingerprint, i.target, i.hint, i.created_at \
+                   FROM unnest($1::text[], $2::text[]) AS a (actor, key) \
+                   JOIN idempotency i ON i.actor = a.actor AND i.key = a.key";
+    /// A new idempotency record in the place of an expired one.
+    PUT_IDEMPOTENCY = "INSERT INTO idempotency (actor, key, fingerprint, target, hint, created_at) \
+                       VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (actor, key) DO UPDATE SET \
+                       fingerprint = excluded.fingerprint, target = excluded.target, hint = excluded.hint, \
+                       created_at = excluded.created_at";
+    /// Expired idempotency records go, a few at a time.
+    PRUNE_IDEMPOTENCY = "DELETE FROM idempotency WHERE (actor, key) IN (SELECT actor, key FROM idempotency \
+                         WHERE created_at <= $1 ORDER BY created_at LIMIT $2)";
+
+    /// What decides whether the server can be used.
+    SETTINGS = "SELECT current_setting('server_version_num')::bigint, pg_is_in_recovery(), \
+                current_setting('fsync'), current_setting('full_page_writes'), \
+                (SELECT system_identifier FROM pg_control_system()), \
+                CASE WHEN pg_is_in_recovery() THEN NULL ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END";
+    /// What the server promises. Whoever may not see how a standby follows, takes it for one that is not waited for.
+    DURABILITY = "SELECT current_setting('server_version_num')::bigint, current_setting('fsync'), \
+                  current_setting('full_page_writes'), current_setting('synchronous_commit'), \
+                  current_setting('synchronous_standby_names'), \
+                  (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')), \
+                  (SELECT count(*) FROM pg_stat_replication WHERE coalesce(sync_state, 'async') = 'async'), \
+                  substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), \
+                  (SELECT system_identifier FROM pg_control_system())";
+}

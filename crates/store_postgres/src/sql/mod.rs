@@ -1,0 +1,43 @@
+//! Every SQL statement of the store, by topic.
+//!
+//! A test prepares each of them and refuses plans that read a whole table.
+
+/// Declares statements as constants, and lists them all.
+macro_rules! statements {
+    ($($(#[$docs:meta])* $name:ident = $sql:expr;)+) => {
+        $($(#[$docs])* pub(crate) const $name: &str = $sql;)+
+
+        /// Every statement of this topic with its name.
+        pub(crate) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),+];
+    };
+}
+
+use std::sync::LazyLock;
+
+pub(crate) mod installation;
+pub(crate) mod journal;
+pub(crate) mod keys;
+pub(crate) mod migrations;
+pub(crate) mod usage;
+
+/// Every statement on the store's tables with its name, for tests of their plans.
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    [installation::ALL, journal::ALL, keys::ALL, usage::ALL].into_iter().flatten().copied()
+}
+
+/// The statements that the writer prepares ahead.
+pub(crate) fn writer() -> &'static [&'static str] {
+    static STATEMENTS: LazyLock<Vec<&'static str>> =
+        LazyLock::new(|| texts(&[installation::ALL, journal::ALL, keys::ALL]));
+    &STATEMENTS
+}
+
+/// The statements that adding usage prepares ahead.
+pub(crate) fn usage_writer() -> &'static [&'static str] {
+    static STATEMENTS: LazyLock<Vec<&'static str>> = LazyLock::new(|| texts(&[usage::ALL]));
+    &STATEMENTS
+}
+
+fn texts(topics: &[&[(&str, &'static str)]]) -> Vec<&'static str> {
+    topics.iter().flat_map(|topic| topic.iter().map(|(_, sql)| *sql)).collect()
+}

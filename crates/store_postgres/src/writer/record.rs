@@ -1,0 +1,287 @@
+//! What every command has in common: its permit, its repeats, its rows of the change log and of the audit trail.
+
+use keywright_domain::{
+    audit::{AuditBody, AuditTarget, FieldChange, PersonalData, entry_hash},
+    caps,
+    change::{Change, EntityRef, NumberedChange},
+    command::{Command, CommandError, Committed, Context, Idempotency, Outcome},
+    ids::{AuditId, WorkspaceId},
+    key::Effect,
+    lease::LeaseTerm,
+    permit::Action,
+    workspace::{Workspace, WorkspaceNumber},
+};
+
+use super::{
+    Answer,
+    group::{Group, Heads, Lost, Remembered, check_repeat},
+    transaction::Transaction,
+};
+use crate::{
+    fault::Fault,
+    params,
+    rows::{address_column, journal::entity_columns},
+    sql::journal as sql,
+};
+
+/// What a command works with.
+pub(super) struct Scope<'group> {
+    pub(super) group: &'group mut Group,
+    /// The numbers as this command leaves them.
+    pub(super) heads: &'group mut Heads,
+    pub(super) context: &'group Context,
+}
+
+/// What a command did, before it is numbered and recorded.
+pub(super) struct Draft {
+    pub(super) outcome: Outcome,
+    /// What a repeat is told: an id or a name.
+    pub(super) target: String,
+    /// The hint of the secret that was issued.
+    pub(super) hint: Option<String>,
+    pub(super) changes: Vec<(EntityRef, Effect, Change)>,
+    pub(super) entries: Vec<Entry>,
+    /// How many keys more or fewer a workspace has.
+    pub(super) counted: Option<(WorkspaceId, i32)>,
+    /// A workspace that changed.
+    pub(super) workspace: Option<Workspace>,
+    /// What the workspace that the command is about waits for.
+    pub(super) wait: Option<LeaseTerm>,
+}
+
+impl Draft {
+    /// A draft without changes.
+    pub(super) const fn new(outcome: Outcome, target: String) -> Self {
+        Self {
+            outcome,
+            target,
+            hint: None,
+            changes: Vec::new(),
+            entries: Vec::new(),
+            counted: None,
+            workspace: None,
+            wait: None,
+        }
+    }
+}
+
+/// An audit entry, before it is numbered.
+pub(super) struct Entry {
+    pub(super) action: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) target: String,
+    pub(super) workspace: Option<(WorkspaceId, WorkspaceNumber)>,
+    pub(super) reason: Option<String>,
+    pub(super) fields: Vec<FieldChange>,
+}
+
+/// Rows of the change log and of the audit trail that are written when the group ends, all at once.
+#[derive(Default)]
+pub(super) struct Journal {
+    pub(super) changes: Vec<NumberedChange>,
+    rows: ChangeRows,
+    audit: AuditRows,
+    personal: Vec<(u64, PersonalData)>,
+}
+
+#[derive(Default)]
+struct ChangeRows {
+    sequences: Vec<u64>,
+    kinds: Vec<i64>,
+    restricting: Vec<bool>,
+    numbers: Vec<Option<u32>>,
+    names: Vec<Option<String>>,
+}
+
+#[derive(Default)]
+struct AuditRows {
+    sequences: Vec<u64>,
+    ids: Vec<AuditId>,
+    hashes: Vec<[u8; 32]>,
+    workspaces: Vec<Option<u32>>,
+    actions: Vec<&'static str>,
+    targets: Vec<String>,
+    bodies: Vec<Vec<u8>>,
+}
+
+impl Journal {
+    fn add_change(&mut self, heads: &mut Heads, entity: &EntityRef, effect: Effect, change: Change) {
+        heads.sequence += 1;
+        let restricting = effect == Effect::Restricting;
+        let (kind, number, name) = entity_columns(entity);
+        self.rows.sequences.push(heads.sequence);
+        self.rows.kinds.push(kind);
+        self.rows.restricting.push(restricting);
+        self.rows.numbers.push(number);
+        self.rows.names.push(name.map(str::to_owned));
+        self.changes.push(NumberedChange { sequence: heads.sequence, restricting, change });
+    }
+
+    /// Appends to the audit trail.
+    fn add_entry(&mut self, heads: &mut Heads, context: &Context, position: u64, entry: Entry) {
+        let body = AuditBody {
+            id: derived_id(context.audit_id, position),
+            at: context.now,
+            action: entry.action.to_owned(),
+            target: AuditTarget { kind: entry.kind.to_owned(), id: entry.target },
+            workspace: entry.workspace.map(|(id, _)| id),
+            actor: context.permit.actor().for_audit(),
+            request_id: context.request_id,
+            reason: entry.reason,
+            fields: entry.fields,
+            personal: context.personal.commitment_hex(),
+        };
+        let bytes = serde_json::to_vec(&body).expect("an audit body has string keys only");
+        heads.audit += 1;
+        heads.audit_hash = entry_hash(&heads.audit_hash, heads.audit, &bytes);
+        self.audit.sequences.push(heads.audit);
+        self.audit.ids.push(body.id);
+        self.audit.hashes.push(heads.audit_hash);
+        self.audit.workspaces.push(entry.workspace.map(|(_, number)| number.0));
+        self.audit.actions.push(entry.action);
+        self.audit.targets.push(body.target.id);
+        self.audit.bodies.push(bytes);
+        self.personal.push((heads.audit, context.personal.clone()));
+    }
+
+    /// Sends all rows; returns the ids of the audit entries.
+    pub(super) fn write(&mut self, transaction: &mut Transaction) -> Vec<AuditId> {
+        let ChangeRows { sequences, kinds, restricting, numbers, names } = std::mem::take(&mut self.rows);
+        if !sequences.is_empty() {
+            transaction.write(sql::INSERT_CHANGES, params![sequences, kinds, restricting, numbers, names]);
+        }
+        let AuditRows { sequences, ids, hashes, workspaces, actions, targets, bodies } =
+            std::mem::take(&mut self.audit);
+        if !sequences.is_empty() {
+            let raw: Vec<_> = ids.iter().map(|id| id.to_bytes()).collect();
+            let values = params![sequences, raw, hashes, workspaces, actions, targets, bodies];
+            transaction.write(sql::INSERT_AUDIT, values);
+            let personal = std::mem::take(&mut self.personal);
+            let (mut sequences, mut salts) = (Vec::new(), Vec::new());
+            let (mut addresses, mut agents) = (Vec::new(), Vec::new());
+            for (sequence, data) in personal {
+                sequences.push(sequence);
+                salts.push(data.salt);
+                addresses.push(data.address.map(|known| address_column(Some(known))));
+                agents.push(data.user_agent);
+            }
+            transaction.write(sql::INSERT_PERSONAL, params![sequences, salts, addresses, agents]);
+        }
+        ids
+    }
+}
+
+impl Group {
+    /// Carries out one command. If it is refused, it has left nothing behind.
+    pub(super) async fn attempt(&mut self, context: &Context, command: Command) -> Result<Answer, Lost> {
+        let written = self.transaction.written();
+        match self.carry_out(context, command).await {
+            Ok(committed) => {
+                self.is_effective = true;
+                Ok(Ok(committed))
+            }
+            Err(Fault::Refused(refusal)) if self.transaction.written() == written => {
+                // A repeat is told that its effect stands: that must be as durable as the first time.
+                self.is_effective |= matches!(refusal, CommandError::Idempotency(_));
+                Ok(Err(refusal))
+            }
+            Err(Fault::Refused(refusal)) => Err(Lost::Entangled(refusal)),
+            Err(fault) => Err(Lost::Before(fault)),
+        }
+    }
+
+    async fn carry_out(&mut self, context: &Context, command: Command) -> Result<Committed, Fault> {
+        check_permit(context, &command)?;
+        if let Some(asked) = &context.idempotency {
+            let remembered = self.repeats.get(&(asked.actor.clone(), asked.key.clone()));
+            check_repeat(remembered, asked, context.now)?;
+        }
+        let mut heads = self.heads;
+        let reach = command.reach();
+        let draft = Scope { group: self, heads: &mut heads, context }.apply(command).await?;
+        let restricting = draft.changes.iter().any(|(_, effect, _)| *effect == Effect::Restricting);
+        for (entity, effect, change) in draft.changes {
+            self.journal.add_change(&mut heads, &entity, effect, change);
+        }
+        for (position, entry) in (0..).zip(draft.entries) {
+            self.journal.add_entry(&mut heads, context, position, entry);
+        }
+        if let Some(asked) = &context.idempotency {
+            self.keep_repeat(asked, context, draft.target, draft.hint);
+        }
+        if let Some((workspace, difference)) = draft.counted {
+            self.count(workspace, difference);
+        }
+        if let Some(workspace) = draft.workspace {
+            self.keep_workspace(&workspace);
+        }
+        self.heads = heads;
+        let wait = reach.wait(draft.wait);
+        Ok(Committed { sequence: heads.sequence, restricting, wait, outcome: draft.outcome })
+    }
+
+    fn keep_repeat(&mut self, asked: &Idempotency, context: &Context, target: String, hint: Option<String>) {
+        let Idempotency { actor, key, fingerprint } = asked;
+        let values = params![actor, key, *fingerprint, &target, hint.as_deref(), context.now];
+        self.transaction.write(sql::PUT_IDEMPOTENCY, values);
+        let expired = context.now.plus_seconds(-caps::IDEMPOTENCY_SECONDS);
+        self.transaction.write(sql::PRUNE_IDEMPOTENCY, params![expired, PRUNED_PER_RECORD]);
+        let remembered = Remembered { fingerprint: *fingerprint, target, hint, created_at: context.now };
+        self.repeats.insert((actor.clone(), key.clone()), remembered);
+    }
+}
+
+/// Expired records that each new one takes along, so that the table cannot grow for ever.
+const PRUNED_PER_RECORD: u32 = 2;
+
+impl Scope<'_> {
+    async fn apply(&mut self, command: Command) -> Result<Draft, Fault> {
+        match command {
+            Command::Bootstrap(bootstrap) => self.bootstrap(*bootstrap).await,
+            Command::CreateKey(new) => self.create_key(*new).await,
+            Command::ChangeKey { key, change } => self.change_key(key, change).await,
+            Command::RevokeKeys { filter, reason } => self.revoke_keys(&filter, reason.as_deref()).await,
+            Command::Redigest(items) => self.redigest(&items).await,
+            Command::CreateWorkspace(new) => self.create_workspace(*new).await,
+            Command::PatchWorkspace { workspace, patch } => self.patch_workspace(workspace, patch).await,
+            Command::SettleLease(workspace) => self.settle_lease(workspace).await,
+            Command::CreateMember { user, workspace, role } => {
+                self.create_member(&user, workspace, role).await
+            }
+            Command::PutPlan(plan) => self.put_plan(plan).await,
+            Command::DeletePlan(name) => self.delete_plan(&name).await,
+            Command::PutPermission { name, description } => self.put_permission(name, description).await,
+            Command::CreateOperator(new) => self.create_operator(*new).await,
+            Command::RevokeOperator(id) => self.revoke_operator(id).await,
+        }
+    }
+}
+
+/// Refuses a command whose permit is for something else.
+fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError> {
+    let permit = &context.permit;
+    let is_covered = match command {
+        // These carry no workspace of their own: they act on the permit's.
+        Command::CreateKey(_) | Command::ChangeKey { .. } | Command::RevokeKeys { .. } => {
+            permit.workspace().is_some() && permit.covers(Action::WriteKeys, permit.workspace())
+        }
+        Command::PatchWorkspace { workspace, .. } => permit.covers(Action::WriteWorkspace, Some(*workspace)),
+        Command::Bootstrap(_)
+        | Command::Redigest(_)
+        | Command::CreateWorkspace(_)
+        | Command::SettleLease(_)
+        | Command::CreateMember { .. }
+        | Command::PutPlan(_)
+        | Command::DeletePlan(_)
+        | Command::PutPermission { .. }
+        | Command::CreateOperator(_)
+        | Command::RevokeOperator(_) => permit.covers(Action::Operate, None),
+    };
+    if is_covered { Ok(()) } else { Err(CommandError::Permit) }
+}
+
+/// The id of a command's entry at `position`: the first has the id given, the others count on from it.
+fn derived_id(first: AuditId, position: u64) -> AuditId {
+    let id = u128::from_be_bytes(first.to_bytes()).wrapping_add(u128::from(position));
+    AuditId::from_bytes(id.to_be_bytes())
+}

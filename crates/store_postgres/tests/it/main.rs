@@ -1,0 +1,5 @@
+//! The store from outside.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod server;
+mod suite;

@@ -1,0 +1,29 @@
+//! One server for most tests; each has a schema of its own.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU32, Ordering},
+};
+
+use keywright_store_postgres::{PostgresOptions, PostgresStore};
+use keywright_testkit::PostgresServer;
+
+/// The server that tests share which do not disturb it.
+pub(crate) fn shared() -> &'static PostgresServer {
+    static SERVER: OnceLock<PostgresServer> = OnceLock::new();
+    SERVER.get_or_init(PostgresServer::start)
+}
+
+/// Options for a schema that nobody else uses.
+pub(crate) fn own_schema(server: &PostgresServer) -> PostgresOptions {
+    static SCHEMAS: AtomicU32 = AtomicU32::new(0);
+    let mut options = PostgresOptions::new(server.url());
+    options.schema = format!("test_{}", SCHEMAS.fetch_add(1, Ordering::Relaxed));
+    options.readers = 1;
+    options
+}
+
+/// A store on a new schema of the shared server.
+pub(crate) async fn empty_store() -> Arc<PostgresStore> {
+    Arc::new(PostgresStore::connect(own_schema(shared())).await.unwrap())
+}
