@@ -15,6 +15,7 @@ use http::{Method, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use tower::Service;
 
+pub use crate::hot::{Answered, HotRoute, Quick};
 use crate::{hot, state::AppState};
 
 /// A body of an answer.
@@ -80,10 +81,19 @@ impl Front {
         B::Error: Into<axum::BoxError>,
     {
         match (request.method(), request.uri().path()) {
-            (_, hot::CHECK_PATH) => hot::check(&self.state, &request.into_parts().0, peer),
+            (_, hot::CHECK_PATH) => {
+                let (parts, _) = request.into_parts();
+                hot::check(&self.state, &parts, peer).await
+            }
             (&Method::POST, hot::VERIFY_PATH) => hot::verify(&self.state, request, peer).await,
             _ => self.route(request, peer).await,
         }
+    }
+
+    /// Answers the first request in `input`, the bytes of a connection of HTTP/1.1, if it is a plain one for a hot route;
+    /// the answer is appended to `output`. `headers_max` is how many header lines [`Self::call`]'s server takes.
+    pub fn quick(&self, input: &[u8], headers_max: usize, peer: SocketAddr, output: &mut String) -> Quick {
+        hot::answer_quickly(&self.state, input, headers_max, peer, output)
     }
 
     async fn route<B>(&self, request: Request<B>, peer: SocketAddr) -> Response<FrontBody>

@@ -17,6 +17,7 @@ use crate::{
     edge,
     error::{ApiError, ErrorCode},
     front::FrontBody,
+    read_through::{Unfinished, read_through},
     state::AppState,
     v1::problems,
 };
@@ -48,30 +49,51 @@ pub(crate) struct CheckQuery {
 }
 
 /// Answers `/v1/check`, whatever the method: proxies pass on the one of the request they hold.
-pub(crate) fn check(state: &AppState, parts: &Parts, peer: SocketAddr) -> Response<FrontBody> {
+pub(crate) async fn check(state: &AppState, parts: &Parts, peer: SocketAddr) -> Response<FrontBody> {
     let mut response = Response::new(FrontBody::Empty);
-    answer(state, &Head::of_parts(state, parts, peer), Moment::read(&*state.clock), &mut response);
+    let head = Head::of_parts(state, parts, peer);
+    let mut around = Around::new(state, &head, Moment::read(&*state.clock));
+    let judged = read_through(state, |trust| {
+        around.now = Moment::read(&*state.clock);
+        judge(&around, &head, trust)
+    });
+    let judged = judged.await.map_err(ApiError::from);
+    answer(&around, judged, &mut response);
     response
 }
 
-/// Puts the answer to a request with this head into `outlet`.
-pub(super) fn answer(state: &AppState, head: &Head<'_>, now: Moment, outlet: &mut impl Outlet) {
+/// Puts the answer to a request with this head into `outlet`; says `false`, and does nothing, where nothing can be said
+/// from memory.
+pub(super) fn try_answer(state: &AppState, head: &Head<'_>, now: Moment, outlet: &mut impl Outlet) -> bool {
     let around = Around::new(state, head, now);
-    match judge(&around, head) {
-        Ok((verdict, _)) if verdict.is_valid() => answer::checked(&around, &verdict, outlet),
+    match judge(&around, head, Trust::Lease) {
+        Ok(judged) => answer(&around, Ok(judged), outlet),
+        Err(Unfinished::Failed(error)) => answer(&around, Err(error), outlet),
+        Err(Unfinished::Stale) => return false,
+    }
+    true
+}
+
+fn answer(around: &Around<'_>, judged: Result<(Verdict, PermissionSet), ApiError>, outlet: &mut impl Outlet) {
+    match judged {
+        Ok((verdict, _)) if verdict.is_valid() => answer::checked(around, &verdict, outlet),
         Ok((verdict, asked)) => {
-            let mut response = around.refuse(&refusal(&around, &verdict, asked));
-            answer::limit_headers(&around, &verdict, &mut response);
+            let mut response = around.refuse(&refusal(around, &verdict, asked));
+            answer::limit_headers(around, &verdict, &mut response);
             outlet.whole(response);
         }
         Err(error) => outlet.whole(around.refuse(&error)),
     }
 }
 
-fn judge(around: &Around<'_>, head: &Head<'_>) -> Result<(Verdict, PermissionSet), ApiError> {
+fn judge(
+    around: &Around<'_>,
+    head: &Head<'_>,
+    trust: Trust,
+) -> Result<(Verdict, PermissionSet), Unfinished<ApiError>> {
     let state = around.state;
     check_url(head.query)?;
-    let secret = head.secret?;
+    let secret = head.secret.map_err(ApiError::from)?;
     let asked = match head.query {
         None => CheckQuery::default(),
         Some(query) => edge::parse_query(query)?,
@@ -86,10 +108,13 @@ fn judge(around: &Around<'_>, head: &Head<'_>) -> Result<(Verdict, PermissionSet
         client: Some(around.address),
         route: route(around, &asked)?,
         agent: head.agent,
-        trust: Trust::Lease,
+        trust,
     };
     let verdict = engine.verify_at(&request, around.now);
-    around.state.verdicts.count(verdict.code);
+    if verdict.is_stale() {
+        return Err(Unfinished::Stale);
+    }
+    state.verdicts.count(verdict.code);
     around.note_failure(verdict.code)?;
     Ok((verdict, request.permissions))
 }
@@ -142,6 +167,7 @@ fn refusal(around: &Around<'_>, verdict: &Verdict, asked: PermissionSet) -> ApiE
     };
     match verdict.retry_after_seconds {
         Some(seconds) => error.retry_after_seconds(u64::from(seconds)),
+        None if code.status().is_server_error() || code == ErrorCode::Revoking => error.retry_after_seconds(1),
         None => error,
     }
 }

@@ -3,7 +3,10 @@
 mod agent;
 mod answer;
 mod check;
+mod head;
 mod introspect;
+mod outlet;
+mod quick;
 mod request;
 mod request_id;
 mod routes;
@@ -11,6 +14,8 @@ mod verify;
 mod whoami;
 
 pub(crate) use check::{CHECK_PATH, check};
+pub(crate) use quick::answer as answer_quickly;
+pub use quick::{Answered, HotRoute, Quick};
 pub(crate) use request_id::RequestIds;
 pub(crate) use routes::routes;
 pub(crate) use verify::{VERIFY_PATH, verify};

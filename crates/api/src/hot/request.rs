@@ -25,13 +25,22 @@ pub(super) struct Around<'state> {
     pub(super) address: IpAddr,
     /// The request's id.
     pub(super) request_id: RequestId,
+    /// Whether the full server is asked again where nothing can be said from memory.
+    pub(super) is_first_try: bool,
 }
 
 impl<'state> Around<'state> {
     /// What surrounds a request with this head, `now`. Makes an id unless the router has made one.
     pub(super) fn new(state: &'state AppState, head: &Head<'_>, now: Moment) -> Self {
         let request_id = head.request_id.unwrap_or_else(|| state.request_ids.next(now.wall));
-        Self { state, now, address: head.address, request_id }
+        Self { state, now, address: head.address, request_id, is_first_try: false }
+    }
+
+    /// Counts a verdict, unless another one will follow.
+    pub(super) fn count(&self, code: Code) {
+        if code != Code::Unavailable || !self.is_first_try {
+            self.state.verdicts.count(code);
+        }
     }
 
     /// The problem that `error` is, as an answer.

@@ -3,10 +3,11 @@
 use std::{
     borrow::Cow,
     net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use keywright_domain::{
     caps,
@@ -16,7 +17,7 @@ use keywright_domain::{
     usage::AgentClass,
     verdict::Code,
 };
-use keywright_engine::{Caller, Moment, RouteId, Trust, VerifyRequest};
+use keywright_engine::{Caller, Moment, RouteId, Trust, Unavailable, VerifyRequest};
 use serde::Deserialize;
 
 use super::{
@@ -30,6 +31,7 @@ use crate::{
     actor, edge,
     error::{ApiError, ErrorCode},
     front::FrontBody,
+    read_through::{Unfinished, read_through},
     state::AppState,
     v1::problems,
 };
@@ -76,7 +78,39 @@ pub(crate) struct VerifyBody<'a> {
     /// List every check and which one decided.
     #[serde(default)]
     explain: bool,
+    /// `memory` (default): the node answers from memory, as long as it is sure enough to know the latest changes.
+    /// `database`: it asks the database first whether it knows them all.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "memory")]
+    consistency: Consistency,
+    /// The `sequence` of a change that the answer must reflect. A node that does not know it in two seconds answers 503.
+    #[serde(default)]
+    #[schema(example = 42)]
+    min_seq: Option<u64>,
 }
+
+/// What an answer has to go by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Consistency {
+    /// The state in memory, under its lease.
+    #[default]
+    Memory,
+    /// Everything that was committed before the call.
+    Database,
+}
+
+/// What a question asks of the state that answers it.
+#[derive(Default, Deserialize)]
+struct Demand {
+    #[serde(default)]
+    consistency: Consistency,
+    #[serde(default)]
+    min_seq: Option<u64>,
+}
+
+/// How long a node may take to reach a change that a question names.
+const HERE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The presented text: never shown.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -101,50 +135,91 @@ where
 {
     let (parts, body) = request.into_parts();
     let head = Head::of_parts(state, &parts, peer);
-    let around = Around::new(state, &head, Moment::read(&*state.clock));
-    let caller = match authenticate(&around, &head) {
-        Ok(caller) => caller,
-        Err(error) => return around.refuse(&error),
-    };
-    let body = match edge::read_json_body(&parts.headers, body).await {
-        Ok(body) => body,
-        Err(error) => return around.refuse(&error),
-    };
+    let mut around = Around::new(state, &head, Moment::read(&*state.clock));
     let mut response = Response::new(FrontBody::Empty);
-    match judge(&around, &caller, &body, &mut response) {
+    match verify_around(&mut around, &head, &parts.headers, body, &mut response).await {
         Ok(()) => response,
         Err(error) => around.refuse(&error),
     }
 }
 
-/// Puts the answer to a request that is there completely into `outlet`. The caller of this has checked that `body` is
-/// declared as JSON and not empty.
-pub(super) fn answer(state: &AppState, head: &Head<'_>, body: &[u8], now: Moment, outlet: &mut impl Outlet) {
-    let around = Around::new(state, head, now);
-    let judged = authenticate(&around, head).and_then(|caller| judge(&around, &caller, body, outlet));
-    if let Err(error) = judged {
-        outlet.whole(around.refuse(&error));
+async fn verify_around<B>(
+    around: &mut Around<'_>,
+    head: &Head<'_>,
+    headers: &HeaderMap,
+    body: B,
+    response: &mut Response<FrontBody>,
+) -> Result<(), ApiError>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    let state = around.state;
+    let caller = read_through(state, |trust| authenticate(around, head, trust)).await?;
+    let body = edge::read_json_body(headers, body).await?;
+    let mut judge_now = |trust| {
+        // The body, or the store, may have been waited for.
+        around.now = Moment::read(&*state.clock);
+        judge(around, &caller, &body, trust, response)
+    };
+    match judge_now(Trust::Lease) {
+        Ok(()) => return Ok(()),
+        Err(Unfinished::Failed(error)) => return Err(error),
+        Err(Unfinished::Stale) => {}
     }
+    let asked: Demand = serde_json::from_slice(&body).unwrap_or_default();
+    if let Some(sequence) = asked.min_seq.filter(|sequence| *sequence > state.plane.engine().applied()) {
+        state.plane.cluster().here(sequence, HERE_PATIENCE).await?;
+    }
+    if asked.consistency == Consistency::Database {
+        state.plane.cluster().fresh().await?;
+        return Ok(judge_now(Trust::Fresh)?);
+    }
+    Ok(read_through(state, judge_now).await?)
+}
+
+/// Puts the answer to a request that is there completely into `outlet`; says `false`, and puts nothing there, where
+/// nothing can be said from memory. The caller of this has checked that `body` is declared as JSON and not empty.
+pub(super) fn try_answer(
+    state: &AppState,
+    head: &Head<'_>,
+    body: &[u8],
+    now: Moment,
+    outlet: &mut impl Outlet,
+) -> bool {
+    let around = Around::new(state, head, now);
+    let judged = authenticate(&around, head, Trust::Lease)
+        .and_then(|caller| judge(&around, &caller, body, Trust::Lease, outlet));
+    match judged {
+        Err(Unfinished::Stale) => return false,
+        Err(Unfinished::Failed(error)) => outlet.whole(around.refuse(&error)),
+        Ok(()) => {}
+    }
+    true
 }
 
 /// The caller, who must hold `keys:verify`.
-fn authenticate(around: &Around<'_>, head: &Head<'_>) -> Result<Caller, ApiError> {
+fn authenticate(around: &Around<'_>, head: &Head<'_>, trust: Trust) -> Result<Caller, Unfinished<ApiError>> {
     check_url(head.query)?;
-    let caller = caller(around, head)?;
+    let caller = caller(around, head, trust)?;
     permit::authorize(caller.actor, Action::VerifyKeys, None).map_err(actor::denied)?;
     Ok(caller)
 }
 
-fn caller(around: &Around<'_>, head: &Head<'_>) -> Result<Caller, ApiError> {
-    let secret = head.secret?;
+fn caller(around: &Around<'_>, head: &Head<'_>, trust: Trust) -> Result<Caller, Unfinished<ApiError>> {
+    let secret = head.secret.map_err(ApiError::from)?;
     let request = VerifyRequest {
         client: Some(around.address),
         agent: head.agent,
+        trust,
         ..VerifyRequest::new(secret.expose().as_bytes())
     };
     around.state.plane.engine().authenticate(&request, around.now).or_else(|refusal| {
+        if refusal.unavailable == Some(Unavailable::Stale) {
+            return Err(Unfinished::Stale);
+        }
         around.note_failure(refusal.code)?;
-        Err(actor::refusal(refusal.into()))
+        Err(actor::refusal(refusal.into()).into())
     })
 }
 
@@ -153,27 +228,34 @@ fn judge(
     around: &Around<'_>,
     caller: &Caller,
     body: &[u8],
+    trust: Trust,
     outlet: &mut impl Outlet,
-) -> Result<(), ApiError> {
+) -> Result<(), Unfinished<ApiError>> {
     // serde would read an object from a list, too.
     if body.trim_ascii_start().first() == Some(&b'{')
         && let Ok(asked) = serde_json::from_slice(body)
     {
-        return judge_asked(around, caller, &asked, outlet);
+        return judge_asked(around, caller, &asked, trust, outlet);
     }
     // The slow way finds out what exactly is wrong.
     let body = Bytes::copy_from_slice(body);
-    judge_asked(around, caller, &edge::parse_json_borrowed(&body)?, outlet)
+    judge_asked(around, caller, &edge::parse_json_borrowed(&body)?, trust, outlet)
 }
 
 fn judge_asked(
     around: &Around<'_>,
     caller: &Caller,
     asked: &VerifyBody<'_>,
+    trust: Trust,
     outlet: &mut impl Outlet,
-) -> Result<(), ApiError> {
+) -> Result<(), Unfinished<ApiError>> {
     check_ranges(asked)?;
     let engine = around.state.plane.engine();
+    if asked.consistency == Consistency::Database && trust == Trust::Lease
+        || asked.min_seq.is_some_and(|sequence| sequence > engine.applied())
+    {
+        return Err(Unfinished::Stale);
+    }
     let permissions = if asked.permissions.is_empty() {
         PermissionSet::EMPTY
     } else {
@@ -190,13 +272,16 @@ fn judge_asked(
         client: asked.client_ip,
         route: asked.route.as_deref().map_or(RouteId::NONE, |route| engine.spool().route(route)),
         agent: asked.user_agent.as_deref().map_or(AgentClass::Unknown, class_of),
-        trust: Trust::Lease,
+        trust,
     };
     let verdict = engine.verify_at(&request, around.now);
+    if verdict.is_stale() {
+        return Err(Unfinished::Stale);
+    }
     around.state.verdicts.count(verdict.code);
     if verdict.code == Code::Unavailable {
         // Not "invalid": that would lock out good customers.
-        return Err(ErrorCode::Unavailable.into());
+        return Err(ApiError::new(ErrorCode::Unavailable).retry_after_seconds(1).into());
     }
     let checks = asked.explain.then(|| engine.explain(&request, around.now, &verdict));
     answer::verdict(around, &audience, &verdict, permissions, checks.as_deref(), outlet);

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use hyper::{Request, Response, body::Incoming};
 use keywright_api::{
     AppState,
-    front::{Front, FrontBody},
+    front::{Front, FrontBody, HotRoute, Quick},
 };
 use keywright_domain::time::Clock as _;
 
@@ -117,6 +117,28 @@ impl Respond for Observed {
             tracing::error!(target: "keywright::access", request_id = request_id(&response), route, "request failed");
         }
         response
+    }
+
+    fn respond_quick(
+        &self,
+        input: &[u8],
+        headers_max: usize,
+        peer: SocketAddr,
+        output: &mut String,
+    ) -> Quick {
+        if self.traces.is_some() {
+            // What a trace says about its parent is in headers that only the full way reads.
+            return Quick::Other;
+        }
+        let quick = self.front.quick(input, headers_max, peer, output);
+        if let Quick::Answered(answered) = quick {
+            let stats = match answered.route {
+                HotRoute::Check => &self.hot.check,
+                HotRoute::Verify => &self.hot.verify,
+            };
+            stats.record(answered.status, SystemClock.boot_ns().saturating_sub(answered.began_ns));
+        }
+        quick
     }
 }
 

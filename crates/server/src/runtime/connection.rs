@@ -186,13 +186,20 @@ impl Watch {
 pub(super) struct Watched<S> {
     stream: S,
     watch: Arc<Watch>,
+    /// Read before, and to be read again first.
+    unread: Vec<u8>,
     /// Bytes thrown away while lingering; `None` before the server's side is closed.
     discarded: Option<usize>,
 }
 
 impl<S> Watched<S> {
     pub(super) const fn new(stream: S, watch: Arc<Watch>) -> Self {
-        Self { stream, watch, discarded: None }
+        Self { stream, watch, unread: Vec::new(), discarded: None }
+    }
+
+    /// Has these bytes read again, before what follows them.
+    pub(super) fn put_back(&mut self, bytes: Vec<u8>) {
+        self.unread = bytes;
     }
 }
 
@@ -202,6 +209,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let count = self.unread.len().min(buffer.remaining());
+            buffer.put_slice(&self.unread[..count]);
+            if count == self.unread.len() {
+                self.unread = Vec::new();
+            } else {
+                self.unread.drain(..count);
+            }
+            self.watch.bytes_came();
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let answer = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {

@@ -6,6 +6,7 @@
 mod admission;
 mod connection;
 mod listener;
+mod quick;
 pub(crate) mod tls;
 mod worker;
 
@@ -19,6 +20,7 @@ use std::{
 
 use bytes::Bytes;
 use hyper::{Request, Response, body::Incoming};
+use keywright_api::front::Quick;
 use tokio::sync::watch;
 
 pub(crate) use admission::ConnectionGauges;
@@ -45,6 +47,18 @@ pub(crate) trait Respond: Clone + Send + Sync + 'static {
         request: Request<Incoming>,
         peer: SocketAddr,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// Answers the first request in `input`, bytes that came over a connection from `peer`, if that is a plain one;
+    /// the answer is appended to `output`. A head has at most `headers_max` lines.
+    fn respond_quick(
+        &self,
+        _input: &[u8],
+        _headers_max: usize,
+        _peer: SocketAddr,
+        _output: &mut String,
+    ) -> Quick {
+        Quick::Other
+    }
 }
 
 /// Limits of connections, as durations.

@@ -24,6 +24,7 @@ use super::{
     ConnectionLimits, Life, Load, Respond,
     admission::{Admission, Place},
     connection::{Order, Running, RunningBody, TICK, Ticks, Watch, Watched},
+    quick::{self, Ended},
     tls::TlsFiles,
 };
 
@@ -259,9 +260,24 @@ impl<R: Respond> Shared<R> {
                 Ok::<_, Infallible>(answer.map(|body| RunningBody::new(body, running)))
             }
         });
-        let io = TokioIo::new(Watched::new(stream, Arc::clone(watch)));
-        let connection = self.http.serve_connection(io, service);
+        let mut stream = Watched::new(stream, Arc::clone(watch));
+        let finishing = match quick::serve(&mut stream, &*self.responder, peer, watch, &self.limits).await {
+            Ended::Closed => return,
+            Ended::HandedOver { unread, finishing } => {
+                stream.put_back(unread);
+                finishing
+            }
+        };
+        let connection = self.http.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
+        if finishing {
+            // First it has to see what was put back: a connection without a request would be closed.
+            tokio::select! {
+                biased;
+                _ = connection.as_mut() => return,
+                () = std::future::ready(()) => connection.as_mut().graceful_shutdown(),
+            }
+        }
         loop {
             tokio::select! {
                 biased;

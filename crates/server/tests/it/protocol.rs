@@ -102,3 +102,46 @@ fn heads_are_bounded_and_smuggling_is_refused() {
     assert_eq!(status("GET / HTTP/1.1\r\nHost : a\r\n\r\n"), "400");
     dev.stop();
 }
+
+#[test]
+fn plain_and_other_requests_share_a_connection() {
+    let directory = directory();
+    let dev = Dev::start(directory.path());
+    let mut stream = TcpStream::connect(dev.address()).unwrap();
+    let (key, secret) = (dev.text("/management_key"), dev.text("/api_key/secret"));
+    let body = format!("{{\"key\":\"{secret}\"}}");
+    let verify = format!(
+        "POST /v1/keys/verify HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let check = format!("GET /v1/check HTTP/1.1\r\nHost: a\r\nX-API-Key: {secret}\r\n\r\n");
+    let last = check.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    let whole =
+        [&*check, &*verify, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", &*check, &*verify, &*last].concat();
+    let (first, rest) = whole.as_bytes().split_at(check.len() + verify.len() / 2);
+    // A byte at a time in the middle: heads and bodies come in pieces, too.
+    stream.set_nodelay(true).unwrap();
+    stream.write_all(&first[..first.len() - 20]).unwrap();
+    for byte in &first[first.len() - 20..] {
+        stream.write_all(&[*byte]).unwrap();
+    }
+    stream.write_all(rest).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let statuses: Vec<&str> =
+        text.split("HTTP/1.1 ").skip(1).map(|answer| answer.split(' ').next().unwrap()).collect();
+    assert_eq!(statuses, ["204", "200", "200", "204", "200", "204"], "{text}");
+    assert_eq!(text.matches("\"valid\":true").count(), 2, "{text}");
+    assert_eq!(text.matches("\r\ndate: ").count(), 6, "{text}");
+    let metrics = dev.admin().get_text("/metrics");
+    let counted = |route: &str, count: u32| {
+        metrics.lines().any(|line| {
+            line.starts_with("keywright_http_requests_total")
+                && line.contains(route)
+                && line.ends_with(&format!(" {count}"))
+        })
+    };
+    assert!(counted("\"/v1/check\"", 3) && counted("\"/v1/keys/verify\"", 2), "{metrics}");
+    dev.stop();
+}
