@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use keywright_api::{
     AppState,
     client_address::{ForwardingHeader, TrustedProxies},
+    plane::Plane,
 };
-use keywright_domain::store::Store as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -26,7 +26,7 @@ use crate::{
     },
     runtime::{Bound, Server, ServerSettings, bind, tls::TlsFiles},
     setup_page,
-    system::{SystemClock, SystemEntropy},
+    system::SystemEntropy,
 };
 
 /// How long closing the listeners of the admin side may take.
@@ -125,7 +125,8 @@ impl Serving {
         let signals = Signals::listen()?;
         raise_limits();
         let opened = Arc::new(opened);
-        let health = Arc::new(Health::new(Arc::clone(&opened.engine)));
+        let standing = opened.node.as_ref().map(|node| Arc::clone(node.standing()));
+        let health = Arc::new(Health::new(Arc::clone(&opened.engine), standing.clone()));
         let job_stats = Arc::new(JobStats::default());
         let shared = jobs::Shared { opened, health: Arc::clone(&health), stats: Arc::clone(&job_stats) };
         let state = app_state(&shared, config, listeners.base_url(config));
@@ -150,6 +151,7 @@ impl Serving {
             router_verdicts: Arc::clone(&state.verdicts),
             connections: Arc::clone(server.gauges()),
             jobs: job_stats,
+            standing,
         }));
         let admin = listeners.admin.as_ref().map(|bound| {
             let settings = ServerSettings { workers: 1, limits, exempt: Vec::new(), tls: None };
@@ -178,6 +180,10 @@ impl Serving {
         let ending = async {
             shared.health.enter(Phase::Stopping);
             server.drain(drain).await;
+            if let Some(node) = &shared.opened.node {
+                // From here on nothing is answered from memory, and no other node waits for this one.
+                node.stop().await;
+            }
             stop_jobs.send_replace(true);
             while jobs.join_next().await.is_some() {}
             let flushed = jobs::flush_everything(&shared).await;
@@ -217,11 +223,19 @@ fn app_state(shared: &jobs::Shared, config: &Config, base_url: String) -> AppSta
     };
     AppState::new(
         Arc::clone(&shared.opened.store) as _,
-        keywright_api::plane::Plane::new(Arc::clone(&shared.opened.engine)),
-        Arc::new(SystemClock),
+        plane(&shared.opened),
+        Arc::clone(&shared.opened.clock),
         Arc::new(SystemEntropy),
         api,
     )
+}
+
+fn plane(opened: &Opened) -> Plane {
+    let engine = Arc::clone(&opened.engine);
+    match &opened.node {
+        Some(node) => Plane::clustered(engine, Arc::clone(node) as _),
+        None => Plane::new(engine),
+    }
 }
 
 /// As many open files as the system lets us have, and no core file: it would hold peppers.

@@ -16,6 +16,7 @@
 //! All connections are driven by one thread with a runtime of its own: callers may live in any runtime.
 
 mod connect;
+mod control;
 mod durability;
 mod fault;
 mod lane;
@@ -30,6 +31,7 @@ mod usage;
 mod writer;
 
 pub use connect::ConnectError;
+pub use control::{Announcements, PostgresControl};
 pub use durability::{Durability, Promise};
 pub use options::{DatabaseUrl, PostgresOptions, Unflushed};
 pub use store::PostgresStore;

@@ -13,7 +13,6 @@ use keywright_domain::{
     permission::PermissionSet,
     permit::{self, Action, Actor},
     principal::{Creator, Membership},
-    store::Store as _,
     workspace::{Slug, Workspace},
 };
 use keywright_keyformat::KeyKind;

@@ -1,16 +1,20 @@
 //! `keywright init`: what `serve` needs, made on the terminal.
 
-use std::{io::Write as _, path::PathBuf};
+use std::{io::Write as _, path::PathBuf, time::Duration};
 
 use clap::Args;
-use keywright_domain::{plan::Plan, store::Store as _, workspace::Slug};
+use keywright_domain::{plan::Plan, workspace::Slug};
 
 use crate::{
+    commands::serve,
     config::Config,
     failure::{Exit, Failure},
-    installation::{DataDirectory, FirstWorkspace, OpenOptions, Opened, bootstrap},
+    installation::{DataDirectory, FirstWorkspace, bootstrap},
     serving::block_on,
 };
+
+/// How long a shared database may be out of reach.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Prepare a data directory and print the first operator credential.
 #[derive(Debug, Args)]
@@ -20,7 +24,8 @@ first operator credential on standard output: once, and never again.
 
 Examples:
   keywright init --data /var/lib/keywright > operator.key
-  keywright init --config keywright.toml --workspace acme --owner-email owner@acme.example")]
+  keywright init --config keywright.toml --workspace acme --owner-email owner@acme.example
+  KEYWRIGHT_DATABASE_URL=postgres://keywright@db/keywright keywright init --config keywright.toml")]
 pub(crate) struct Init {
     /// The data directory
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
@@ -28,6 +33,10 @@ pub(crate) struct Init {
     /// The configuration of `serve`, which names the data directory, the peppers and the issuer tag
     #[arg(long, value_name = "FILE", env = "KEYWRIGHT_CONFIG")]
     config: Option<PathBuf>,
+    /// A PostgreSQL database that several nodes share, instead of `database.url` in the configuration. A password in it
+    /// can be seen by other users of this machine: rather set KEYWRIGHT_DATABASE_URL
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
     /// Create a first workspace with this name in addresses
     #[arg(long, value_name = "SLUG", requires = "owner_email")]
     workspace: Option<String>,
@@ -47,6 +56,7 @@ impl Init {
             config.data_dir.clone_from(data);
         }
         let first = self.first_workspace()?;
+        serve::set_database(&mut config, self.database)?;
         block_on(init(&config, first))
     }
 
@@ -70,9 +80,12 @@ impl Init {
 
 async fn init(config: &Config, first: Option<FirstWorkspace>) -> Result<(), Failure> {
     let directory = DataDirectory::create(&config.data_dir)?;
-    let opened = Opened::open(&directory, OpenOptions::of(config)).await?;
+    let opened = serve::open(config, &directory, PATIENCE, &|_| {}).await?;
     let tag = config.issuer_tag.map(|tag| tag.0);
     let made = bootstrap(&opened, tag.as_ref(), first).await?;
+    if let Some(node) = &opened.node {
+        node.stop().await;
+    }
     opened.store.close().await.map_err(|error| crate::installation::explain_store(&error))?;
     let written = || -> std::io::Result<()> {
         let path = directory.path().display();

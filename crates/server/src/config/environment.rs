@@ -14,6 +14,7 @@ pub(crate) enum Kind {
     Text,
     Number,
     List,
+    Flag,
 }
 
 /// A key that a variable can override.
@@ -46,6 +47,12 @@ pub(crate) const KEYS: &[Key] = &[
     key(&["trusted_proxies"], Kind::List),
     key(&["tls", "certificate"], Kind::Text),
     key(&["tls", "key"], Kind::Text),
+    key(&["database", "url"], Kind::Text),
+    key(&["database", "root_certificate"], Kind::Text),
+    key(&["database", "schema"], Kind::Text),
+    key(&["database", "listen"], Kind::Flag),
+    key(&["node", "name"], Kind::Text),
+    key(&["node", "advertise"], Kind::Text),
     key(&["limits", "connections"], Kind::Number),
     key(&["limits", "connections_per_address"], Kind::Number),
     key(&["limits", "header_bytes"], Kind::Number),
@@ -88,6 +95,9 @@ fn read(kind: Kind, text: &str, variable: &str) -> Result<Value, Failure> {
         Kind::Text => Ok(Value::String(text.to_owned())),
         Kind::Number => text.trim().parse().map(Value::Integer).map_err(|_| {
             Failure::new(Exit::Config, format!("{variable} in the environment is not a whole number"))
+        }),
+        Kind::Flag => text.trim().parse().map(Value::Boolean).map_err(|_| {
+            Failure::new(Exit::Config, format!("{variable} in the environment is neither true nor false"))
         }),
         Kind::List => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());

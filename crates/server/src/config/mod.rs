@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::failure::{Exit, Failure};
-use value::{BaseUrl, Bounded, Listen, Network, OptionalListen, Tag};
+use value::{BaseUrl, Bounded, DatabaseAddress, Listen, Network, NodeName, OptionalListen, Tag};
 
 /// Every key, documented, as `keywright config example` prints it.
 pub(crate) const EXAMPLE: &str = include_str!("example.toml");
@@ -40,6 +40,10 @@ pub(crate) struct Config {
     pub(crate) tls: Option<Tls>,
     /// Where peppers come from; empty for the file in the data directory.
     pub(crate) peppers: Vec<PepperSource>,
+    /// The database that is shared with other nodes; without it, an embedded one.
+    pub(crate) database: Option<Database>,
+    /// This node among others.
+    pub(crate) node: NodeSettings,
     /// Limits of connections.
     pub(crate) limits: Limits,
     /// Usage counts.
@@ -70,6 +74,47 @@ pub(crate) struct PepperSource {
     pub(crate) file: Option<PathBuf>,
     /// An environment variable that holds it.
     pub(crate) env: Option<String>,
+}
+
+/// A `PostgreSQL` database.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Database {
+    /// Where it is, password included. Always there once the configuration was checked.
+    pub(crate) url: Option<DatabaseAddress>,
+    /// PEM file with the certificates that its own must be signed by; the connection is encrypted then.
+    pub(crate) root_certificate: Option<PathBuf>,
+    /// The schema with the tables.
+    #[serde(default = "default_schema")]
+    pub(crate) schema: String,
+    /// Whether changes are announced to a session of the node's own.
+    #[serde(default = "yes")]
+    pub(crate) listen: bool,
+}
+
+impl Database {
+    /// The database at `url`, with the usual settings.
+    pub(crate) fn at(url: DatabaseAddress) -> Self {
+        Self { url: Some(url), root_certificate: None, schema: default_schema(), listen: true }
+    }
+}
+
+fn default_schema() -> String {
+    "keywright".to_owned()
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// A node of an installation with several.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NodeSettings {
+    /// What people know it by; without it, the host's name.
+    pub(crate) name: Option<NodeName>,
+    /// Where the other nodes reach its public port.
+    pub(crate) advertise: Option<BaseUrl>,
 }
 
 /// Limits of connections. Those of single requests are constants of the API.
@@ -186,6 +231,8 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             tls: None,
             peppers: Vec::new(),
+            database: None,
+            node: NodeSettings::default(),
             limits: Limits::default(),
             usage: Usage::default(),
             log: Log::default(),
@@ -234,6 +281,9 @@ impl Config {
                 return wrong(format!("peppers: version {version} is there twice"));
             }
         }
+        if self.database.as_ref().is_some_and(|database| database.url.is_none()) {
+            return wrong("database.url is missing: set it, or KEYWRIGHT_DATABASE_URL".to_owned());
+        }
         if self.admin_listen.0 == Some(self.listen.0) && self.listen.0.port() != 0 {
             return wrong("listen and admin_listen are the same address".to_owned());
         }
@@ -250,8 +300,17 @@ impl Config {
             rebase(&mut tls.certificate);
             rebase(&mut tls.key);
         }
+        if let Some(root) = self.database.as_mut().and_then(|database| database.root_certificate.as_mut()) {
+            rebase(root);
+        }
         self.peppers.iter_mut().filter_map(|pepper| pepper.file.as_mut()).for_each(rebase);
         self
+    }
+
+    /// What people know this node by.
+    pub(crate) fn node_name(&self) -> String {
+        let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        self.node.name.as_ref().map_or_else(host, |name| name.0.clone())
     }
 
     /// The trusted proxies' networks.

@@ -102,6 +102,53 @@ impl TryFrom<String> for BaseUrl {
     }
 }
 
+/// The address of a database. It holds a password: nothing shows it.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct DatabaseAddress(String);
+
+impl DatabaseAddress {
+    /// The text, for the driver only.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DatabaseAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("DatabaseAddress(…)")
+    }
+}
+
+impl TryFrom<String> for DatabaseAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self(text));
+        }
+        Err("the database's address begins with postgres://, such as \"postgres://user:password@host/keywright\""
+            .to_owned())
+    }
+}
+
+/// What people know a node by.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct NodeName(pub(crate) String);
+
+impl TryFrom<String> for NodeName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        if (1..=100).contains(&text.len()) && text.bytes().all(is_plain) {
+            return Ok(Self(text));
+        }
+        Err(format!("{text:?} is no name for a node: 1 to 100 letters, digits, '.', '-' or '_'"))
+    }
+}
+
 /// A network, or a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -149,6 +196,19 @@ mod tests {
         for bad in [0, 11, -1, i64::MAX] {
             assert!(Small::try_from(bad).unwrap_err().contains("from 1 to 10"), "{bad}");
         }
+    }
+
+    #[test]
+    fn databases_and_nodes() {
+        let database = |text: &str| DatabaseAddress::try_from(text.to_owned());
+        let address = database("postgres://user:hunter2@host/db").unwrap();
+        assert_eq!(format!("{address:?}"), "DatabaseAddress(…)");
+        assert!(database("postgresql://host").is_ok());
+        let error = database("mysql://user:hunter2@host/db").unwrap_err();
+        assert!(!error.contains("hunter2"), "{error}");
+        let name = |text: &str| NodeName::try_from(text.to_owned()).is_ok();
+        assert!(name("a") && name("node-1.example_x") && name(&"x".repeat(100)));
+        assert!(!name("") && !name("a b") && !name("a/b") && !name(&"x".repeat(101)));
     }
 
     #[test]

@@ -5,7 +5,6 @@ use keywright_domain::{
     ids::{OperatorId, SecretId, UserId, WorkspaceId},
     key::NewSecret,
     principal::{Membership, User},
-    store::Store as _,
     time::Timestamp,
     workspace::{Slug, Workspace, WorkspacePolicy},
 };

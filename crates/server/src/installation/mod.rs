@@ -2,12 +2,17 @@
 
 mod directory;
 mod first_objects;
+mod loading;
 mod opened;
 pub(crate) mod peppers;
 mod private_file;
+mod shared;
 mod signing_key;
 
 pub(crate) use directory::DataDirectory;
 pub(crate) use first_objects::{FirstWorkspace, bootstrap, explain_command, issue};
+pub(crate) use loading::{LoadProblem, load_into};
 pub(crate) use opened::{OpenOptions, Opened, explain_open, explain_store, system_context};
+pub(crate) use peppers::Peppers;
 pub(crate) use private_file::{read as read_private, write as write_private};
+pub(crate) use shared::{Progress, SharedOptions, control, explain_connect, in_force, postgres_options};

@@ -1,27 +1,30 @@
 //! Opening an installation: the database, its keys in memory, and the checks that they fit together.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use keywright_domain::{
     audit::PersonalData,
-    change::{Change, ChangeSink},
+    change::ChangeSink,
     command::Context,
     entropy::{Entropy as _, random_bytes},
     ids::AuditId,
-    limits::LimitWindow,
+    lease::LeaseTerm,
     permit::{self, Action, Actor},
-    store::{Store as _, StoreError},
-    time::Clock as _,
+    store::{Store, StoreError},
+    time::Clock,
 };
-use keywright_engine::{
-    ApplyError, Engine, EngineOptions, LeaseEnd, Moment, Spool, SpoolError, SpoolOptions,
-};
+use keywright_engine::{Engine, EngineOptions, LeaseEnd, Moment, Spool, SpoolError, SpoolOptions};
 use keywright_keyformat::IssuerTag;
 use keywright_store_sqlite::{OpenError, Options, SqliteStore};
-use parking_lot::Mutex;
 
-use super::{DataDirectory, peppers::Peppers, signing_key::CheckpointSigner};
+use super::{
+    DataDirectory,
+    loading::{LoadProblem, load_into},
+    peppers::Peppers,
+    signing_key::CheckpointSigner,
+};
 use crate::{
+    cluster::Node,
     config::{Config, PepperSource},
     failure::{Exit, Failure},
     system::{SystemClock, SystemEntropy},
@@ -50,11 +53,15 @@ impl<'a> OpenOptions<'a> {
 
 /// An installation whose keys are in memory and answered.
 pub(crate) struct Opened {
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) signer: CheckpointSigner,
     /// Whether an operator credential existed already.
     pub(crate) is_set_up: bool,
+    /// The clock that expiry goes by.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// This process among others, if the store is shared.
+    pub(crate) node: Option<Arc<Node>>,
 }
 
 impl Opened {
@@ -71,98 +78,41 @@ impl Opened {
         };
         peppers.check(directory)?;
         let signer = CheckpointSigner::load_or_generate(directory, &SystemEntropy)?;
-        let spool = open_spool(&directory.spool(), options.spool_bytes)?;
-        let engine = Arc::new(Engine::new(EngineOptions {
-            peppers: peppers.to_set(),
-            issuer_tag: options.issuer_tag,
-            clock: Arc::new(SystemClock),
-            spool: Arc::new(spool),
-        }));
-        let longest_window_seconds = load(&store, &engine, &peppers).await?;
-        flush_left_over(&store, engine.spool()).await;
-        restore_limits(&store, &engine, longest_window_seconds).await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let engine = engine(directory, &options, &peppers, Arc::clone(&clock))?;
+        store.attach(Arc::clone(&engine) as Arc<dyn ChangeSink>);
+        engine.reserve(store.key_count().await.map_err(failed)?);
+        let loaded = load_into(&*store, &engine, &peppers).await.map_err(|problem| match problem {
+            LoadProblem::Store(error) => explain_store(&error),
+            LoadProblem::Unfit(failure) => failure,
+        })?;
+        flush_left_over(&*store, engine.spool()).await;
+        restore_limits(&*store, &engine, &*clock, loaded.longest_window_seconds).await?;
         // A single node with an embedded store: what is committed is applied before the commit is answered.
-        engine.set_leases([LeaseEnd::NEVER; 4]);
-        Ok(Self { store, engine, signer, is_set_up })
+        engine.set_leases([LeaseEnd::NEVER; LeaseTerm::ALL.len()]);
+        Ok(Self { store, engine, signer, is_set_up, clock, node: None })
     }
 }
 
-/// Puts every key into memory. The longest limit window of all, in seconds.
-async fn load(store: &Arc<SqliteStore>, engine: &Arc<Engine>, peppers: &Peppers) -> Result<u32, Failure> {
-    let sink: Arc<dyn ChangeSink> = Arc::clone(engine) as _;
-    store.attach(sink);
-    engine.reserve(store.key_count().await.map_err(|error| explain_store(&error))?);
-    let found = Arc::new(Mutex::new(Found::default()));
-    let (into, noted) = (Arc::clone(engine), Arc::clone(&found));
-    let sequence = store
-        .load(Box::new(move |change| noted.lock().take(&into, &change)))
-        .await
-        .map_err(|error| explain_store(&error))?;
-    let found = std::mem::take(&mut *found.lock());
-    let broken = |error: &ApplyError| {
-        Failure::new(Exit::Data, format!("the keys cannot be loaded: {error}"))
-            .remedy("check the data with: keywright doctor; or restore a backup")
-    };
-    if let Some(error) = found.error {
-        return Err(broken(&error));
-    }
-    peppers.check_versions(found.pepper_versions)?;
-    engine.finish_load(sequence).map_err(|error| broken(&error))?;
-    Ok(found.longest_window_seconds)
-}
-
-/// What came up while loading.
-#[derive(Default)]
-struct Found {
-    error: Option<ApplyError>,
-    pepper_versions: BTreeSet<u16>,
-    last_version: Option<u16>,
-    longest_window_seconds: u32,
-}
-
-impl Found {
-    fn take(&mut self, engine: &Engine, change: &Change) {
-        if self.error.is_some() {
-            return;
-        }
-        match change {
-            Change::Key(key) => {
-                for secret in &key.secrets {
-                    self.note(secret.digest.pepper);
-                }
-                self.note_windows(key.limits.as_deref().unwrap_or_default());
-            }
-            Change::Plan(plan) => {
-                self.note_windows(&plan.key_limits);
-                self.note_windows(&plan.workspace_limits);
-            }
-            Change::Operators(operators) => {
-                for operator in operators {
-                    self.note(operator.secret.digest.pepper);
-                }
-            }
-            _ => {}
-        }
-        self.error = engine.load(change).err();
-    }
-
-    fn note_windows(&mut self, windows: &[LimitWindow]) {
-        let longest = windows.iter().map(|window| window.window_seconds).max().unwrap_or(0);
-        self.longest_window_seconds = self.longest_window_seconds.max(longest);
-    }
-
-    fn note(&mut self, version: u16) {
-        // A million keys under the same pepper.
-        if self.last_version != Some(version) {
-            self.last_version = Some(version);
-            self.pepper_versions.insert(version);
-        }
-    }
+/// An engine that knows no key yet.
+pub(super) fn engine(
+    directory: &DataDirectory,
+    options: &OpenOptions<'_>,
+    peppers: &Peppers,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<Engine>, Failure> {
+    let spool = open_spool(&directory.spool(), options.spool_bytes)?;
+    Ok(Arc::new(Engine::new(EngineOptions {
+        peppers: peppers.to_set(),
+        issuer_tag: options.issuer_tag,
+        clock,
+        spool: Arc::new(spool),
+    })))
 }
 
 /// Writes what a killed process had counted to the database, so that limits take it into account. What cannot be written
 /// stays in the spool: a database that cannot be written is no reason not to answer verifications.
-async fn flush_left_over(store: &SqliteStore, spool: &Spool) {
+pub(super) async fn flush_left_over(store: &dyn Store, spool: &Spool) {
     while let Some(sealed) = spool.oldest_sealed() {
         for batch in spool.batches(&sealed) {
             if let Err(error) = store.flush_usage(batch).await {
@@ -178,8 +128,13 @@ async fn flush_left_over(store: &SqliteStore, spool: &Spool) {
 }
 
 /// Limit windows go on where they were.
-async fn restore_limits(store: &SqliteStore, engine: &Engine, longest_seconds: u32) -> Result<(), Failure> {
-    let now = Moment::read(&SystemClock);
+pub(super) async fn restore_limits(
+    store: &dyn Store,
+    engine: &Engine,
+    clock: &dyn Clock,
+    longest_seconds: u32,
+) -> Result<(), Failure> {
+    let now = Moment::read(clock);
     // A sliding window also weighs the one before it.
     let since = now.wall.unix_seconds() - 2 * i64::from(longest_seconds);
     let spent = store.recent_cost(since.div_euclid(60)).await.map_err(|error| explain_store(&error))?;

@@ -89,6 +89,22 @@ impl Peppers {
         Self::load(directory, sources)
     }
 
+    /// As [`Self::load`], for an installation with several nodes: none of them may make peppers of its own.
+    pub(crate) fn load_shared(directory: &DataDirectory, sources: &[PepperSource]) -> Result<Self, Failure> {
+        if sources.is_empty() && read_file(&directory.peppers())?.is_none() {
+            return Err(Failure::new(
+                Exit::NoInput,
+                "no peppers are configured, and all nodes of an installation need the same",
+            )
+            .remedy(format!(
+                "make one with: openssl rand -hex 32; name it in [[peppers]] on every node, or copy peppers.toml of \
+                 another node to {}",
+                directory.peppers().display()
+            )));
+        }
+        Self::load(directory, sources)
+    }
+
     fn from_file(file: &PepperFile, path: &Path) -> Result<Self, Failure> {
         let mut by_version = BTreeMap::new();
         for entry in &file.peppers {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use keywright_domain::{store::Store as _, time::Clock as _};
+use keywright_domain::time::Clock as _;
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{JobName, Shared, repeat};

@@ -8,7 +8,6 @@ use std::{
 use anyhow::Context as _;
 use keywright_domain::{
     command::{Command, Outcome},
-    store::Store as _,
 };
 use tokio::{sync::watch, task::JoinSet};
 

@@ -1,15 +1,21 @@
 //! Health: whether the process is alive, and whether it may answer verifications.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
+use keywright_domain::time::Clock as _;
 use keywright_engine::Engine;
 use parking_lot::Mutex;
 use serde_json::json;
+
+use crate::{cluster::Standing, system::SystemClock};
 
 /// Where in its life the process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +32,8 @@ pub(crate) enum Phase {
 /// What is known about the health of the process.
 pub(crate) struct Health {
     engine: Arc<Engine>,
+    /// How this process stands among others, if the store is shared.
+    standing: Option<Arc<Standing>>,
     phase: AtomicU8,
     /// Why the store cannot be written, if it cannot.
     store_problem: Mutex<Option<String>>,
@@ -35,9 +43,10 @@ pub(crate) struct Health {
 
 impl Health {
     /// A process that starts.
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, standing: Option<Arc<Standing>>) -> Self {
         Self {
             engine,
+            standing,
             phase: AtomicU8::new(Phase::Starting as u8),
             store_problem: Mutex::default(),
             usage_problem: Mutex::default(),
@@ -88,7 +97,10 @@ impl Health {
             reasons.push("stopping: running requests are finished, new ones go elsewhere");
         }
         if phase == Phase::Serving as u8 && !self.engine.is_following() {
-            reasons.push("the engine has lost track of the store; restart the process");
+            reasons.push(match self.standing {
+                Some(_) => "the keys are being loaded again",
+                None => "the engine has lost track of the store; restart the process",
+            });
         } else if phase == Phase::Serving as u8 && !self.engine.is_ready() {
             reasons.push("this node holds no lease to answer from memory");
         }
@@ -105,8 +117,32 @@ impl Health {
             (true, false) => (StatusCode::OK, "degraded"),
             (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
         };
-        respond(code, &json!({"status": status, "reasons": reasons, "degraded": degraded}))
+        let mut body = json!({"status": status, "reasons": reasons, "degraded": degraded});
+        if let Some(standing) = &self.standing {
+            body["node"] = node(standing);
+        }
+        respond(code, &body)
     }
+}
+
+/// How the node stands. Numbers and words only: this page is public.
+fn node(standing: &Standing) -> serde_json::Value {
+    let now_ns = SystemClock.boot_ns();
+    let seconds = |ns: u64| Duration::from_millis(ns / 1_000_000).as_secs_f64();
+    let leases: serde_json::Map<_, _> = standing
+        .leases_left_ns(now_ns)
+        .into_iter()
+        .map(|(term, left_ns)| (term.to_string(), seconds(left_ns).into()))
+        .collect();
+    json!({
+        "promise": standing.promise().map_or("unknown", |(word, _)| word),
+        "head": standing.head.load(Ordering::Relaxed),
+        "stable": standing.stable.load(Ordering::Relaxed),
+        "generation": standing.generation.load(Ordering::Relaxed),
+        "nodes": standing.nodes.load(Ordering::Relaxed),
+        "polled_seconds_ago": seconds(now_ns.saturating_sub(standing.polled_ns.load(Ordering::Relaxed))),
+        "lease_left_seconds": leases,
+    })
 }
 
 fn respond(status: StatusCode, body: &serde_json::Value) -> Response<Bytes> {

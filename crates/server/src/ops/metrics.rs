@@ -6,7 +6,7 @@ use std::{
 };
 
 use keywright_api::VerdictCounts;
-use keywright_domain::verdict::Code;
+use keywright_domain::{time::Clock as _, verdict::Code};
 use keywright_engine::{Engine, EngineGauges, SpoolGauges};
 use prometheus_client::{
     collector::Collector,
@@ -19,7 +19,12 @@ use super::{
     Health, RequestStats,
     requests::{BUCKETS_US, Summary},
 };
-use crate::{jobs::JobStats, runtime::ConnectionGauges};
+use crate::{
+    cluster::{self, Barriers, Standing},
+    jobs::JobStats,
+    runtime::ConnectionGauges,
+    system::SystemClock,
+};
 
 /// What all metrics are read from when they are asked for.
 pub(crate) struct Sources {
@@ -30,6 +35,8 @@ pub(crate) struct Sources {
     pub(crate) router_verdicts: Arc<VerdictCounts>,
     pub(crate) connections: Arc<ConnectionGauges>,
     pub(crate) jobs: Arc<JobStats>,
+    /// How this process stands among others, if the store is shared.
+    pub(crate) standing: Option<Arc<Standing>>,
 }
 
 /// Renders the metrics.
@@ -66,6 +73,9 @@ impl Collector for Sources {
         encode_engine(&mut writer, &self.engine.gauges(), self.engine.is_ready())?;
         encode_spool(&mut writer, &self.engine.spool().gauges())?;
         self.encode_jobs(&mut writer)?;
+        if let Some(standing) = &self.standing {
+            encode_standing(&mut writer, standing, SystemClock.boot_ns())?;
+        }
         writer.gauge("ready", "Whether verifications are answered", u64::from(self.health.is_ready()))?;
         let is_writable = u64::from(self.health.is_store_writable());
         writer.gauge("store_writable", "Whether the database could be written at the last try", is_writable)
@@ -165,6 +175,33 @@ fn encode_spool(writer: &mut Writer<'_>, gauges: &SpoolGauges) -> fmt::Result {
     writer.gauge("spool_damaged_files", "Files found damaged at start and set aside", gauges.damaged_files)
 }
 
+fn encode_standing(writer: &mut Writer<'_>, standing: &Standing, now_ns: u64) -> fmt::Result {
+    writer.gauge("cluster_head", "Head of the change log at the last poll", standing.head.load(Relaxed))?;
+    let stable = standing.stable.load(Relaxed);
+    writer.gauge("cluster_stable", "Up to here every node is known to have applied the change log", stable)?;
+    writer.gauge("cluster_generation", "Which history is followed", standing.generation.load(Relaxed))?;
+    writer.gauge("cluster_nodes", "Registered nodes at the last look", standing.nodes.load(Relaxed))?;
+    let lag = standing.lag.load(Relaxed);
+    writer.gauge("cluster_lag", "Changes that the slowest node has not acknowledged, at the last look", lag)?;
+    writer.gauge("cluster_waiting", "Changes that somebody waits for", standing.waiting.load(Relaxed))?;
+    let left = standing.leases_left_ns(now_ns).into_iter().map(|(term_seconds, left_ns)| {
+        (vec![("term_seconds", term_seconds.to_string())], left_ns / 1_000_000)
+    });
+    writer.gauges("cluster_lease_left_ms", "Time left of the lease, by term", left)?;
+    let age_ns = now_ns.saturating_sub(standing.polled_ns.load(Relaxed));
+    writer.gauge("cluster_poll_age_ms", "Time since the last answered poll was sent", age_ns / 1_000_000)?;
+    let in_force = standing.promise().map(|(word, _)| word);
+    let promises = ["strict", "best_effort_across_failover", "none"]
+        .map(|word| (vec![("promise", word.to_owned())], u64::from(in_force == Some(word))));
+    writer.gauges("cluster_promise", "The promise in force: 1", promises.into_iter())?;
+    writer.counter("cluster_failures", "Operations that failed", standing.failures.load(Relaxed))?;
+    writer.counter("cluster_loads", "Loads of the whole state", standing.loads.load(Relaxed))?;
+    writer.counter("cluster_registrations", "Registrations", standing.registrations.load(Relaxed))?;
+    let silent = standing.silent.load(Relaxed);
+    writer.counter("cluster_barriers_by_time", "Barriers that ended by time: a node was silent", silent)?;
+    writer.barriers(&standing.barriers())
+}
+
 /// Labels of one time series.
 type Labels = Vec<(&'static str, String)>;
 
@@ -184,6 +221,28 @@ impl Writer<'_> {
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         metric.encode_counter::<NoLabelSet, u64, u64>(&value, None)
+    }
+
+    fn gauges(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl Iterator<Item = (Labels, u64)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in series {
+            metric.encode_family(&labels)?.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX))?;
+        }
+        Ok(())
+    }
+
+    fn barriers(&mut self, barriers: &Barriers) -> fmt::Result {
+        let (name, help) = ("barrier_duration_seconds", "Time from a commit until every node goes by it");
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        let ends = cluster::BUCKETS_US.map(|end_us| f64::from(end_us) / 1e6).into_iter().chain([f64::INFINITY]);
+        let buckets: Vec<(f64, u64)> = ends.zip(barriers.buckets).collect();
+        let count = barriers.buckets.iter().sum();
+        metric.encode_histogram::<NoLabelSet>(barriers.sum_seconds, count, &buckets, None)
     }
 
     fn counters(

@@ -7,9 +7,11 @@ pub(crate) mod metrics;
 mod observe;
 mod requests;
 mod traces;
+mod waiting_room;
 
 pub(crate) use admin::Admin;
 pub(crate) use health::Health;
 pub(crate) use observe::{Observed, tag_route};
 pub(crate) use requests::RequestStats;
 pub(crate) use traces::Traces;
+pub(crate) use waiting_room::WaitingRoom;

@@ -1,0 +1,63 @@
+//! The way of changes into memory: the node's own as they are committed, the others' as they are fetched.
+
+use std::sync::Arc;
+
+use keywright_domain::change::{ChangeSink, NumberedChange};
+use keywright_engine::{ApplyError, Engine};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+
+use super::driver::Event;
+
+/// Applies changes in the order of the log, whoever brings them.
+pub(super) struct Applier {
+    engine: Arc<Engine>,
+    events: mpsc::UnboundedSender<Event>,
+    applied: watch::Sender<u64>,
+    /// Held while changes are applied and until that is told, so that what is told never goes back.
+    order: Mutex<()>,
+}
+
+impl Applier {
+    pub(super) fn new(engine: Arc<Engine>, events: mpsc::UnboundedSender<Event>) -> Self {
+        Self { engine, events, applied: watch::Sender::new(0), order: Mutex::default() }
+    }
+
+    /// How far the log is applied; 0 while the state is not whole.
+    pub(super) fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    /// Applies what was fetched; says how far the log is applied then.
+    pub(super) fn apply(&self, changes: &[NumberedChange]) -> Result<u64, ApplyError> {
+        let _order = self.order.lock();
+        let result = self.engine.apply_from(changes);
+        self.applied.send_replace(self.engine.applied());
+        result
+    }
+
+    /// The state in memory was loaded, or is going to be.
+    pub(super) fn tell(&self) {
+        let _order = self.order.lock();
+        self.applied.send_replace(self.engine.applied());
+    }
+}
+
+impl ChangeSink for Applier {
+    fn committed(&self, changes: &[NumberedChange]) {
+        let Some(last) = changes.last() else { return };
+        let event = match self.apply(changes) {
+            Ok(applied) => Event::Advanced { applied },
+            // Another node committed in between: to be fetched. Or the state is being loaded, and will have it.
+            Err(ApplyError::Gap { .. } | ApplyError::NotFollowing) => {
+                Event::Announced { sequence: last.sequence }
+            }
+            Err(error) => {
+                tracing::error!(%error, "a change cannot be applied; the keys are loaded again");
+                Event::Broken
+            }
+        };
+        // The node has ended otherwise, and answers nothing any more.
+        drop(self.events.send(event));
+    }
+}

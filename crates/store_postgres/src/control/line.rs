@@ -1,0 +1,142 @@
+//! A connection of one's own: made when it is needed, and given up when it does not answer in time.
+
+use std::{sync::Arc, time::Duration};
+
+use keywright_domain::store::StoreError;
+use tokio::{
+    sync::{Mutex, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_postgres::Row;
+
+use crate::{
+    connect::{ConnectError, Connected, Param, Plan, connect},
+    fault::Fault,
+};
+
+/// How long a statement may take. It is not cancelled then, but never heard of again.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// Whether an answer counts if the server warned beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// An answer. What was written may be lost in a crash.
+    Answer,
+    /// An answer whose commit is as durable as the server makes commits. A wait for standbys that somebody cancelled ends
+    /// with a warning, and the commit counts as done: here it does not.
+    Durable,
+}
+
+/// A connection that is made when it is needed.
+pub(super) struct Line {
+    plan: Arc<Plan>,
+    statements: &'static [&'static str],
+    /// What is said first.
+    greeting: Option<String>,
+    open: Mutex<Option<Open>>,
+}
+
+struct Open {
+    connected: Arc<Connected>,
+    driver: JoinHandle<String>,
+}
+
+impl Line {
+    /// A line that is not open yet. Whoever asks on it first opens it, in the runtime that shall drive it.
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        statements: &'static [&'static str],
+        greeting: Option<String>,
+    ) -> Self {
+        Self { plan, statements, greeting, open: Mutex::default() }
+    }
+
+    /// The rows of a statement.
+    pub(super) async fn query(
+        &self,
+        sql: &'static str,
+        params: Vec<Param>,
+        need: Need,
+    ) -> Result<Vec<Row>, StoreError> {
+        let connected = self.connected().await?;
+        let warnings = connected.warnings();
+        let fault = match timeout(DEADLINE, connected.query(sql, params)).await {
+            Ok(Ok(rows)) if need == Need::Answer || connected.warnings() == warnings => return Ok(rows),
+            Ok(Ok(_)) => {
+                let warning = connected.last_warning();
+                return Err(StoreError::CommitUnknown(format!("PostgreSQL warned: {warning}")));
+            }
+            Ok(Err(fault)) => fault,
+            Err(_) => Fault::Silent,
+        };
+        let ends = fault.ends_connection();
+        let error = fault.into_store_error();
+        // A server that became a standby will not do; the next attempt may find the primary.
+        if ends || matches!(error, StoreError::ReadOnly(_)) {
+            connected.give_up();
+        }
+        Err(error)
+    }
+
+    /// Waits for an announcement that was not seen yet.
+    pub(super) async fn announced(&self, seen: &mut Option<watch::Receiver<u64>>) -> Result<u64, StoreError> {
+        let connected = self.connected().await?;
+        let receiver = match seen.take() {
+            Some(receiver) if receiver.same_channel(&connected.announced) => seen.insert(receiver),
+            // A new connection: what was announced before it listened is not known.
+            _ => {
+                *seen = Some(connected.announced.clone());
+                let rows = self.query(super::sql::GLANCE, Vec::new(), Need::Answer).await?;
+                return super::sequence(&rows);
+            }
+        };
+        match receiver.changed().await {
+            Ok(()) => Ok(*receiver.borrow_and_update()),
+            Err(_) => Err(StoreError::Unavailable("the connection to PostgreSQL was lost".to_owned())),
+        }
+    }
+
+    async fn connected(&self) -> Result<Arc<Connected>, StoreError> {
+        let mut open = self.open.lock().await;
+        if let Some(Open { connected, driver }) = &*open
+            && !driver.is_finished()
+        {
+            return Ok(Arc::clone(connected));
+        }
+        *open = None;
+        let (connected, driver) = connect(&self.plan).await.map_err(unavailable)?;
+        if let Err(fault) = self.greet(&connected).await {
+            connected.give_up();
+            return Err(fault.into_store_error());
+        }
+        let connected = Arc::new(connected);
+        *open = Some(Open { connected: Arc::clone(&connected), driver });
+        Ok(connected)
+    }
+
+    async fn greet(&self, connected: &Connected) -> Result<(), Fault> {
+        let greeting = async {
+            if let Some(greeting) = &self.greeting {
+                connected.batch(greeting).await?;
+            }
+            connected.warm(self.statements).await
+        };
+        timeout(DEADLINE, greeting).await.map_err(|_| Fault::Silent)?
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if let Some(open) = self.open.get_mut() {
+            open.connected.give_up();
+        }
+    }
+}
+
+fn unavailable(error: ConnectError) -> StoreError {
+    match error {
+        ConnectError::Store(error) => error,
+        other => StoreError::Unavailable(other.to_string()),
+    }
+}
