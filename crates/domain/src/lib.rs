@@ -28,6 +28,7 @@ pub mod principal;
 pub mod query;
 pub mod store;
 pub mod time;
+pub mod transfer;
 pub mod usage;
 pub mod verdict;
 pub mod workspace;

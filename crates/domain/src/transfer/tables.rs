@@ -1,0 +1,115 @@
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Numbers of 64 bits.
+    Integer,
+    /// Text in UTF-8, ordered by its bytes.
+    Text,
+    /// Bytes.
+    Blob,
+    /// Yes or no.
+    Boolean,
+}
+
+/// A column of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name in every store.
+    pub name: &'static str,
+    /// What it holds, if it is not null.
+    pub kind: Kind,
+}
+
+/// A table that goes along when an installation moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Its name in every store.
+    pub name: &'static str,
+    /// Its columns, those of the key first.
+    pub columns: &'static [Column],
+    /// How many columns the key has. None of them is null.
+    pub key_columns: usize,
+}
+
+impl Table {
+    /// The table with this name.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn named(name: &str) -> &'static Self {
+        TABLES.iter().find(|table| table.name == name).expect("a table of the list")
+    }
+
+    /// The columns of the key.
+    pub fn key(&self) -> &'static [Column] {
+        &self.columns[..self.key_columns]
+    }
+
+    /// The names of all columns, with commas between them.
+    pub fn column_list(&self) -> String {
+        names(self.columns)
+    }
+
+    /// The names of the key's columns, with commas between them.
+    pub fn key_list(&self) -> String {
+        names(self.key())
+    }
+}
+
+fn names(columns: &[Column]) -> String {
+    columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The list of tables: name, number of key columns, columns.
+macro_rules! tables {
+    ($($table:ident [$key:literal] { $($column:ident : $kind:ident),+ $(,)? })+) => {
+        /// All tables that go along when an installation moves, those that others refer to first. Every store has them, by
+        /// these names; a test of each store fails when it has a table or a column that is in no list here.
+        pub const TABLES: &[Table] = &[$(Table {
+            name: stringify!($table),
+            columns: &[$(Column { name: stringify!($column), kind: Kind::$kind }),+],
+            key_columns: $key,
+        }),+];
+    };
+}
+
+#[rustfmt::skip]
+tables! {
+    plans[1] { name: Text, description: Text, key_limits: Text, workspace_limits: Text }
+    permissions[1] { bit: Integer, name: Text, description: Text }
+    workspaces[1] { number: Integer, id: Blob, slug: Text, name: Text, plan: Text, policy: Text, suspended_at: Integer, created_at: Integer, key_count: Integer }
+    users[1] { id: Blob, email: Text, name: Text, password_hash: Text, created_at: Integer }
+    memberships[1] { number: Integer, workspace: Integer, principal_kind: Integer, principal_id: Blob, role: Integer, narrowed_to: Blob, created_at: Integer, ended_at: Integer }
+    operators[1] { number: Integer, id: Blob, name: Text, secret_id: Blob, locator: Text, hint: Text, pepper: Integer, digest: Blob, created_at: Integer, revoked_at: Integer }
+    keys[1] { number: Integer, id: Blob, workspace: Integer, environment: Integer, permissions: Blob, creator_kind: Integer, creator_id: Blob, membership: Integer, created_at: Integer, expires_at: Integer, disabled_at: Integer, revoked_at: Integer, deleted_at: Integer, limits: Text, networks: Text, external_id: Text, metadata: Text, name: Text, purpose: Text, revoked_reason: Text }
+    secrets[2] { key: Integer, ordinal: Integer, id: Blob, locator: Text, pepper: Integer, digest: Blob, created_at: Integer, expires_at: Integer, retired_at: Integer, hint: Text }
+    incidents[1] { number: Integer, id: Blob, workspace: Integer, key: Blob, reason: Text, opened_at: Integer }
+    changes[1] { sequence: Integer, kind: Integer, restricting: Boolean, number: Integer, name: Text }
+    audit[1] { sequence: Integer, hash: Blob, workspace: Integer, action: Text, target: Text, body: Blob }
+    audit_personal[1] { sequence: Integer, salt: Blob, address: Blob, user_agent: Text }
+    checkpoints[1] { sequence: Integer, hash: Blob, at: Integer, public_key: Blob, signature: Blob }
+    idempotency[2] { actor: Text, key: Text, fingerprint: Blob, target: Text, hint: Text, created_at: Integer }
+    usage_batches[2] { incarnation: Blob, batch: Integer, rows_added: Integer }
+    usage_minute[3] { key: Integer, bucket: Integer, code: Integer, count: Integer, cost: Integer }
+    usage_hour[3] { key: Integer, bucket: Integer, code: Integer, count: Integer, cost: Integer }
+    usage_day[3] { key: Integer, bucket: Integer, code: Integer, count: Integer, cost: Integer }
+    usage_workspace_minute[3] { workspace: Integer, bucket: Integer, code: Integer, count: Integer, cost: Integer }
+    usage_workspace_hour[3] { workspace: Integer, bucket: Integer, code: Integer, count: Integer, cost: Integer }
+    usage_workspace_day[3] { workspace: Integer, bucket: Integer, code: Integer, count: Integer, cost: Integer }
+    last_used[2] { key: Integer, secret_ordinal: Integer, at: Integer, address: Blob, agent: Integer }
+    ledger[7] { key: Integer, minute: Integer, secret_ordinal: Integer, address: Blob, route: Text, code: Integer, agent: Integer, count: Integer }
+}
+
+/// Tables that stay behind, and why.
+pub const STAYING_TABLES: &[(&str, &str)] = &[
+    ("migrations", "each store has steps of its own"),
+    ("probe", "written to find out whether the disk can be written"),
+    ("head", "the last numbers given out: the target finds them in the tables"),
+    ("nodes", "the processes of the source"),
+    (super::UNFINISHED_TABLE, "of the transfer itself"),
+    (super::FINISHED_TABLE, "of the transfer itself"),
+    (super::MOVED_TABLE, "of the transfer itself"),
+];
+
+/// Columns that one store has beside those of the list, made from them: table, column.
+pub const DERIVED_COLUMNS: &[(&str, &str)] = &[("keys", "name_folded"), ("audit", "id")];
