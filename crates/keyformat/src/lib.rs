@@ -81,6 +81,7 @@ pub use malformed::Malformed;
 pub use parse::{ParsedKey, parse};
 pub use scan::{Confidence, Found, Scan, ScanOptions, TagFilter, scan};
 pub use secret::Secret;
+pub use vendors::vendor_prefixes;
 
 /// Characters of the public part a key is found by.
 pub const LOCATOR_LENGTH: usize = 12;

@@ -60,6 +60,12 @@ const PREFIXES: &[(&str, &str)] = &[
     ("-----BEGIN", "PEM file"),
 ];
 
+/// What other vendors' credentials begin with, and whose they are: prefix and vendor, longer prefixes before the shorter
+/// ones they begin with. For tools that look for credentials of every kind.
+pub const fn vendor_prefixes() -> &'static [(&'static str, &'static str)] {
+    PREFIXES
+}
+
 /// The vendor whose credentials begin like this text.
 pub(crate) fn by_prefix(text: &[u8]) -> Option<&'static str> {
     if text.strip_prefix(b"sk_").is_some_and(|rest| rest.len() == 48 && is_lower_hex(rest)) {
