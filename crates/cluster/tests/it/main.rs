@@ -1,0 +1,3 @@
+//! Tests of the protocol: exhaustive models, a seeded simulation, the order of memory accesses.
+
+mod model;

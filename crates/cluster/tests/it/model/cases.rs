@@ -1,0 +1,348 @@
+//! The table: every configuration with what is expected of it.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use keywright_domain::lease::LeaseTerm;
+use stateright::{Checker, HasDiscoveries, Model};
+
+use super::{
+    compact::{Mutant as CompactMutant, Protocol},
+    real::{
+        Mutant, Planned, World,
+        store::Change::{Other, Revoke, Terms},
+    },
+};
+
+/// Whether a promise is kept in every state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promise {
+    Holds,
+    Refuted,
+    /// Not part of the configuration.
+    Unasked,
+}
+
+/// A configuration, and what is expected of it.
+pub struct Case {
+    pub name: &'static str,
+    pub subject: Subject,
+    pub p1: Promise,
+    pub p2: Promise,
+    /// Whether it is small enough for every test run.
+    pub is_short: bool,
+}
+
+/// Which model runs.
+pub enum Subject {
+    /// The second writing-down of the protocol.
+    Compact(Protocol),
+    /// The crate's own code.
+    Real(Box<World>),
+}
+
+/// What the checker found.
+pub struct Found {
+    pub states: usize,
+    pub elapsed: Duration,
+    pub p1: Promise,
+    pub p2: Promise,
+    /// What should have been possible and never happened.
+    pub missing: Vec<&'static str>,
+    /// The steps that led to a broken promise.
+    pub counterexample: Vec<String>,
+}
+
+impl Case {
+    /// Explores it on `threads` threads.
+    pub fn run(&self, threads: usize) -> Found {
+        match &self.subject {
+            Subject::Compact(protocol) => self.explore(protocol.clone(), threads),
+            Subject::Real(world) => self.explore((**world).clone(), threads),
+        }
+    }
+
+    /// Whether what was found is what is expected.
+    pub fn agrees(&self, found: &Found) -> bool {
+        let asked = |expected: Promise, found: Promise| expected == Promise::Unasked || expected == found;
+        let is_vacuous = !self.is_mutant() && !found.missing.is_empty();
+        asked(self.p1, found.p1) && asked(self.p2, found.p2) && !is_vacuous
+    }
+
+    fn is_mutant(&self) -> bool {
+        self.p1 == Promise::Refuted || (self.p1 == Promise::Unasked && self.p2 == Promise::Refuted)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "how long the checker takes is for people")]
+    fn explore<M>(&self, model: M, threads: usize) -> Found
+    where
+        M: Model + Send + Sync + 'static,
+        M::State: Clone + std::fmt::Debug + std::hash::Hash + PartialEq + Send + Sync,
+        M::Action: Clone + std::fmt::Debug + PartialEq + Send + Sync,
+    {
+        let broken = [(self.p1, "P1"), (self.p2, "P2")];
+        let wanted: BTreeSet<_> = broken
+            .iter()
+            .filter(|(promise, _)| *promise == Promise::Refuted)
+            .map(|(_, name)| *name)
+            .collect();
+        let finish = if self.is_mutant() { HasDiscoveries::AllOf(wanted) } else { HasDiscoveries::All };
+        let properties = model.properties();
+        let begun = Instant::now();
+        let checker = model.checker().threads(threads).finish_when(finish).spawn_bfs().join();
+        let elapsed = begun.elapsed();
+        let mut discoveries = checker.discoveries();
+        let promise = |name| if discoveries.contains_key(name) { Promise::Refuted } else { Promise::Holds };
+        let (p1, p2) = (promise("P1"), promise("P2"));
+        let missing = properties
+            .iter()
+            .filter(|property| {
+                !property.expectation.discovery_is_failure() && !discoveries.contains_key(property.name)
+            })
+            .map(|property| property.name)
+            .collect();
+        let path = discoveries.remove(if p1 == Promise::Refuted { "P1" } else { "P2" });
+        let counterexample = path.map_or_else(Vec::new, |path| {
+            path.into_actions().iter().map(|action| format!("{action:?}")).collect()
+        });
+        Found { states: checker.unique_state_count(), elapsed, p1, p2, missing, counterexample }
+    }
+}
+
+/// All cases, those that must hold first.
+pub fn all() -> Vec<Case> {
+    let mut cases = compact_that_hold();
+    cases.extend(real_that_hold());
+    cases.extend(compact_mutants());
+    cases.extend(real_mutants());
+    cases
+}
+
+fn protocol() -> Protocol {
+    Protocol {
+        nodes: 2,
+        term: 2,
+        wait: 2,
+        has_acks: true,
+        is_slow: false,
+        is_partial: false,
+        is_atomic: false,
+        mutant: None,
+    }
+}
+
+fn compact_that_hold() -> Vec<Case> {
+    use Promise::{Holds, Refuted};
+    let case = |name, is_short, p2, protocol| Case {
+        name,
+        subject: Subject::Compact(protocol),
+        p1: Holds,
+        p2,
+        is_short,
+    };
+    vec![
+        case("regular, 2 nodes", true, Refuted, protocol()),
+        case("regular, 3 nodes", false, Refuted, Protocol { nodes: 3, ..protocol() }),
+        case("no acknowledgements, only the wait", true, Refuted, Protocol { has_acks: false, ..protocol() }),
+        case(
+            "part of the keys in memory, guarded fill",
+            false,
+            Refuted,
+            Protocol { is_partial: true, ..protocol() },
+        ),
+        case("clock at half rate, W = 2D", true, Refuted, Protocol { is_slow: true, wait: 4, ..protocol() }),
+        case("atomic, 2 nodes", true, Holds, Protocol { is_atomic: true, ..protocol() }),
+        case("atomic, 3 nodes", false, Holds, Protocol { is_atomic: true, nodes: 3, ..protocol() }),
+    ]
+}
+
+fn compact_mutants() -> Vec<Case> {
+    use Promise::{Refuted, Unasked};
+    let case = |name, protocol| Case {
+        name,
+        subject: Subject::Compact(protocol),
+        p1: Refuted,
+        p2: Unasked,
+        is_short: true,
+    };
+    let mutant = |name, mutant| case(name, Protocol { mutant: Some(mutant), ..protocol() });
+    vec![
+        case("clock at half rate, W = D", Protocol { is_slow: true, ..protocol() }),
+        case("W = D - 1", Protocol { wait: 1, ..protocol() }),
+        mutant("lease from receipt", CompactMutant::LeaseFromReceipt),
+        mutant("lease before apply", CompactMutant::LeaseBeforeApply),
+        mutant("entry before lease", CompactMutant::EntryBeforeLease),
+        mutant("no lease check", CompactMutant::NoLeaseCheck),
+        mutant("registration after snapshot", CompactMutant::RegistrationAfterSnapshot),
+        mutant("acknowledged before apply", CompactMutant::AckBeforeApply),
+        mutant("the store's wall clock", CompactMutant::WallClock),
+        case(
+            "unguarded fill",
+            Protocol { is_partial: true, mutant: Some(CompactMutant::UnguardedFill), ..protocol() },
+        ),
+        Case {
+            p1: Unasked,
+            p2: Refuted,
+            ..case(
+                "atomic, timer from send",
+                Protocol { is_atomic: true, mutant: Some(CompactMutant::AtomicTimerFromSend), ..protocol() },
+            )
+        },
+    ]
+}
+
+/// Silence is observed, and one span holds for leases and for fencing.
+fn observed() -> World {
+    let mut world = World {
+        is_fine: true,
+        counts_renewals: true,
+        has_slow_looks: true,
+        horizon: Some(6),
+        ..World::small()
+    };
+    world.timing.waits_ns = [0, 2, 2, 2];
+    world
+}
+
+/// One node, in all detail.
+fn fine() -> World {
+    World { nodes: 1, is_fine: true, ..World::small() }
+}
+
+/// A standby may take over that lacks the last change.
+fn promoted() -> World {
+    World { promotions: 1, ..World::small() }
+}
+
+/// Leases of one tick in one term, of two in another.
+fn with_terms(script: Vec<Planned>) -> World {
+    let mut world = World::small();
+    world.timing.terms_ns = [0, 1, 2, 2];
+    world.timing.waits_ns[1] = 1;
+    World { script, ..world }
+}
+
+const fn planned(change: super::real::store::Change, is_awaited: bool) -> Planned {
+    Planned { change, is_awaited }
+}
+
+fn raised() -> World {
+    let raise = Terms { lease: LeaseTerm::Standard, wait: LeaseTerm::Standard };
+    let mut world = with_terms(vec![planned(raise, false), planned(Revoke, true)]);
+    (world.first.lease, world.first.wait) = (LeaseTerm::Short, LeaseTerm::Short);
+    world
+}
+
+fn lowered() -> World {
+    with_terms(vec![
+        planned(Terms { lease: LeaseTerm::Short, wait: LeaseTerm::Standard }, true),
+        planned(Terms { lease: LeaseTerm::Short, wait: LeaseTerm::Short }, false),
+        planned(Revoke, true),
+    ])
+}
+
+fn lowered_in_one_step() -> World {
+    with_terms(vec![
+        planned(Terms { lease: LeaseTerm::Short, wait: LeaseTerm::Short }, false),
+        planned(Revoke, true),
+    ])
+}
+
+fn slow(wait: u64) -> World {
+    let mut world = World { is_slow: true, now: 5, ..World::small() };
+    world.timing.waits_ns[2] = wait;
+    world
+}
+
+fn atomic() -> World {
+    World { is_atomic: true, is_p2_tracked: true, ..World::small() }
+}
+
+fn real_that_hold() -> Vec<Case> {
+    let case = |name, is_short, world| Case {
+        name,
+        subject: Subject::Real(Box::new(world)),
+        p1: Promise::Holds,
+        p2: Promise::Unasked,
+        is_short,
+    };
+    vec![
+        case("core: 1 node, fine", true, fine()),
+        case("core: 2 nodes", false, World::small()),
+        case("core: 2 nodes, announcements", false, World { has_announcements: true, ..World::small() }),
+        case(
+            "core: revoker is a node, announcements",
+            false,
+            World { own: Some(0), has_announcements: true, ..World::small() },
+        ),
+        case("core: lost messages", false, World { losses: 1, ..World::small() }),
+        case("core: 1 node, fine, lost messages", true, World { losses: 2, ..fine() }),
+        case("core: slow looks", false, World { has_slow_looks: true, ..World::small() }),
+        case("core: clock at half rate, W = 2D", false, slow(4)),
+        case("core: kill and restart, two runs of one name", false, World { restarts: 1, ..World::small() }),
+        case("core: silence, challenge, fence, register again", false, World { nodes: 1, ..observed() }),
+        case(
+            "core: a change before, silence, challenge",
+            false,
+            World { script: vec![planned(Other, false), planned(Revoke, true)], nodes: 1, ..observed() },
+        ),
+        case("core: lossy promotion, re-assertion", false, promoted()),
+        case(
+            "core: lossy promotion, then a revocation",
+            false,
+            World { script: vec![planned(Other, false), planned(Revoke, true)], ..promoted() },
+        ),
+        case("core: term raised in one step", false, raised()),
+        case("core: term lowered in two steps", false, lowered()),
+        Case { p2: Promise::Holds, ..case("core: atomic", false, atomic()) },
+    ]
+}
+
+fn real_mutants() -> Vec<Case> {
+    let case = |name, is_short, world| Case {
+        name,
+        subject: Subject::Real(Box::new(world)),
+        p1: Promise::Refuted,
+        p2: Promise::Unasked,
+        is_short,
+    };
+    let with = |name, mutant, world: World| case(name, true, World { mutant: Some(mutant), ..world });
+    let mut short_wait = World::small();
+    short_wait.timing.waits_ns[2] = 1;
+    vec![
+        case("core: clock at half rate, W = D", true, slow(2)),
+        case("core: W = D - 1", true, short_wait),
+        case("core: term lowered in one step", true, lowered_in_one_step()),
+        with("core: lease from receipt", Mutant::LeaseFromReceipt, World::small()),
+        with("core: lease before apply", Mutant::LeaseBeforeApply, fine()),
+        with("core: entry before lease", Mutant::EntryBeforeLease, fine()),
+        with("core: no lease check", Mutant::NoLeaseCheck, fine()),
+        with("core: registration after snapshot", Mutant::RegistrationAfterSnapshot, World::small()),
+        with("core: acknowledged before apply", Mutant::AckBeforeApply, World::small()),
+        with("core: challenge ignored", Mutant::ChallengeIgnored, World { nodes: 1, ..observed() }),
+        with(
+            "core: silent without challenge",
+            Mutant::SilentWithoutChallenge,
+            World { nodes: 1, ..observed() },
+        ),
+        with("core: row keyed by name", Mutant::RowKeyedByName, World::small()),
+        with("core: lossy promotion, no re-assertion", Mutant::NoReassertion, promoted()),
+        with(
+            "core: commits before the generation",
+            Mutant::CommitBeforeGeneration,
+            World { script: vec![planned(Other, false), planned(Revoke, true)], ..promoted() },
+        ),
+        with(
+            "core: sequence numbers used twice",
+            Mutant::SequencesReused,
+            World { script: vec![planned(Other, false), planned(Revoke, true)], ..promoted() },
+        ),
+        Case {
+            p1: Promise::Unasked,
+            p2: Promise::Refuted,
+            ..with("core: atomic, timer from send", Mutant::AtomicTimerFromSend, atomic())
+        },
+    ]
+}

@@ -1,0 +1,6 @@
+//! The exhaustive models: what must hold, and what must be refuted.
+
+pub mod cases;
+pub mod compact;
+pub mod real;
+pub mod report;

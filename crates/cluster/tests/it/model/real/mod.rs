@@ -1,0 +1,359 @@
+//! The crate's own `Follower` and `Barrier` over an abstract store and network, explored to the end.
+//!
+//! Every machine keeps its own clock, and all clocks show [`World::now`] at all times: when time passes, everything that a
+//! machine remembers moves into the past instead. So the space has no horizon, except where a configuration sets one.
+//! All nodes have one name, and states that differ in the order of the nodes only are one.
+//!
+//! A configuration is fine or coarse. In a fine one everything takes as many steps as it does: a verification reads the
+//! lease, the entry, and the clock again; changes are put into memory before the core hears of it; a poll has its
+//! snapshot before it gets its row. In a coarse one each of these is one step, and a verification takes place on every
+//! node at every moment.
+
+mod node;
+mod revoker;
+pub mod store;
+
+use keywright_cluster::Timing;
+use keywright_domain::lease::LeaseTerm;
+use stateright::{Model, Property};
+
+pub use self::revoker::Planned;
+use self::{
+    node::{Node, Verdict},
+    revoker::{Returned, Revoker},
+    store::{Change, Store, Truth},
+};
+
+/// Longer than anything.
+const NEVER: u64 = 1 << 40;
+
+/// How the model departs from the protocol. Each must be refuted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    LeaseFromReceipt,
+    LeaseBeforeApply,
+    EntryBeforeLease,
+    NoLeaseCheck,
+    RegistrationAfterSnapshot,
+    AckBeforeApply,
+    AtomicTimerFromSend,
+    NoReassertion,
+    ChallengeIgnored,
+    SilentWithoutChallenge,
+    RowKeyedByName,
+    /// Changes are committed after a promotion before a generation was begun for it.
+    CommitBeforeGeneration,
+    /// A generation goes on numbering where its history ends.
+    SequencesReused,
+}
+
+/// What is modelled.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// What every clock shows. Longer than any span that is modelled, and no longer than that: a moment at zero is so
+    /// long ago that it makes no difference any more.
+    pub now: u64,
+    pub is_fine: bool,
+    pub nodes: usize,
+    pub timing: Timing,
+    /// The state that everybody starts from.
+    pub first: Truth,
+    pub script: Vec<Planned>,
+    /// The node whose process the revoker is part of.
+    pub own: Option<usize>,
+    /// Whether the nodes' clocks run at half the revoker's rate.
+    pub is_slow: bool,
+    pub is_atomic: bool,
+    pub is_p2_tracked: bool,
+    pub has_announcements: bool,
+    /// Whether the answer to a look may take time.
+    pub has_slow_looks: bool,
+    /// Whether silence is observed: challenges and fences.
+    pub counts_renewals: bool,
+    /// How many operations may get lost.
+    pub losses: u8,
+    /// How often nodes may be killed and started again.
+    pub restarts: u8,
+    /// How often a standby may be promoted that lacks the last change.
+    pub promotions: u8,
+    /// How many ticks are explored; `None`: all.
+    pub horizon: Option<u8>,
+    pub mutant: Option<Mutant>,
+}
+
+impl World {
+    /// Two nodes, one revocation, leases of two ticks in every term, a wait of as many.
+    pub fn small() -> Self {
+        Self {
+            now: 3,
+            is_fine: false,
+            nodes: 2,
+            timing: Timing {
+                terms_ns: [0, 2, 2, 2],
+                waits_ns: [0, 2, 2, NEVER],
+                poll_every_ns: 1,
+                retry_after_ns: 1,
+                look_every_ns: 0,
+                look_every_max_ns: 0,
+                settle_ns: NEVER,
+            },
+            first: Truth { is_revoked: false, lease: LeaseTerm::Standard, wait: LeaseTerm::Standard },
+            script: vec![Planned { change: Change::Revoke, is_awaited: true }],
+            own: None,
+            is_slow: false,
+            is_atomic: false,
+            is_p2_tracked: false,
+            has_announcements: false,
+            has_slow_looks: false,
+            counts_renewals: false,
+            losses: 0,
+            restarts: 0,
+            promotions: 0,
+            horizon: None,
+            mutant: None,
+        }
+    }
+
+    pub fn is(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+}
+
+/// A state of the whole installation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    store: Store,
+    nodes: Vec<Node>,
+    revoker: Revoker,
+    is_odd: bool,
+    was_rejected: bool,
+    broken: (bool, bool),
+    losses_left: u8,
+    restarts_left: u8,
+    promotions_left: u8,
+    ticks_left: Option<u8>,
+}
+
+/// Something that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Tick,
+    Promote,
+    Commit,
+    CommitKnown,
+    RevokerWakes,
+    Look,
+    Looked,
+    Challenge,
+    Challenged,
+    Fence,
+    Wake(usize),
+    Announce(usize),
+    Execute(usize),
+    Apply(usize),
+    Deliver(usize),
+    Lose(usize),
+    Restart(usize),
+    CommitRow(usize),
+    VerifyBegin(usize),
+    VerifyContinue(usize),
+}
+
+impl World {
+    fn tick(&self, state: &mut State) -> Option<()> {
+        if let Some(ticks) = &mut state.ticks_left {
+            *ticks = ticks.checked_sub(1)?;
+        }
+        state.revoker.tick();
+        state.is_odd = self.is_slow && !state.is_odd;
+        if !state.is_odd {
+            state.nodes.iter_mut().for_each(Node::tick);
+        }
+        Some(())
+    }
+
+    /// Whether nothing can be accepted any more, whatever happens.
+    fn is_over(&self, state: &State) -> bool {
+        state.revoker.returned != Returned::No
+            && state.promotions_left == 0
+            && state.restarts_left == 0
+            && state.nodes.iter().all(Node::has_revoked_for_good)
+            && !self.is(Mutant::EntryBeforeLease)
+    }
+
+    fn promote(state: &mut State) -> Option<()> {
+        state.promotions_left = state.promotions_left.checked_sub(1)?;
+        state.store.promote().then_some(())?;
+        state.nodes.iter_mut().for_each(Node::cut);
+        Some(())
+    }
+
+    fn verify_everywhere(&self, state: &mut State) {
+        let (late, after_rejection) = (state.revoker.returned != Returned::No, state.was_rejected);
+        let accepts = state.nodes.iter().any(|node| node.verdict(self) == Some(true));
+        state.broken = (late && accepts, after_rejection && accepts);
+        state.was_rejected |=
+            self.is_p2_tracked && state.nodes.iter().any(|node| node.verdict(self) == Some(false));
+    }
+
+    fn verify(&self, state: &mut State, index: usize) -> Option<()> {
+        match state.nodes[index].continue_verification(self)? {
+            Some(Verdict::Rejected) => state.was_rejected |= self.is_p2_tracked,
+            Some(Verdict::Accepted { late, after_rejection }) => {
+                state.broken.0 |= late;
+                state.broken.1 |= after_rejection;
+            }
+            None => {}
+        }
+        Some(())
+    }
+
+    fn act(&self, state: &mut State, action: Action) -> Option<()> {
+        let State { store, nodes, revoker, .. } = state;
+        let late = revoker.returned != Returned::No;
+        match action {
+            Action::Tick => self.tick(state),
+            Action::Promote => Self::promote(state),
+            Action::Commit => revoker.commit(store, self),
+            Action::CommitKnown => revoker.know(store, nodes, self),
+            Action::RevokerWakes => revoker.wake(store, self),
+            Action::Look => revoker.look(store, nodes, self),
+            Action::Looked => revoker.see(store, nodes, self),
+            Action::Challenge => revoker.challenge(store),
+            Action::Challenged => revoker.challenged(store, self),
+            Action::Fence => revoker.fence(store, self),
+            Action::Wake(node) => nodes[node].wake(self),
+            Action::Announce(node) => nodes[node].announce(store.head, self),
+            Action::Execute(node) => nodes[node].execute(store, self),
+            Action::Apply(node) => nodes[node].apply(self),
+            Action::Deliver(node) => nodes[node].deliver(self),
+            Action::Lose(node) => {
+                let is_free = state.losses_left > 0;
+                let was_broken = nodes[node].is_broken();
+                nodes[node].lose(is_free, self)?;
+                state.losses_left -= u8::from(!was_broken);
+                Some(())
+            }
+            Action::Restart(node) => {
+                state.restarts_left = state.restarts_left.checked_sub(1)?;
+                nodes[node].restart(self);
+                Some(())
+            }
+            Action::CommitRow(node) => nodes[node].commit_row(store, self),
+            Action::VerifyBegin(node) => nodes[node].begin_verification(late, state.was_rejected, self),
+            Action::VerifyContinue(node) => self.verify(state, node),
+        }
+    }
+}
+
+impl Model for World {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![State {
+            store: Store::new(self.first),
+            nodes: vec![Node::new(self); self.nodes],
+            revoker: Revoker::new(self),
+            is_odd: false,
+            was_rejected: false,
+            broken: (false, false),
+            losses_left: self.losses,
+            restarts_left: self.restarts,
+            promotions_left: self.promotions,
+            ticks_left: self.horizon,
+        }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        // Verifications only look on: what follows a broken promise also follows without it.
+        if state.broken != (false, false) || self.is_over(state) {
+            return;
+        }
+        actions.extend([
+            Action::Tick,
+            Action::Commit,
+            Action::CommitKnown,
+            Action::RevokerWakes,
+            Action::Look,
+        ]);
+        actions.extend(self.has_slow_looks.then_some(Action::Looked));
+        if self.counts_renewals {
+            actions.extend([Action::Challenge, Action::Challenged, Action::Fence]);
+        }
+        actions.extend((self.promotions > 0).then_some(Action::Promote));
+        for node in 0..self.nodes {
+            actions.extend([
+                Action::Wake(node),
+                Action::Execute(node),
+                Action::Apply(node),
+                Action::Deliver(node),
+            ]);
+            if self.is_fine {
+                actions.extend([Action::VerifyBegin(node), Action::VerifyContinue(node)]);
+            }
+            actions.extend(self.has_announcements.then_some(Action::Announce(node)));
+            actions.extend((self.losses > 0 || self.promotions > 0).then_some(Action::Lose(node)));
+            actions.extend((self.restarts > 0).then_some(Action::Restart(node)));
+            actions.extend(self.is(Mutant::RegistrationAfterSnapshot).then_some(Action::CommitRow(node)));
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut state = last.clone();
+        self.act(&mut state, action)?;
+        if !self.is_fine {
+            self.verify_everywhere(&mut state);
+        }
+        if self.own.is_none() {
+            state.nodes.sort_by_cached_key(Node::order);
+        }
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let mut properties = vec![
+            Property::always("P1", |_, state: &State| !state.broken.0),
+            Property::always("P2", |_, state: &State| !state.broken.1),
+            Property::sometimes("returned by acknowledgements", |model: &World, state: &State| {
+                state.revoker.returned == Returned::Acknowledged
+                    && state.nodes.iter().all(|node| node.has_lease(model) && node.memory.is_revoked)
+            }),
+            Property::sometimes("returned after the wait", |_, state: &State| {
+                state.revoker.returned == Returned::Waited
+                    && state.nodes.iter().any(|node| node.follower.is_following() && !node.memory.is_revoked)
+            }),
+        ];
+        if self.is_p2_tracked {
+            properties.push(Property::sometimes("rejected", |_, state: &State| state.was_rejected));
+        }
+        if self.counts_renewals {
+            properties.push(Property::sometimes("returned, with a silent node", |_, state: &State| {
+                state.revoker.returned == Returned::Silent
+            }));
+            properties.push(Property::sometimes(
+                "fenced, and registered again",
+                |model: &World, state: &State| {
+                    state.store.rows.iter().any(|row| row.is_fenced) && state.store.rows.len() > model.nodes
+                },
+            ));
+        }
+        if self.promotions > 0 {
+            properties.push(Property::sometimes(
+                "leased in the next generation",
+                |model: &World, state: &State| {
+                    let rows = &state.store.rows;
+                    state.store.generation == 2
+                        && rows.iter().all(|row| row.reasserted == 2)
+                        && state.nodes.iter().all(|node| node.has_lease(model) && node.sequence >= 16)
+                },
+            ));
+        }
+        if self.restarts > 0 {
+            properties.push(Property::sometimes("started again", |model: &World, state: &State| {
+                state.store.rows.len() > model.nodes && state.nodes.iter().all(|node| node.has_lease(model))
+            }));
+        }
+        properties
+    }
+}

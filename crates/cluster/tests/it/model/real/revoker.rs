@@ -1,0 +1,219 @@
+//! Whoever changes something and waits: the crate's own [`Barrier`], and a script of changes.
+
+use keywright_cluster::{
+    Barrier,
+    barrier::{Input, Output, Ticket},
+};
+use keywright_domain::control::{Incarnation, NodeRow};
+
+use super::{
+    Mutant, World,
+    node::Node,
+    store::{Change, Store},
+};
+
+/// A change, and whether the next one waits for its receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Planned {
+    pub change: Change,
+    pub is_awaited: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Commit {
+    None,
+    /// In the log, but the caller does not know yet.
+    Unknown(u64),
+    Awaited,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Look {
+    None,
+    Asked(u64),
+    Answered(u64, Vec<NodeRow>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Challenge {
+    node: Incarnation,
+    renewals: u64,
+    sequence: u64,
+    answer: Option<bool>,
+}
+
+/// How the revocation came to return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Returned {
+    No,
+    /// Every node had applied it.
+    Acknowledged,
+    /// Some were known to be silent.
+    Silent,
+    /// The wait was over.
+    Waited,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Revoker {
+    barrier: Barrier,
+    at: u8,
+    commit: Commit,
+    look: Look,
+    challenges: Vec<Challenge>,
+    fences: Vec<(Incarnation, u64)>,
+    /// Where silence is no matter, every look finds every node to have polled.
+    is_odd: bool,
+    pub returned: Returned,
+}
+
+impl Revoker {
+    pub fn new(world: &World) -> Self {
+        let barrier = Barrier::new(world.timing);
+        Self {
+            barrier,
+            at: 0,
+            commit: Commit::None,
+            look: Look::None,
+            challenges: Vec::new(),
+            fences: Vec::new(),
+            is_odd: false,
+            returned: Returned::No,
+        }
+    }
+
+    pub fn tick(&mut self) {
+        self.barrier = self.barrier.clone().rebased(1);
+        if let Look::Asked(at) | Look::Answered(at, _) = &mut self.look {
+            *at = at.saturating_sub(1);
+        }
+    }
+
+    /// The next change is committed.
+    pub fn commit(&mut self, store: &mut Store, world: &World) -> Option<()> {
+        let planned = world.script.get(usize::from(self.at))?;
+        if self.commit != Commit::None {
+            return None;
+        }
+        self.commit = Commit::Unknown(store.commit(planned.change, world)?);
+        Some(())
+    }
+
+    /// The caller gets to know.
+    pub fn know(&mut self, store: &mut Store, nodes: &mut [Node], world: &World) -> Option<()> {
+        let Commit::Unknown(sequence) = self.commit else { return None };
+        let planned = world.script[usize::from(self.at)];
+        // The store says in the same transaction what the change has to be waited for.
+        let mut after = world.first;
+        world.script[..=usize::from(self.at)].iter().for_each(|planned| after.apply(planned.change));
+        let ticket = Ticket(u64::from(self.at));
+        if planned.is_awaited {
+            self.commit = Commit::Awaited;
+        } else {
+            self.commit = Commit::None;
+            self.at += 1;
+        }
+        if let Some(own) = world.own {
+            nodes[own].advance(sequence, planned.change, world);
+        }
+        let term = after.wait;
+        self.step(Input::Committed { ticket, sequence, term }, false, store, world);
+        Some(())
+    }
+
+    pub fn wake(&mut self, store: &mut Store, world: &World) -> Option<()> {
+        if self.commit != Commit::Awaited && !world.has_slow_looks {
+            return None;
+        }
+        (self.barrier.next_tick_ns() <= world.now).then(|| self.step(Input::Tick, false, store, world))
+    }
+
+    /// The registry is read.
+    pub fn look(&mut self, store: &mut Store, nodes: &[Node], world: &World) -> Option<()> {
+        let Look::Asked(at) = self.look else { return None };
+        let mut rows = store.rows.clone();
+        if !world.counts_renewals {
+            self.is_odd = !self.is_odd;
+            rows.iter_mut().for_each(|row| row.renewals = u64::from(self.is_odd));
+        }
+        self.look = Look::Answered(at, rows);
+        if !world.has_slow_looks {
+            self.see(store, nodes, world)?;
+        }
+        Some(())
+    }
+
+    /// What was read arrives.
+    pub fn see(&mut self, store: &mut Store, nodes: &[Node], world: &World) -> Option<()> {
+        if !matches!(self.look, Look::Answered(..)) {
+            return None;
+        }
+        let Look::Answered(asked_at_ns, rows) = std::mem::replace(&mut self.look, Look::None) else {
+            return None;
+        };
+        let own = world.own.and_then(|own| Some((nodes[own].follower.incarnation()?, nodes[own].sequence)));
+        self.step(Input::Looked { asked_at_ns, rows, own }, true, store, world);
+        Some(())
+    }
+
+    pub fn challenge(&mut self, store: &mut Store) -> Option<()> {
+        let open = self.challenges.iter_mut().find(|challenge| challenge.answer.is_none())?;
+        open.answer = Some(store.challenge(open.node, open.renewals, open.sequence));
+        Some(())
+    }
+
+    pub fn challenged(&mut self, store: &mut Store, world: &World) -> Option<()> {
+        let index = self.challenges.iter().position(|challenge| challenge.answer.is_some())?;
+        let Challenge { node, sequence, answer, .. } = self.challenges.remove(index);
+        let is_silent = answer?;
+        self.step(Input::Challenged { node, sequence, is_silent }, false, store, world);
+        Some(())
+    }
+
+    pub fn fence(&mut self, store: &mut Store, world: &World) -> Option<()> {
+        let (node, renewals) = self.fences.pop()?;
+        store.fence(node, renewals);
+        self.step(Input::Fenced { node }, false, store, world);
+        Some(())
+    }
+
+    fn step(&mut self, input: Input, is_look: bool, store: &mut Store, world: &World) {
+        for output in self.barrier.step(world.now, input) {
+            match output {
+                Output::Look => self.look = Look::Asked(world.now),
+                Output::Challenge { node, renewals, sequence } if world.counts_renewals => {
+                    let answer = world.is(Mutant::SilentWithoutChallenge).then_some(true);
+                    self.challenges.push(Challenge { node, renewals, sequence, answer });
+                }
+                Output::Fence { node, renewals } if world.counts_renewals => {
+                    self.fences.push((node, renewals))
+                }
+                Output::Challenge { .. } | Output::Fence { .. } => {}
+                Output::Settled(sequence) => {
+                    if world.is_atomic {
+                        store.settle(sequence);
+                    }
+                }
+                Output::Done { ticket, receipt } => {
+                    let how = match (is_look, receipt.silent) {
+                        (false, _) => Returned::Waited,
+                        (true, 0) => Returned::Acknowledged,
+                        (true, _) => Returned::Silent,
+                    };
+                    self.done(ticket, how, world);
+                }
+            }
+        }
+    }
+
+    fn done(&mut self, ticket: Ticket, how: Returned, world: &World) {
+        if ticket == Ticket(u64::from(self.at)) && self.commit == Commit::Awaited {
+            self.commit = Commit::None;
+            self.at += 1;
+        }
+        let planned = usize::try_from(ticket.0).ok().and_then(|at| world.script.get(at));
+        if planned.is_some_and(|planned| planned.change == Change::Revoke) {
+            self.returned = how;
+        }
+    }
+}

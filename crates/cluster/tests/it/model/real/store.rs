@@ -1,0 +1,233 @@
+//! The shared store, as far as the protocol sees it. Each method is one statement.
+
+use keywright_cluster::follower::Operation;
+use keywright_domain::{
+    control::{Anchor, Epoch, Incarnation, NodeRow, PollReply},
+    lease::LeaseTerm,
+};
+
+use super::{Mutant, World};
+
+/// What a change does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// The key is revoked.
+    Revoke,
+    /// Something else.
+    Other,
+    /// The workspace's terms.
+    Terms { lease: LeaseTerm, wait: LeaseTerm },
+}
+
+/// What the log adds up to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Truth {
+    pub is_revoked: bool,
+    pub lease: LeaseTerm,
+    pub wait: LeaseTerm,
+}
+
+impl Truth {
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Revoke => self.is_revoked = true,
+            Change::Other => {}
+            Change::Terms { lease, wait } => (self.lease, self.wait) = (lease, wait),
+        }
+    }
+}
+
+/// What a poll's statement sees when it starts. It waits for its row afterwards, and keeps the snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Snapshot {
+    head: u64,
+    stable: u64,
+    generation: u64,
+    is_generation_settled: bool,
+    epoch: Epoch,
+    generation_epoch: Epoch,
+}
+
+/// The numbers of a generation begin here; in a real store at the next multiple of 2^32.
+const JUMP: u64 = 16;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Store {
+    first: Truth,
+    log: Vec<(u64, Change)>,
+    pub head: u64,
+    stable: u64,
+    pub rows: Vec<NodeRow>,
+    pub generation: u64,
+    generation_epoch: Epoch,
+    epoch: Epoch,
+    next_run: u8,
+}
+
+impl Store {
+    pub fn new(first: Truth) -> Self {
+        let epoch = Epoch { system: 1, timeline: 1 };
+        Self {
+            first,
+            log: Vec::new(),
+            head: 0,
+            stable: 0,
+            rows: Vec::new(),
+            generation: 1,
+            generation_epoch: epoch,
+            epoch,
+            next_run: 1,
+        }
+    }
+
+    pub fn truth(&self) -> Truth {
+        let mut truth = self.first;
+        self.log.iter().for_each(|(_, change)| truth.apply(*change));
+        truth
+    }
+
+    /// Appends to the log; `None` while nothing may be.
+    pub fn commit(&mut self, change: Change, world: &World) -> Option<u64> {
+        if self.epoch != self.generation_epoch && !world.is(Mutant::CommitBeforeGeneration) {
+            return None;
+        }
+        self.head += 1;
+        self.log.push((self.head, change));
+        Some(self.head)
+    }
+
+    /// The changes after `after`; `None` if they do not follow on it.
+    pub fn fetch(&self, after: u64) -> Option<Vec<(u64, Change)>> {
+        let found: Vec<_> = self.log.iter().filter(|(sequence, _)| *sequence > after).copied().collect();
+        let follows = found.first().map_or(after >= self.head, |(sequence, _)| *sequence == after + 1);
+        follows.then_some(found)
+    }
+
+    pub fn register(&mut self, operation: Operation, world: &World) -> Option<Incarnation> {
+        let Operation::Register { applied, reasserted } = operation else { return None };
+        let run = self.fresh_run();
+        let row = NodeRow {
+            name: String::new(),
+            incarnation: run,
+            address: String::new(),
+            version: String::new(),
+            applied,
+            renewals: 0,
+            challenge: 0,
+            reasserted: reasserted.unwrap_or(self.generation),
+            is_fenced: false,
+        };
+        if world.is(Mutant::RowKeyedByName) {
+            self.rows.clear();
+        }
+        self.rows.push(row);
+        Some(run)
+    }
+
+    pub fn fresh_run(&mut self) -> Incarnation {
+        self.next_run += 1;
+        Incarnation([self.next_run; 16])
+    }
+
+    pub fn row(&mut self, run: Incarnation) -> Option<&mut NodeRow> {
+        self.rows.iter_mut().find(|row| row.incarnation == run)
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            head: self.head,
+            stable: self.stable,
+            generation: self.generation,
+            is_generation_settled: self
+                .rows
+                .iter()
+                .all(|row| row.is_fenced || row.reasserted >= self.generation),
+            epoch: self.epoch,
+            generation_epoch: self.generation_epoch,
+        }
+    }
+
+    /// The poll got its row, and commits.
+    pub fn poll(&mut self, run: Incarnation, applied: u64, seen: Snapshot, world: &World) -> PollReply {
+        let acknowledged = if world.is(Mutant::AckBeforeApply) { applied.max(seen.head) } else { applied };
+        let counts = world.counts_renewals;
+        let row = self.row(run).filter(|row| !row.is_fenced);
+        let (is_alive, reasserted, challenge) = row.map_or((false, 0, 0), |row| {
+            row.renewals += u64::from(counts);
+            row.applied = row.applied.max(acknowledged);
+            (true, row.reasserted, row.challenge)
+        });
+        PollReply {
+            is_alive: is_alive || world.is(Mutant::RegistrationAfterSnapshot),
+            head: seen.head,
+            stable: seen.stable,
+            generation: seen.generation,
+            is_generation_settled: seen.is_generation_settled,
+            reasserted: if is_alive { reasserted } else { seen.generation },
+            challenge: if world.is(Mutant::ChallengeIgnored) { 0 } else { challenge },
+            is_anchored: true,
+            anchor: Anchor { audit_sequence: 0, audit_hash: [0; 32] },
+            epoch: seen.epoch,
+            generation_epoch: seen.generation_epoch,
+            is_standby: false,
+            wall_ms: 0,
+        }
+    }
+
+    pub fn acknowledge(&mut self, run: Incarnation, applied: u64) {
+        if let Some(row) = self.row(run) {
+            row.applied = row.applied.max(applied);
+        }
+    }
+
+    pub fn challenge(&mut self, run: Incarnation, renewals: u64, sequence: u64) -> bool {
+        self.row(run).filter(|row| row.renewals == renewals).is_some_and(|row| {
+            row.challenge = row.challenge.max(sequence);
+            true
+        })
+    }
+
+    pub fn fence(&mut self, run: Incarnation, renewals: u64) {
+        if let Some(row) = self.row(run).filter(|row| row.renewals == renewals) {
+            row.is_fenced = true;
+        }
+    }
+
+    pub fn settle(&mut self, sequence: u64) {
+        self.stable = self.stable.max(sequence);
+    }
+
+    pub fn begin_generation(&mut self, generation: u64, epoch: Epoch, world: &World) {
+        if self.generation == generation && self.epoch == epoch {
+            self.generation += 1;
+            self.generation_epoch = epoch;
+            if !world.is(Mutant::SequencesReused) {
+                self.head = (self.head / JUMP + 1) * JUMP;
+            }
+        }
+    }
+
+    /// What `run` knew to be revoked is revoked again.
+    pub fn reassert(&mut self, run: Incarnation, knows: Truth, generation: u64, world: &World) {
+        if knows.is_revoked && !self.truth().is_revoked && !world.is(Mutant::NoReassertion) {
+            self.head += 1;
+            self.log.push((self.head, Change::Revoke));
+        }
+        if let Some(row) = self.row(run) {
+            row.reasserted = row.reasserted.max(generation);
+        }
+    }
+
+    /// A standby that lacks the last change becomes the primary.
+    pub fn promote(&mut self) -> bool {
+        let is_lossy = self.log.pop().is_some();
+        self.head = self.log.last().map_or(0, |(sequence, _)| *sequence);
+        for row in &mut self.rows {
+            // An acknowledgement is in the write-ahead log behind what it acknowledges.
+            row.applied = row.applied.min(self.head);
+        }
+        self.stable = self.stable.min(self.head);
+        self.epoch.timeline += 1;
+        is_lossy
+    }
+}

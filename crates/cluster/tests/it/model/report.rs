@@ -1,0 +1,40 @@
+//! Runs cases and prints what came of them.
+
+use super::cases::{Case, Promise};
+
+/// Runs the cases whose name contains `filter`, prints a table, and says whether all came out as expected.
+#[expect(clippy::print_stdout, reason = "the table is what this is for")]
+pub fn run<'cases>(cases: impl Iterator<Item = &'cases Case>, threads: usize, has_paths: bool) -> bool {
+    println!("| configuration | states | seconds | P1 | P2 | as expected |");
+    println!("|---|---:|---:|---|---|---|");
+    let mut all_agree = true;
+    for case in cases {
+        let found = case.run(threads);
+        let agrees = case.agrees(&found);
+        all_agree &= agrees;
+        println!(
+            "| {} | {} | {:.1} | {} | {} | {} |",
+            case.name,
+            found.states,
+            found.elapsed.as_secs_f64(),
+            text(if case.p1 == Promise::Unasked { Promise::Unasked } else { found.p1 }),
+            text(if case.p2 == Promise::Unasked { Promise::Unasked } else { found.p2 }),
+            if agrees { "yes" } else { "**NO**" },
+        );
+        if !agrees && !found.missing.is_empty() {
+            println!("  never happened: {}", found.missing.join(", "));
+        }
+        if has_paths || !agrees {
+            println!("  {}", found.counterexample.join(", "));
+        }
+    }
+    all_agree
+}
+
+fn text(promise: Promise) -> &'static str {
+    match promise {
+        Promise::Holds => "holds",
+        Promise::Refuted => "refuted",
+        Promise::Unasked => "",
+    }
+}
