@@ -13,6 +13,7 @@ use keywright_domain::{
 use tokio_postgres::{
     Error,
     error::{DbError, Severity, SqlState},
+    types::WrongType,
 };
 
 /// Why something did not happen.
@@ -29,15 +30,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// For a command's caller.
-    pub(crate) fn into_command_error(self) -> CommandError {
-        match self {
-            Self::Refused(error) => error,
-            other => CommandError::Store(other.into_store_error()),
-        }
-    }
-
-    /// For everyone else. What it means before a commit: nothing was changed.
+    /// What it means before a commit: nothing was changed.
     pub(crate) fn into_store_error(self) -> StoreError {
         match self {
             Self::Sql(error) => store_error(&error),
@@ -86,11 +79,12 @@ fn ends_connection(error: &Error) -> bool {
 /// What an error of `PostgreSQL` means before a commit: nothing was changed.
 pub(crate) fn store_error(error: &Error) -> StoreError {
     let Some(answer) = error.as_db_error() else {
-        return match error.source().is_some_and(|source| source.is::<tokio_postgres::types::WrongType>()) {
-            true => StoreError::Internal(describe(error)),
-            false => {
-                StoreError::Unavailable(format!("the connection to PostgreSQL is lost: {}", describe(error)))
-            }
+        let is_defect = error.source().is_some_and(<dyn std::error::Error>::is::<WrongType>);
+        let text = describe(error);
+        return if is_defect {
+            StoreError::Internal(text)
+        } else {
+            StoreError::Unavailable(format!("the connection to PostgreSQL is lost: {text}"))
         };
     };
     let text = describe_answer(answer);

@@ -36,6 +36,12 @@ pub use durability::{Durability, Promise};
 pub use options::{DatabaseUrl, PostgresOptions, Unflushed};
 pub use store::PostgresStore;
 
+/// How sessions have the server plan: for tests that look at plans.
+#[doc(hidden)]
+pub const fn planner_settings() -> &'static str {
+    connect::PLANNER
+}
+
 /// Every SQL statement on the store's tables with its name: for tests that look at their plans.
 #[doc(hidden)]
 pub fn statements() -> Vec<(&'static str, &'static str)> {

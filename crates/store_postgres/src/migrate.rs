@@ -84,7 +84,8 @@ async fn version(connected: &Connected, schema: &str) -> Result<usize, ConnectEr
     }
     let tables = connected.query(sql::migrations::TABLES, params![schema]).await?;
     let tables: Vec<&str> = tables.iter().map(|row| text(row, 0)).collect::<Result<_, _>>()?;
-    if !tables.is_empty() && !(tables.contains(&"migrations") && tables.contains(&"head")) {
+    let is_own = tables.contains(&"migrations") && tables.contains(&"head");
+    if !tables.is_empty() && !is_own {
         return Err(ConnectError::NotKeywright(schema.to_owned()));
     }
     connected.batch(CREATE_TABLE).await?;

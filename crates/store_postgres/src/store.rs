@@ -224,14 +224,14 @@ fn run(
 
 async fn start(plan: &Arc<Plan>, sink: &Sink) -> Result<Parts, ConnectError> {
     migrate::migrate(plan).await?;
-    let writing = Lane::start(Arc::clone(plan), sql::writer()).await?;
+    let write_lane = Lane::start(Arc::clone(plan), sql::writer()).await?;
     let usage = Lane::start(Arc::clone(plan), sql::usage_writer()).await?;
     let mut readers = Vec::with_capacity(plan.options.readers);
     for _ in 0..plan.options.readers.max(1) {
         readers.push(Lane::start(Arc::clone(plan), &[sql::keys::CHANGES_AFTER]).await?);
     }
-    let (jobs, waiting) = mpsc::channel(plan.options.queue_max.max(1));
-    tokio::spawn(Writer::new(Arc::clone(plan), writing, waiting, Arc::clone(sink)).run());
+    let (jobs, arriving) = mpsc::channel(plan.options.queue_max.max(1));
+    tokio::spawn(Writer::new(Arc::clone(plan), write_lane, arriving, Arc::clone(sink)).run());
     let usage = UsageWriter::new(Arc::clone(plan), usage);
     Ok(Parts { jobs, readers, usage, runtime: Handle::current() })
 }
@@ -392,7 +392,8 @@ impl Store for PostgresStore {
 
     async fn audit_after(&self, sequence: u64, limit: u32) -> Result<Vec<StoredEntry>, StoreError> {
         self.ask(|connected| async move {
-            let rows = connected.query(sql::journal::AUDIT_AFTER, params![sequence, limit]).await?;
+            let rows =
+                connected.query(sql::journal::AUDIT_AFTER, params![sequence, None::<&str>, limit]).await?;
             each(&rows, journal::entry)
         })
         .await

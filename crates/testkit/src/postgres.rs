@@ -83,6 +83,7 @@ impl PostgresServer {
     ///
     /// # Panics
     /// The copy cannot be made.
+    #[must_use]
     pub fn standby(&self, name: &str) -> Self {
         let standby = Self::prepare(self.password.clone());
         let source = format!("host=127.0.0.1 port={} user={ROLE} application_name={name}", self.port);
@@ -143,6 +144,14 @@ impl PostgresServer {
         for (name, value) in settings {
             writeln!(file, "{name} = '{value}'").unwrap();
         }
+    }
+
+    /// Puts a file into the server's data directory, readable for the server only: a certificate or its key.
+    pub fn put_file(&self, name: &str, content: &str) {
+        let path = self.data_directory().join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        give_away(&path);
     }
 
     /// Has the running server read its settings again.
@@ -318,7 +327,10 @@ fn free_port() -> u16 {
 }
 
 fn random_hex() -> String {
-    random::<12>().iter().map(|byte| format!("{byte:02x}")).collect()
+    random::<12>().iter().fold(String::with_capacity(24), |mut hex, byte| {
+        std::fmt::Write::write_fmt(&mut hex, format_args!("{byte:02x}")).unwrap();
+        hex
+    })
 }
 
 fn random<const N: usize>() -> [u8; N] {
@@ -355,7 +367,7 @@ fn is_running(pid: u32) -> bool {
 
 fn run(command: &mut Command) {
     let output = command.stdin(Stdio::null()).output().unwrap();
-    check(&output, &format!("{:?}", command.get_program()));
+    check(&output, &command.get_program().to_string_lossy());
 }
 
 fn check(output: &Output, what: &str) {

@@ -45,7 +45,7 @@ pub(crate) async fn after(
         .map(|(row, key)| {
             let change = match key {
                 Some(change) => change,
-                None => others.newest(row.entity)?,
+                None => others.newest(&row.entity)?,
             };
             Ok(NumberedChange { sequence: row.sequence, restricting: row.restricting, change })
         })
@@ -84,7 +84,9 @@ struct Others {
 impl Others {
     async fn read(connected: &Connected, found: &[(ChangeRow, Option<Change>)]) -> Result<Self, Fault> {
         let mut asked = Asked::default();
-        found.iter().for_each(|(row, _)| asked.add(&row.entity));
+        for (row, _) in found {
+            asked.add(&row.entity);
+        }
         if asked == Asked::default() {
             return Ok(Self::default());
         }
@@ -100,8 +102,8 @@ impl Others {
             asked.query(connected, !asked.plans.is_empty(), sql::installation::PLANS_BY_NAMES, || {
                 params![asked.plans.iter().cloned().collect::<Vec<_>>()]
             }),
-            asked.query(connected, asked.catalogue, sql::installation::PERMISSIONS, || params![]),
-            asked.query(connected, asked.operators, sql::installation::OPERATORS, || params![]),
+            asked.query(connected, asked.catalogue, sql::installation::PERMISSIONS, Vec::new),
+            asked.query(connected, asked.operators, sql::installation::OPERATORS, Vec::new),
         )?;
         let workspaces = each(&workspaces, installation::workspace)?;
         let memberships = each(&memberships, installation::membership)?;
@@ -118,9 +120,9 @@ impl Others {
         })
     }
 
-    fn newest(&self, entity: EntityRef) -> Result<Change, Fault> {
+    fn newest(&self, entity: &EntityRef) -> Result<Change, Fault> {
         let missing = || Fault::Damaged(format!("the change log names {entity:?}, which is not there"));
-        match &entity {
+        match entity {
             EntityRef::Key(number) => Ok(Change::KeyRemoved(*number)),
             EntityRef::Workspace(number) => {
                 self.workspaces.get(&number.0).cloned().map(Change::Workspace).ok_or_else(missing)

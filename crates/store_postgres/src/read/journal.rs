@@ -2,6 +2,7 @@
 
 use keywright_domain::{
     audit::StoredEntry,
+    ids::WorkspaceId,
     query::{AuditQuery, Page},
 };
 
@@ -17,7 +18,7 @@ use crate::{
 pub(crate) async fn page(connected: &Connected, query: &AuditQuery) -> Result<Page<StoredEntry>, Fault> {
     let before = query.before.unwrap_or(u64::MAX);
     let mut parameters = params![before, query.action.as_deref(), u64::from(query.limit) + 1];
-    let workspace = query.workspace.map(|id| id.to_bytes());
+    let workspace = query.workspace.map(WorkspaceId::to_bytes);
     let statement = match (&query.target, workspace) {
         (Some(target), _) => {
             parameters.extend(params![workspace, target]);

@@ -46,6 +46,7 @@ pub(crate) async fn load(plan: &Plan, pieces: mpsc::Sender<Piece>) -> Result<u64
     connected
         .batch(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL work_mem TO '32MB'; \
+             SET LOCAL enable_mergejoin TO on; \
              SET LOCAL idle_in_transaction_session_timeout TO 0",
         )
         .await?;
@@ -98,11 +99,15 @@ pub(crate) fn hand_on(rows: &[Row], sink: &mut dyn FnMut(Change)) -> Result<(), 
         let at = KeyNumber(number(row, 0)?);
         if waiting.as_ref().is_none_or(|key| key.number != at) {
             let before = waiting.replace(key(row)?);
-            before.into_iter().for_each(|key| sink(Change::Key(Box::new(key))));
+            if let Some(key) = before {
+                sink(Change::Key(Box::new(key)));
+            }
         }
         waiting.as_mut().expect("one was put there").secrets.extend(secret(row)?);
     }
-    waiting.into_iter().for_each(|key| sink(Change::Key(Box::new(key))));
+    if let Some(key) = waiting {
+        sink(Change::Key(Box::new(key)));
+    }
     Ok(())
 }
 

@@ -1,11 +1,12 @@
 //! The head, the change log, the audit trail, idempotency records, and the server's settings.
 
-macro_rules! entry {
-    ($condition:literal) => {
+macro_rules! entries {
+    ($order:literal, $condition:literal) => {
         concat!(
-            "SELECT a.sequence, a.body, a.hash, p.salt, p.address, p.user_agent FROM audit a \
-             LEFT JOIN audit_personal p ON p.sequence = a.sequence WHERE ",
-            $condition
+            "SELECT a.sequence, a.body, a.hash, p.salt, p.address, p.user_agent FROM (SELECT * FROM audit a WHERE ",
+            $condition,
+            " ORDER BY a.sequence ", $order, " LIMIT $3) a \
+             LEFT JOIN audit_personal p ON p.sequence = a.sequence ORDER BY a.sequence ", $order
         )
     };
 }
@@ -42,19 +43,20 @@ statements! {
     /// How many of these audit entries are there.
     COUNT_AUDIT = "SELECT count(*) FROM audit WHERE id = ANY($1)";
     /// Audit entries, oldest first.
-    AUDIT_AFTER = entry!("a.sequence > $1 ORDER BY a.sequence LIMIT $2");
+    AUDIT_AFTER = entries!("ASC", "a.sequence > $1 AND ($2::text IS NULL OR a.action = $2)");
     /// A page of the installation's trail.
-    AUDIT_PAGE = entry!("a.sequence < $1 AND ($2::text IS NULL OR a.action = $2) ORDER BY a.sequence DESC LIMIT $3");
+    AUDIT_PAGE = entries!("DESC", "a.sequence < $1 AND ($2::text IS NULL OR a.action = $2)");
     /// A page of a workspace's trail.
-    AUDIT_PAGE_OF_WORKSPACE = entry!(
+    AUDIT_PAGE_OF_WORKSPACE = entries!(
+        "DESC",
         "a.sequence < $1 AND ($2::text IS NULL OR a.action = $2) \
-         AND a.workspace = (SELECT w.number FROM workspaces w WHERE w.id = $4) ORDER BY a.sequence DESC LIMIT $3"
+         AND a.workspace = (SELECT w.number FROM workspaces w WHERE w.id = $4)"
     );
     /// A page of a target's trail.
-    AUDIT_PAGE_OF_TARGET = entry!(
+    AUDIT_PAGE_OF_TARGET = entries!(
+        "DESC",
         "a.sequence < $1 AND ($2::text IS NULL OR a.action = $2) AND a.target = $5 \
-         AND ($4::bytea IS NULL OR a.workspace = (SELECT w.number FROM workspaces w WHERE w.id = $4)) \
-         ORDER BY a.sequence DESC LIMIT $3"
+         AND ($4::bytea IS NULL OR a.workspace = (SELECT w.number FROM workspaces w WHERE w.id = $4))"
     );
     /// A new checkpoint.
     INSERT_CHECKPOINT = "INSERT INTO checkpoints (sequence, hash, at, public_key, signature) \

@@ -229,17 +229,13 @@ impl Writer {
         while let (Some(after), Ok(connected)) = (self.missed_after, self.lane.get()) {
             let patience = self.plan.options.answer_timeout;
             let reading = read::changes::after(&connected, after, CATCH_UP);
-            match timeout(patience, reading).await {
-                Ok(Ok(changes)) => {
-                    self.missed_after = changes.last().map(|last| last.sequence);
-                    self.publish(&changes);
-                }
+            let Ok(Ok(changes)) = timeout(patience, reading).await else {
                 // Tried again with the next connection.
-                Ok(Err(_)) | Err(_) => {
-                    connected.give_up();
-                    return;
-                }
-            }
+                connected.give_up();
+                return;
+            };
+            self.missed_after = changes.last().map(|last| last.sequence);
+            self.publish(&changes);
         }
     }
 

@@ -1,5 +1,12 @@
 //! The store from outside.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod connecting;
+mod crashes;
+mod network;
+mod nodes;
+mod plans;
+mod proxy;
 mod server;
+mod standbys;
 mod suite;

@@ -1,0 +1,117 @@
+//! A TCP proxy in front of the server that loses bytes on demand.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+    thread,
+};
+
+/// What becomes of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// They arrive.
+    None,
+    /// Nothing arrives any more, on connections that are open; new ones are accepted, and silent too. Half-open.
+    Silence,
+    /// From the next announcement of a change on, which is sent with the commit, nothing reaches the server.
+    SwallowCommit,
+    /// From the next announcement of a change on, nothing comes back from the server.
+    SwallowAnswer,
+    /// New connections are closed at once.
+    Refuse,
+}
+
+/// The proxy. Ends with the test's process.
+pub(crate) struct Proxy {
+    port: u16,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    fault: Fault,
+    /// Connections before this one stay silent for ever, once they are.
+    streams: Vec<TcpStream>,
+}
+
+impl Proxy {
+    pub(crate) fn start(server_port: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(Mutex::new(State { fault: Fault::None, streams: Vec::new() }));
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let client = client.unwrap();
+                if shared.lock().unwrap().fault == Fault::Refuse {
+                    continue;
+                }
+                let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server_port)) else { continue };
+                shared.lock().unwrap().streams.push(client.try_clone().unwrap());
+                shared.lock().unwrap().streams.push(server.try_clone().unwrap());
+                // What was lost once is never found again.
+                let lost = Arc::new(Mutex::new((false, false)));
+                let ways = (Arc::clone(&shared), Arc::clone(&lost));
+                let ends = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                thread::spawn(move || up(&ways.0, &ways.1, ends.0, ends.1));
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || down(&shared, &lost, server, client));
+            }
+        });
+        Self { port, state }
+    }
+
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn set(&self, fault: Fault) {
+        self.state.lock().unwrap().fault = fault;
+    }
+
+    /// Closes all connections.
+    pub(crate) fn cut(&self) {
+        for stream in self.state.lock().unwrap().streams.drain(..) {
+            drop(stream.shutdown(Shutdown::Both));
+        }
+    }
+}
+
+/// Bytes from the client to the server.
+fn up(state: &Mutex<State>, lost: &Mutex<(bool, bool)>, mut client: TcpStream, mut server: TcpStream) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(length @ 1..) = client.read(&mut buffer) {
+        let bytes = &buffer[..length];
+        let announces = bytes.windows(8).any(|window| window == b"_changes");
+        {
+            let mut lost = lost.lock().unwrap();
+            match state.lock().unwrap().fault {
+                Fault::Silence => *lost = (true, true),
+                Fault::SwallowCommit if announces => *lost = (true, true),
+                Fault::SwallowAnswer if announces => lost.1 = true,
+                _ => {}
+            }
+            if lost.0 {
+                continue;
+            }
+        }
+        if server.write_all(bytes).is_err() {
+            break;
+        }
+    }
+    drop(server.shutdown(Shutdown::Both));
+}
+
+/// Bytes from the server to the client.
+fn down(state: &Mutex<State>, lost: &Mutex<(bool, bool)>, mut server: TcpStream, mut client: TcpStream) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(length @ 1..) = server.read(&mut buffer) {
+        let silent = state.lock().unwrap().fault == Fault::Silence;
+        let mut lost = lost.lock().unwrap();
+        lost.1 |= silent;
+        if !lost.1 && client.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    drop(client.shutdown(Shutdown::Both));
+}
