@@ -58,6 +58,7 @@ impl Mode {
         }
     }
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it")]
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -72,6 +73,7 @@ impl OnUnavailable {
         }
     }
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it")]
     fn is_default(&self) -> bool {
         *self == Self::default()
     }

@@ -41,10 +41,10 @@ pub struct Draw {
     pub limit: u64,
     /// Cost units that calls are waiting for.
     pub needed: u32,
-    /// The smallest number of units that is of use: below that nothing is granted. Of a smooth window, `needed` is
-    /// granted as a whole or not at all.
+    /// The smallest number of units that is of use: below that nothing is granted.
     pub smallest: u32,
-    /// Units that the node expects to spend soon. More than `needed` is granted only as far as enough is left for all.
+    /// Units that the node expects to spend soon. More than `needed` is granted only as far as enough is left for all,
+    /// and never of a smooth window.
     pub want: u32,
     /// Units that the node granted itself in this window while the pool could not be reached.
     pub already: u32,
@@ -63,8 +63,8 @@ pub struct Grant {
     pub bucket: u64,
     /// For how long the units may be spent, counted from before the draw was sent.
     pub valid_for_ms: u64,
-    /// Until `smallest` would be granted if nothing else is drawn meanwhile; 0 if something was granted, `u64::MAX` if
-    /// it exceeds the limit.
+    /// If less than `needed` was granted: until `smallest` would be granted if nothing else is drawn meanwhile, or
+    /// `u64::MAX` if it exceeds the limit.
     pub retry_ms: u64,
 }
 
@@ -158,7 +158,7 @@ impl Counter {
         let length_ms = length_ms(draw.window.window_seconds);
         let left = self.available(draw, now_ms);
         let end_ms = (self.bucket + 1) * length_ms;
-        let retry_ms = if granted > 0 || draw.smallest == 0 { 0 } else { self.retry_ms(draw, now_ms) };
+        let retry_ms = if granted >= draw.needed { 0 } else { self.retry_ms(draw, now_ms) };
         Grant {
             granted,
             left: u32::try_from(left).unwrap_or(u32::MAX),
@@ -192,7 +192,7 @@ impl Counter {
     fn retry_ms(&self, draw: &Draw, now_ms: u64) -> u64 {
         let length_ms = length_ms(draw.window.window_seconds);
         let begin_ms = self.bucket * length_ms;
-        let Some(room) = draw.limit.checked_sub(u64::from(draw.smallest)) else { return u64::MAX };
+        let Some(room) = draw.limit.checked_sub(u64::from(draw.smallest.max(1))) else { return u64::MAX };
         // The elapsed time at which a full window carries at most the room.
         let until = |spent: u64, room: u64| match spent.checked_sub(room) {
             None | Some(0) => 0,
@@ -206,36 +206,33 @@ impl Counter {
     }
 
     fn draw_smooth(&mut self, draw: &Draw, now_ms: u64) -> Grant {
-        let now_ns = now_ms.saturating_mul(1_000_000);
+        let instant_ns = now_ms.saturating_mul(1_000_000);
         let length_ns = length_ms(draw.window.window_seconds).saturating_mul(1_000_000);
-        let is_foreign = self.drained_at_ns > now_ns + length_ns + AHEAD_MAX_MS * 1_000_000;
-        let start_ns = if is_foreign { now_ns } else { self.drained_at_ns.max(now_ns) };
-        let after_ns = start_ns.saturating_add(scale_up(u64::from(draw.needed), length_ns, draw.limit));
-        let bound_ns = now_ns + length_ns;
-        let is_granted = after_ns <= bound_ns;
-        if is_granted {
-            self.drained_at_ns = after_ns;
-        } else {
-            self.drained_at_ns = start_ns;
-        }
-        smooth_grant(draw, is_granted, self.drained_at_ns, now_ms)
+        let is_foreign = self.drained_at_ns > instant_ns + length_ns + AHEAD_MAX_MS * 1_000_000;
+        let start_ns = if is_foreign { instant_ns } else { self.drained_at_ns.max(instant_ns) };
+        let room_ns = (instant_ns + length_ns).saturating_sub(start_ns);
+        let room = u128::from(room_ns) * u128::from(draw.limit) / u128::from(length_ns);
+        let room = u32::try_from(room).unwrap_or(u32::MAX);
+        let granted = if room < draw.smallest { 0 } else { room.min(draw.needed) };
+        self.drained_at_ns = start_ns + scale_up(u64::from(granted), length_ns, draw.limit);
+        smooth_grant(draw, granted, self.drained_at_ns, now_ms)
     }
 }
 
 /// What a draw of a smooth window comes to, given the time at which everything granted has drained.
-pub fn smooth_grant(draw: &Draw, is_granted: bool, drained_at_ns: u64, now_ms: u64) -> Grant {
-    let now_ns = now_ms.saturating_mul(1_000_000);
+pub fn smooth_grant(draw: &Draw, granted: u32, drained_at_ns: u64, now_ms: u64) -> Grant {
+    let instant_ns = now_ms.saturating_mul(1_000_000);
     let length_ns = length_ms(draw.window.window_seconds).saturating_mul(1_000_000);
-    let room_ns = (now_ns + length_ns).saturating_sub(drained_at_ns).min(length_ns);
+    let room_ns = (instant_ns + length_ns).saturating_sub(drained_at_ns).min(length_ns);
     let left = u128::from(room_ns) * u128::from(draw.limit) / u128::from(length_ns);
-    let cost_ns = scale_up(u64::from(draw.needed), length_ns, draw.limit);
-    let retry_ms = match (is_granted, cost_ns > length_ns) {
+    let smallest_ns = scale_up(u64::from(draw.smallest.max(1)), length_ns, draw.limit);
+    let retry_ms = match (granted >= draw.needed, smallest_ns > length_ns) {
         (true, _) => 0,
         (false, true) => u64::MAX,
-        (false, false) => (cost_ns - room_ns.min(cost_ns)).div_ceil(1_000_000).max(1),
+        (false, false) => smallest_ns.saturating_sub(room_ns).div_ceil(1_000_000).max(1),
     };
     Grant {
-        granted: if is_granted { draw.needed } else { 0 },
+        granted,
         left: u32::try_from(left).unwrap_or(u32::MAX),
         bucket: 0,
         valid_for_ms: SMOOTH_VALID_MS,
@@ -327,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn smooth_windows_grant_all_or_nothing() {
+    fn smooth_windows_refill_evenly() {
         let mut counter = Counter::default();
         let ask = |needed| draw(10, needed, needed, Algorithm::Smooth);
         assert_eq!(counter.draw(&ask(8), 100_000).granted, 8);
@@ -356,10 +353,11 @@ mod tests {
                 prop_assert_eq!(now_ms + grant.valid_for_ms, (grant.bucket + 1) * 10_000);
                 if grant.retry_ms != 0 && grant.retry_ms != u64::MAX {
                     let (mut early, mut then) = (counter, counter);
-                    let again = Draw { needed: smallest, ..ask };
-                    prop_assert!(then.draw(&again, now_ms + grant.retry_ms).granted >= smallest);
+                    let least = smallest.max(1);
+                    let again = Draw { needed: least, smallest: least, ..ask };
+                    prop_assert!(then.draw(&again, now_ms + grant.retry_ms).granted >= least);
                     let too_early = early.draw(&again, now_ms + grant.retry_ms - 1);
-                    prop_assert!(too_early.granted < smallest || grant.retry_ms == 1);
+                    prop_assert!(too_early.granted < least || grant.retry_ms == 1);
                 }
             }
         }

@@ -16,7 +16,7 @@ use keywright_domain::{
 };
 use keywright_keyformat::Malformed;
 
-use crate::{LeaseEnd, RouteId, Trust, Unavailable, limits::METERS_MAX};
+use crate::{LeaseEnd, RouteId, Settled, Trust, Unavailable, limits::METERS_MAX};
 
 /// The moment of a call, on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +56,13 @@ pub struct VerifyRequest<'a> {
     pub agent: AgentClass,
     /// What makes the state in memory count as current.
     pub trust: Trust,
+    /// What was settled with the other nodes for this call, if its limits are shared.
+    pub settled: Settled,
 }
 
 impl<'a> VerifyRequest<'a> {
     /// Asks whether a key is good at all, at a cost of 1.
-    pub const fn new(text: &'a [u8]) -> Self {
+    pub fn new(text: &'a [u8]) -> Self {
         Self {
             text,
             permissions: PermissionSet::EMPTY,
@@ -71,6 +73,7 @@ impl<'a> VerifyRequest<'a> {
             route: RouteId::NONE,
             agent: AgentClass::Unknown,
             trust: Trust::Lease,
+            settled: Settled::default(),
         }
     }
 }
@@ -107,6 +110,12 @@ impl Verdict {
     /// Whether the same call may succeed with [`Trust::Fresh`].
     pub fn is_stale(&self) -> bool {
         self.unavailable == Some(Unavailable::Stale)
+    }
+
+    /// Whether a share of a limit has to be drawn first.
+    #[inline]
+    pub fn needs_share(&self) -> bool {
+        self.code == Code::Unavailable && self.unavailable == Some(Unavailable::Share)
     }
 
     pub(crate) const fn refused(code: Code) -> Self {

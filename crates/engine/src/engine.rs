@@ -31,6 +31,7 @@ use crate::{
     pending::Pending,
     record::{self, Reading},
     redigest::Redigests,
+    share::Sharing,
     state::{OTHER_LAST_USED, OTHER_ORDINAL, Phase, Roots, State, Writer},
 };
 
@@ -58,6 +59,7 @@ pub struct Engine {
     pub(crate) redigests: Redigests,
     pub(crate) missing_peppers: AtomicU64,
     pub(crate) aligned_offset_ms: i64,
+    pub(crate) sharing: Option<Box<Sharing>>,
 }
 
 /// The state of an engine in numbers.
@@ -115,6 +117,7 @@ impl Engine {
             redigests: Redigests::default(),
             missing_peppers: AtomicU64::new(0),
             aligned_offset_ms: now.wall.unix_ms().saturating_sub(boot_ms),
+            sharing: None,
         }
     }
 

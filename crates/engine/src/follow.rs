@@ -110,7 +110,7 @@ impl Engine {
             return Ok(());
         }
         let result = if change.sequence == expected {
-            self.take(writer, change)
+            self.take_change(writer, change)
         } else {
             Err(ApplyError::Gap { expected, found: change.sequence })
         };
@@ -129,7 +129,7 @@ impl Engine {
         self.leases.interrupt();
     }
 
-    fn take(&self, writer: &mut Writer, change: &NumberedChange) -> Result<(), ApplyError> {
+    fn take_change(&self, writer: &mut Writer, change: &NumberedChange) -> Result<(), ApplyError> {
         let number = match &change.change {
             Change::Key(view) => Some(view.number),
             Change::KeyRemoved(number) => Some(*number),

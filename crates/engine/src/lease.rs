@@ -52,6 +52,11 @@ pub enum Unavailable {
     PepperMissing,
     /// The key's workspace, plan or creator is not in memory.
     Incomplete,
+    /// Limits are shared with other nodes, and a share has to be drawn first. Not counted, and nobody's answer: ask
+    /// [`Engine::missing_shares`](crate::Engine::missing_shares).
+    Share,
+    /// An exact limit cannot be counted, because the pool cannot be reached.
+    Uncountable,
 }
 
 /// The leases by term, and what else vouches for the state.

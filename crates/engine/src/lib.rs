@@ -38,6 +38,12 @@
 //! * A verification is counted in the [`Spool`] before it is answered; `kill -9` loses no count.
 //! * Without a lease the answer is [`Code::Unavailable`](keywright_domain::verdict::Code::Unavailable), never another.
 //!
+//! # Limits that several nodes share
+//!
+//! An engine made with [`Engine::with_shared_limits`] spends from shares that were drawn from a pool. Where a share is
+//! missing the verdict is [`Unavailable::Share`]: settle what [`Engine::missing_shares`] names, and ask again with
+//! [`VerifyRequest::settled`].
+//!
 //! # In the background
 //!
 //! Every 50 ms [`Spool::maintain`]; every second [`Spool::seal_if_due`], and then for each [`Spool::oldest_sealed`] hand
@@ -49,6 +55,7 @@
 mod answer;
 mod apply;
 mod arena;
+mod audit;
 mod clock;
 mod cold;
 mod engine;
@@ -66,6 +73,7 @@ mod redigest;
 mod refuse;
 mod reload;
 mod rows;
+mod share;
 mod spend;
 mod spool;
 mod state;
@@ -74,9 +82,11 @@ mod verify;
 
 pub use answer::{KeyDetails, KeyHit, LimitReading, LimitScope, Located, Moment, Verdict, VerifyRequest};
 pub use apply::ApplyError;
+pub use audit::WouldAccept;
 pub use clock::SystemClock;
 pub use engine::{Caller, Engine, EngineGauges, EngineOptions, Refusal};
 pub use explain::{CheckOutcome, ExplainedCheck};
 pub use lease::{LeaseEnd, Trust, Unavailable};
 pub use pepper::{Pepper, PepperError, PepperSet};
+pub use share::{MissingShares, Outcome, Settled, Target};
 pub use spool::{Gauges as SpoolGauges, RouteId, SealedSegment, Spool, SpoolError, SpoolOptions, UsageEvent};

@@ -3,10 +3,11 @@
 use keywright_domain::{caps, key::KeyNumber, limits::Algorithm, verdict::Code};
 
 use crate::{
-    Engine, LimitReading, LimitScope, Moment, Verdict,
+    Engine, LimitReading, LimitScope, MissingShares, Moment, Settled, Verdict, VerifyRequest,
     apply::allocate_counters,
     limits::{Decision, METERS_MAX, Meter, Tick, Window, take_all},
     record::{self, Facts, Record},
+    share::SharedCall,
     state::{NO_LIMIT_SET, State, WORKSPACE_WINDOWS},
     verify::{Found, Surroundings},
 };
@@ -41,20 +42,62 @@ impl Engine {
         &self,
         found: &Found<'_>,
         around: &Surroundings,
-        cost: u32,
+        request: &VerifyRequest<'_>,
         now: Moment,
         verdict: &mut Verdict,
     ) {
         let facts = &found.reading.facts;
         // Without its plan in memory the verdict stays `unavailable`.
         let Some(applicable) = self.state.applicable(facts, around.plan_limits) else { return };
-        if let ([window], []) = (applicable.of_key, applicable.of_workspace) {
+        let cost = request.cost;
+        if self.sharing.is_some() {
+            let key = (KeyNumber(found.number), found.record, facts);
+            self.spend_as_shared(key, applicable, request, now, verdict);
+        } else if let ([window], []) = (applicable.of_key, applicable.of_workspace) {
             let meter = Meter { window: *window, words: record::first_window(found.record) };
             spend_in(&[meter], applicable.sets, self.tick(now), cost, verdict);
         } else if let Some(meters) = self.all_meters(KeyNumber(found.number), found.record, facts, applicable)
         {
             spend_in(meters.as_slice(), applicable.sets, self.tick(now), cost, verdict);
         }
+    }
+
+    #[inline]
+    fn spend_as_shared(
+        &self,
+        (number, record, facts): (KeyNumber, &Record, &Facts),
+        applicable: Applicable<'_>,
+        request: &VerifyRequest<'_>,
+        now: Moment,
+        verdict: &mut Verdict,
+    ) {
+        let numbers = (number.0, facts.workspace);
+        let (cost, settled, tick) = (request.cost, request.settled, self.tick(now));
+        if let ([window], []) = (applicable.of_key, applicable.of_workspace) {
+            let meters = [Meter { window: *window, words: record::first_window(record) }];
+            self.spend_shared(&applicable.call(numbers, &meters, tick, (cost, settled)), verdict);
+        } else if let Some(meters) = self.all_meters(number, record, facts, applicable) {
+            let meters = meters.as_slice();
+            self.spend_shared(&applicable.call(numbers, meters, tick, (cost, settled)), verdict);
+        }
+    }
+
+    /// What has to be settled with the pool before `request`, which got `verdict`, can be answered. `None` unless the
+    /// verdict is [`Unavailable::Share`](crate::Unavailable::Share), or when the key is gone.
+    pub fn missing_shares(
+        &self,
+        verdict: &Verdict,
+        request: &VerifyRequest<'_>,
+        now: Moment,
+    ) -> Option<MissingShares> {
+        let number = verdict.key.filter(|_| verdict.needs_share())?.number;
+        let record = self.state.records.get(number.0)?;
+        let facts = record::read(record)?.facts;
+        let applicable = self.state.applicable(&facts, self.state.surroundings(&facts)?.plan_limits)?;
+        let meters = self.all_meters(number, record, &facts, applicable)?;
+        let numbers = (number.0, facts.workspace);
+        let asked = (request.cost, request.settled);
+        Some(self.missing_of(&applicable.call(numbers, meters.as_slice(), self.tick(now), asked)))
     }
 
     /// The meters of any key; gives it further counters where it needs them for the first time.
@@ -92,7 +135,8 @@ impl Engine {
 
     pub(crate) fn tick(&self, now: Moment) -> Tick {
         let boot_ms = now.boot_ns / 1_000_000;
-        Tick { aligned_ms: boot_ms.wrapping_add_signed(self.aligned_offset_ms), boot_ns: now.boot_ns }
+        let offset_ms = self.sharing.as_ref().map_or(self.aligned_offset_ms, |sharing| sharing.offset_ms());
+        Tick { aligned_ms: boot_ms.wrapping_add_signed(offset_ms), boot_ns: now.boot_ns }
     }
 
     /// The limit windows of a verdict, the key's first. Empty unless limits were asked, which happens when every
@@ -125,6 +169,13 @@ impl Engine {
         let applicable = self.state.applicable(&facts, self.state.surroundings(&facts)?.plan_limits)?;
         let meters = self.all_meters(number, record, &facts, applicable)?;
         let mut verdict = Verdict::refused(Code::Unavailable);
+        if self.sharing.is_some() {
+            let asked = (0, Settled::default());
+            let numbers = (number.0, facts.workspace);
+            let call = applicable.call(numbers, meters.as_slice(), self.tick(now), asked);
+            self.spend_shared(&call, &mut verdict);
+            return Some(verdict);
+        }
         spend_in(meters.as_slice(), applicable.sets, self.tick(now), 0, &mut verdict);
         Some(verdict)
     }
@@ -132,6 +183,10 @@ impl Engine {
     /// Counts what a key spent in accepted calls before this process started: `cost` units in the minute that began at
     /// `minute · 60` seconds since the Unix epoch. Only for a start, before the lease is opened.
     pub fn restore_cost(&self, number: KeyNumber, minute: i64, cost: u64, now: Moment) {
+        if self.sharing.is_some() {
+            // The pool knows.
+            return;
+        }
         let Some(record) = self.state.records.get(number.0) else { return };
         let Some(facts) = record::read(record).map(|reading| reading.facts) else { return };
         let Some(around) = self.state.surroundings(&facts) else { return };
@@ -179,6 +234,23 @@ impl State {
             meters.count += 1;
         }
         Ok(meters)
+    }
+}
+
+impl<'state> Applicable<'state> {
+    /// A call to be paid in these windows.
+    fn call<'a>(
+        self,
+        numbers: (u32, u32),
+        meters: &'a [Meter<'a>],
+        tick: Tick,
+        (cost, settled): (u32, Settled),
+    ) -> SharedCall<'a>
+    where
+        'state: 'a,
+    {
+        let Self { sets, of_key, of_workspace } = self;
+        SharedCall { numbers, meters, of_key, of_workspace, sets, tick, cost, settled }
     }
 }
 

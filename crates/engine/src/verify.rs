@@ -70,6 +70,8 @@ enum Judged {
     Changed,
     /// The lease of the key's workspace is not held.
     NoLease,
+    /// A share of a limit has to be drawn first.
+    NoShare,
 }
 
 /// What a lookup comes to.
@@ -143,7 +145,7 @@ impl Engine {
                     Spool::approach(&place);
                     match self.judge(&found, &parsed, request, (now, &ahead.vouched), &mut verdict) {
                         Judged::Changed => continue,
-                        Judged::NoLease => break,
+                        Judged::NoLease | Judged::NoShare => break,
                         Judged::Done => {}
                     }
                     self.count(&place, ahead.hash, &found, verdict.code, request, now);
@@ -217,6 +219,11 @@ impl Engine {
         }
         let secret = FoundSecret::primary(reading.facts.ordinal);
         Some(Found { number, record, reading, secret, other_digest: None })
+    }
+
+    /// The record of a candidate row, if one of its secrets has this locator.
+    pub(crate) fn candidate_by_locator(&self, number: u32, locator: &Locator) -> Option<Found<'_>> {
+        self.candidate_with_others(number, self.state.records.get(number)?, locator)
     }
 
     /// Looks among the secrets beside the primary, too.
@@ -297,7 +304,12 @@ impl Engine {
             decide(&key_facts, &ask)
         };
         match decided {
-            Ok(()) => self.spend(found, &around, request.cost, now, verdict),
+            Ok(()) => {
+                self.spend(found, &around, request, now, verdict);
+                if verdict.needs_share() {
+                    return Judged::NoShare;
+                }
+            }
             Err(code) => self.refuse(code, &around, parsed, &ask, verdict),
         }
         Judged::Done

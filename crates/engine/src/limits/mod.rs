@@ -1,6 +1,6 @@
 //! Counting what was spent, without a lock: [`sliding`] windows and [`gcra`], several at once, all or nothing.
 
-mod gcra;
+pub(crate) mod gcra;
 #[cfg(test)]
 mod oracle;
 mod sliding;
