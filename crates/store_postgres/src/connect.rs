@@ -76,6 +76,29 @@ pub enum ConnectError {
         /// The newest version known.
         known: usize,
     },
+    /// An older Keywright migrated the schema, and here it is not brought up to date.
+    #[error(
+        "the schema has version {found}, this program knows {known}: serve it once with this program, then stop it"
+    )]
+    Older {
+        /// The schema's version.
+        found: usize,
+        /// The newest version known.
+        known: usize,
+    },
+    /// There is no such schema.
+    #[error("there is no schema {0} in the database: check the database's address and the schema's name")]
+    Missing(String),
+    /// A transfer into the schema is not finished.
+    #[error(
+        "a transfer into this database is not finished: run the same `keywright migrate` again, which goes on where it was"
+    )]
+    UnfinishedTransfer,
+    /// The installation is elsewhere now.
+    #[error(
+        "this installation was moved: the table moved_away says where to; what is here is as it was then"
+    )]
+    MovedAway,
     /// Another program's tables are in the schema.
     #[error("the schema {0} holds tables of another program: choose another schema")]
     NotKeywright(String),
@@ -298,6 +321,11 @@ impl Connected {
     /// Runs statements without parameters.
     pub(crate) async fn batch(&self, sql: &str) -> Result<(), Fault> {
         Ok(self.client.batch_execute(sql).await?)
+    }
+
+    /// The driver's client, for transfers.
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Gives the connection up. What runs on the server is not cancelled: a commit that waits for a standby would count as

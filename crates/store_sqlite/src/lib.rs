@@ -21,7 +21,9 @@ mod readers;
 mod rows;
 mod sql;
 mod store;
+mod transfer;
 mod writer;
 
 pub use open::{DATABASE_FILE, LOCK_FILE, OpenError, Options};
 pub use store::{Access, SqliteStore};
+pub use transfer::{SqliteSource, SqliteTarget};

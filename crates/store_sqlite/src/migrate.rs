@@ -6,7 +6,7 @@ use keywright_domain::{permission::Catalogue, plan::Plan};
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
-use crate::{fault::Fault, open::OpenError, rows::installation, sql};
+use crate::{fault::Fault, open::OpenError, rows::installation, sql, transfer};
 
 /// What `PRAGMA application_id` says of a Keywright database: "KWRT".
 pub(crate) const APPLICATION_ID: i32 = 0x4b57_5254;
@@ -36,8 +36,16 @@ const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (
     sha256 TEXT NOT NULL
 ) STRICT";
 
-/// Refuses a database of another program, or of a newer Keywright. Returns how many migrations it has.
+/// Refuses a database of another program, of a newer Keywright, or one that must not be served: not yet, because a
+/// transfer into it is not finished, or not any more, because it was moved. Returns how many migrations it has.
 pub(crate) fn check_version(connection: &Connection) -> Result<usize, OpenError> {
+    let version = schema_version(connection)?;
+    transfer::refuse_marked(connection)?;
+    Ok(version)
+}
+
+/// Refuses a database of another program, or of a newer Keywright. Returns how many migrations it has.
+pub(crate) fn schema_version(connection: &Connection) -> Result<usize, OpenError> {
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let application = number("application_id")?;
     let version = usize::try_from(number("user_version")?).unwrap_or(usize::MAX);

@@ -91,6 +91,27 @@ pub enum OpenError {
         /// The newest version known.
         known: usize,
     },
+    /// An older Keywright wrote the database, and here its schema is not brought up to date.
+    #[error(
+        "the database has schema version {found}, this program knows {known}: serve it once with this program, then stop it"
+    )]
+    Older {
+        /// The database's version.
+        found: usize,
+        /// The newest version known.
+        known: usize,
+    },
+    /// A transfer into the database is not finished.
+    #[error(
+        "a transfer into this database is not finished: run the same `keywright migrate` again, which goes on where it was"
+    )]
+    UnfinishedTransfer,
+    /// The installation is elsewhere now.
+    #[error("this installation was moved to {place}: serve that one; what is here is as it was then")]
+    MovedAway {
+        /// Where it is.
+        place: String,
+    },
     /// Another program wrote the database.
     #[error(
         "the database belongs to another program (application id {application_id:#x}): choose another directory"

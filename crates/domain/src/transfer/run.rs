@@ -192,7 +192,11 @@ pub(super) async fn digest<R: RowReader + ?Sized>(
     let mut hasher = Hasher::new(table);
     let mut rows = reader.rows_after(table, None).await?;
     while let Some(last) = key_of_last(table, &rows) {
-        let hashing = Box::pin(async { rows.iter().for_each(|row| hasher.add(row)) });
+        let hashing = Box::pin(async {
+            for row in &rows {
+                hasher.add(row);
+            }
+        });
         let (next, ()) = both(reader.rows_after(table, Some(&last)), hashing).await;
         tell(hasher.rows);
         rows = next?;

@@ -200,7 +200,10 @@ pub(crate) fn explain_open(error: OpenError) -> Failure {
             Exit::Data,
             Some("nothing was changed; keep the damaged files until the restored installation is checked"),
         ),
-        OpenError::Newer { .. } | OpenError::NotKeywright { .. } => (Exit::Data, Some("nothing was changed")),
+        OpenError::Newer { .. } | OpenError::Older { .. } | OpenError::NotKeywright { .. } => {
+            (Exit::Data, Some("nothing was changed"))
+        }
+        OpenError::UnfinishedTransfer | OpenError::MovedAway { .. } => (Exit::Data, None),
     };
     let failure = Failure::new(exit, text);
     match remedy {

@@ -42,6 +42,9 @@ const NORMAL: &[(&str, &str)] = &[
 const DEV: &[(&str, &str)] = &[
     ("api", "store-sqlite"),
     ("api", "testkit"),
+    ("server", "testkit"),
+    // Installations move from one store to the other.
+    ("store-postgres", "store-sqlite"),
     ("store-postgres", "testkit"),
     ("store-sqlite", "testkit"),
 ];
