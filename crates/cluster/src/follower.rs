@@ -122,8 +122,8 @@ pub enum Operation {
         /// The history that is continued now.
         epoch: Epoch,
     },
-    /// Bring into effect again what was revoked in memory, and note that for the generation. Ends with
-    /// [`Input::Reasserted`].
+    /// Bring into effect again what was revoked in memory, and what this process itself committed even if it was not
+    /// applied yet, and note that for the generation. Ends with [`Input::Reasserted`].
     Reassert {
         /// Who.
         incarnation: Incarnation,

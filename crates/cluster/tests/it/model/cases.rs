@@ -195,13 +195,7 @@ fn compact_mutants() -> Vec<Case> {
 
 /// Silence is observed, and one span holds for leases and for fencing.
 fn observed() -> World {
-    let mut world = World {
-        is_fine: true,
-        counts_renewals: true,
-        has_slow_looks: true,
-        horizon: Some(6),
-        ..World::small()
-    };
+    let mut world = World { counts_renewals: true, has_slow_looks: true, horizon: Some(5), ..World::small() };
     world.timing.waits_ns = [0, 2, 2, 2];
     world
 }
@@ -213,12 +207,12 @@ fn fine() -> World {
 
 /// A standby may take over that lacks the last change.
 fn promoted() -> World {
-    World { promotions: 1, ..World::small() }
+    World { promotions: 1, horizon: Some(4), ..World::small() }
 }
 
 /// Leases of one tick in one term, of two in another.
 fn with_terms(script: Vec<Planned>) -> World {
-    let mut world = World::small();
+    let mut world = fine();
     world.timing.terms_ns = [0, 1, 2, 2];
     world.timing.waits_ns[1] = 1;
     World { script, ..world }

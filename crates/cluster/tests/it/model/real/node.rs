@@ -179,7 +179,7 @@ impl Node {
             _ => return None,
         };
         *stage = next;
-        if matches!(stage, Stage::Started(_)) && !world.is_fine {
+        if matches!(stage, Stage::Started(_)) && !world.is_fine && !world.counts_renewals {
             return self.execute(store, world);
         }
         // Only where time between the two matters are they two steps.

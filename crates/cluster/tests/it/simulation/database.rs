@@ -1,0 +1,200 @@
+//! PostgreSQL, as far as the protocol can see it: statements with snapshots, rows that are waited for, acknowledgements
+//! that a crash loses, and a standby that lags.
+
+use keywright_domain::control::{Anchor, Epoch, Incarnation, NodeRow, PollReply};
+
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshot {
+    head: u64,
+    stable: u64,
+    generation: u64,
+    is_generation_settled: bool,
+    epoch: Epoch,
+    generation_epoch: Epoch,
+    is_anchored: bool,
+}
+
+/// An entry: this key is revoked.
+type Entry = (u64, u8);
+
+#[derive(Clone, Debug)]
+pub struct Database {
+    pub head: u64,
+    pub log: Vec<Entry>,
+    pub stable: u64,
+    pub rows: Vec<NodeRow>,
+    /// What of each row's acknowledgement is on disk.
+    synced: Vec<u64>,
+    generation: u64,
+    epoch: Epoch,
+    generation_epoch: Epoch,
+    /// Counts connections' lives: what began before a crash ends with it.
+    pub life: u64,
+    pub is_up: bool,
+}
+
+impl Database {
+    pub const fn new() -> Self {
+        Self {
+            head: 0,
+            log: Vec::new(),
+            stable: 0,
+            rows: Vec::new(),
+            synced: Vec::new(),
+            generation: 0,
+            epoch: Epoch { system: 1, timeline: 1 },
+            generation_epoch: Epoch { system: 0, timeline: 0 },
+            life: 0,
+            is_up: true,
+        }
+    }
+
+    pub fn revoked(&self) -> u64 {
+        self.log.iter().fold(0, |keys, (_, key)| keys | 1 << key)
+    }
+
+    /// The sequence number of the key's revocation, new or not; `None` while nothing may be committed.
+    pub fn revoke(&mut self, key: u8) -> Option<u64> {
+        if let Some((sequence, _)) = self.log.iter().find(|(_, revoked)| *revoked == key) {
+            return Some(*sequence);
+        }
+        if self.generation > 0 && self.epoch != self.generation_epoch {
+            return None;
+        }
+        self.head += 1;
+        self.log.push((self.head, key));
+        Some(self.head)
+    }
+
+    pub fn register(&mut self, name: String, run: Incarnation, applied: u64, reasserted: Option<u64>) {
+        self.rows.push(NodeRow {
+            name,
+            incarnation: run,
+            address: String::new(),
+            version: String::new(),
+            applied,
+            renewals: 0,
+            challenge: 0,
+            reasserted: reasserted.unwrap_or(self.generation),
+            is_fenced: false,
+        });
+        self.synced.push(applied);
+    }
+
+    fn place(&self, run: Incarnation) -> Option<usize> {
+        self.rows.iter().position(|row| row.incarnation == run)
+    }
+
+    /// The entries after `after`; `None` if they do not follow on it.
+    pub fn fetch(&self, after: u64) -> Option<Vec<Entry>> {
+        let found: Vec<_> = self.log.iter().filter(|(sequence, _)| *sequence > after).copied().collect();
+        found.first().map_or(after >= self.head, |(sequence, _)| *sequence == after + 1).then_some(found)
+    }
+
+    pub fn snapshot(&self, anchor: Option<Anchor>) -> Snapshot {
+        let rows = &self.rows;
+        Snapshot {
+            head: self.head,
+            stable: self.stable,
+            generation: self.generation,
+            is_generation_settled: rows.iter().all(|row| row.is_fenced || row.reasserted >= self.generation),
+            epoch: self.epoch,
+            generation_epoch: self.generation_epoch,
+            is_anchored: anchor.is_none_or(|anchor| anchor.audit_sequence <= self.head),
+        }
+    }
+
+    /// The poll has waited for its row: the update sees the row as it is now, the answer the snapshot of before.
+    pub fn poll(&mut self, run: Incarnation, applied: u64, seen: Snapshot) -> PollReply {
+        let place = self.place(run).filter(|place| !self.rows[*place].is_fenced);
+        let row = place.map(|place| {
+            let row = &mut self.rows[place];
+            row.renewals += 1;
+            row.applied = row.applied.max(applied);
+            self.synced[place] = row.applied;
+            row.clone()
+        });
+        PollReply {
+            is_alive: row.is_some(),
+            head: seen.head,
+            stable: seen.stable,
+            generation: seen.generation,
+            is_generation_settled: seen.is_generation_settled,
+            reasserted: row.as_ref().map_or(0, |row| row.reasserted),
+            challenge: row.as_ref().map_or(0, |row| row.challenge),
+            is_anchored: seen.is_anchored,
+            anchor: Anchor { audit_sequence: seen.head, audit_hash: [0; 32] },
+            epoch: seen.epoch,
+            generation_epoch: seen.generation_epoch,
+            is_standby: false,
+            wall_ms: 0,
+        }
+    }
+
+    /// Not synced: a crash may lose it.
+    pub fn acknowledge(&mut self, run: Incarnation, applied: u64) {
+        if let Some(place) = self.place(run) {
+            self.rows[place].applied = self.rows[place].applied.max(applied);
+        }
+    }
+
+    pub fn challenge(&mut self, run: Incarnation, renewals: u64, sequence: u64) -> bool {
+        let place = self.place(run).filter(|place| self.rows[*place].renewals == renewals);
+        place.is_some_and(|place| {
+            self.rows[place].challenge = self.rows[place].challenge.max(sequence);
+            true
+        })
+    }
+
+    pub fn fence(&mut self, run: Incarnation, renewals: u64) {
+        if let Some(place) = self.place(run).filter(|place| self.rows[*place].renewals == renewals) {
+            self.rows[place].is_fenced = true;
+        }
+    }
+
+    pub fn begin_generation(&mut self, generation: u64, epoch: Epoch) {
+        if self.generation == generation && self.epoch == epoch {
+            if generation > 0 {
+                self.head = ((self.head >> 32) + 1) << 32;
+            }
+            self.generation += 1;
+            self.generation_epoch = epoch;
+        }
+    }
+
+    pub fn reassert(&mut self, run: Incarnation, knows: u64, generation: u64) {
+        if generation > 1 {
+            let lost = knows & !self.revoked();
+            for key in (0..64_u8).filter(|key| lost >> key & 1 == 1) {
+                self.head += 1;
+                self.log.push((self.head, key));
+            }
+        }
+        if let Some(place) = self.place(run) {
+            self.rows[place].reasserted = self.rows[place].reasserted.max(generation);
+        }
+    }
+
+    /// Killed at once, and started again later.
+    pub fn crash(&mut self) {
+        self.is_up = false;
+        self.life += 1;
+        for (row, synced) in self.rows.iter_mut().zip(&self.synced) {
+            row.applied = *synced;
+        }
+    }
+
+    /// A standby takes over that has everything but the last `lost` entries.
+    pub fn promote(&mut self, lost: usize) {
+        self.crash();
+        self.log.truncate(self.log.len().saturating_sub(lost));
+        let begun = if self.generation > 1 { (self.head >> 32) << 32 } else { 0 };
+        self.head = self.log.last().map_or(0, |(sequence, _)| *sequence).max(begun);
+        for row in &mut self.rows {
+            row.applied = row.applied.min(self.head);
+        }
+        self.stable = self.stable.min(self.head);
+        self.epoch.timeline += 1;
+        self.is_up = true;
+    }
+}

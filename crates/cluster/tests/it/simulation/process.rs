@@ -1,0 +1,89 @@
+//! A process: the crate's own `Follower` and `Barrier`, its memory and its clock.
+
+use std::collections::BTreeMap;
+
+use keywright_cluster::{Barrier, Follower, TermTable, barrier::Ticket};
+
+use super::TIMING;
+
+/// Runs at its own rate, from its own beginning.
+#[derive(Clone, Copy, Debug)]
+pub struct BootClock {
+    pub offset: u64,
+    pub per_mille: u64,
+}
+
+impl BootClock {
+    pub const fn at(self, moment: u64) -> u64 {
+        self.offset + moment / 1_000 * self.per_mille
+    }
+
+    /// The first moment at which it shows at least `reading`.
+    pub const fn when(self, reading: u64) -> u64 {
+        (reading.saturating_sub(self.offset) / self.per_mille + 1).saturating_mul(1_000)
+    }
+}
+
+pub struct Process {
+    pub clock: BootClock,
+    pub follower: Follower,
+    pub barrier: Barrier,
+    /// Counts the process's lives.
+    pub life: u64,
+    pub is_up: bool,
+    pub paused_until: u64,
+    pub cut_until: u64,
+    /// Numbers the follower's operations: an answer to one that was given up is dropped.
+    pub operation: u64,
+    pub look: u64,
+    pub applied: u64,
+    pub revoked: u64,
+    /// Keys whose revocation this process committed, applied or not: what it may have told somebody.
+    pub journal: u64,
+    pub lease: TermTable<u64>,
+    pub stable: u64,
+    /// When which key's revocation was received, and its number.
+    pub received: BTreeMap<u8, (u64, u64)>,
+    /// Which key's caller waits.
+    pub waiting: BTreeMap<Ticket, u8>,
+    pub next_wake: u64,
+    pub next_look: u64,
+}
+
+impl Process {
+    pub const fn new(clock: BootClock) -> Self {
+        Self {
+            clock,
+            follower: Follower::new(TIMING),
+            barrier: Barrier::new(TIMING),
+            life: 0,
+            is_up: true,
+            paused_until: 0,
+            cut_until: 0,
+            operation: 0,
+            look: 0,
+            applied: 0,
+            revoked: 0,
+            journal: 0,
+            lease: [0; 4],
+            stable: 0,
+            received: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            next_wake: 0,
+            next_look: 0,
+        }
+    }
+
+    /// kill -9, and a start later: nothing is left but the clock.
+    pub fn restart(&mut self) {
+        *self = Self { life: self.life + 1, is_up: true, ..Self::new(self.clock) };
+    }
+
+    pub fn take_in(&mut self, (sequence, key): (u64, u8), now: u64) {
+        if sequence == self.applied + 1 {
+            self.applied = sequence;
+            self.revoked |= 1 << key;
+            self.received.entry(key).or_insert((now, sequence));
+        }
+    }
+}
