@@ -6,12 +6,19 @@
     reason = "mapped memory seen as atomics and prefetch hints; every block says why it is sound"
 )]
 
-use std::{fs::File, io, ops::Deref, sync::atomic::AtomicU64};
+use std::{
+    fs::File,
+    io,
+    ops::{Deref, Range},
+    sync::atomic::AtomicU64,
+};
 
 use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw};
 
 /// Bytes of one word.
 pub(crate) const WORD_BYTES: usize = 8;
+/// Bytes of the smallest page of any processor that this runs on, or a divisor of it.
+const PAGE_BYTES: usize = 4_096;
 
 /// Whether the kernel is asked to back memory by huge pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +65,13 @@ impl Words {
         Ok(Self { map: MmapOptions::new().len(bytes).map_raw(file)?, len })
     }
 
-    /// Faults all pages in for writing, so that the first write to each does not have to. Only a hint.
-    pub(crate) fn populate(&self) {
-        let _ignored = self.map.advise(Advice::PopulateWrite);
+    /// Faults the pages of these words in for writing, so that the first write to each does not have to. Only a hint.
+    pub(crate) fn populate(&self, words: Range<usize>) {
+        let begin = words.start.min(self.len) * WORD_BYTES / PAGE_BYTES * PAGE_BYTES;
+        let end = words.end.min(self.len) * WORD_BYTES;
+        if begin < end {
+            let _ignored = self.map.advise_range(Advice::PopulateWrite, begin, end - begin);
+        }
     }
 
     /// Writes changed pages back to the file and waits for it.
@@ -115,6 +126,8 @@ mod tests {
         assert!(words.iter().all(|word| word.load(Relaxed) == 0));
         words[999].store(7, Relaxed);
         prefetch_read(&words[999]);
+        words.populate(500..usize::MAX);
+        words.populate(1_000..2_000);
         assert_eq!(words[999].load(Relaxed), 7);
     }
 

@@ -8,6 +8,7 @@
 //! route first; when even that has no room, events are counted without attribution ([`Gauges::unattributed`]), never
 //! dropped silently.
 
+mod ready;
 mod routes;
 mod segment;
 
@@ -205,7 +206,8 @@ impl Spool {
             damaged_files,
             _lock: lock,
         };
-        spool.prepare_spare()?;
+        spool.active.load().make_ready();
+        spool.prepare_spare(false)?;
         Ok(spool)
     }
 
@@ -286,16 +288,21 @@ impl Spool {
         state.retiring.push(old);
     }
 
-    /// Background work that must not wait for the next seal: prepares the spare segment. Call it often (every 50 ms);
-    /// it returns at once when nothing is to do.
+    /// Background work that must not wait for the next seal: prepares memory and the spare segment. Call it often
+    /// (every 50 ms); it returns at once when nothing is to do.
     ///
     /// # Errors
     /// [`SpoolError::Io`], for instance when the disk is full; the spool goes on with what it has.
     pub fn maintain(&self) -> Result<(), SpoolError> {
-        self.prepare_spare().map_err(|source| self.io(source))
+        // A full reference, not a guard: this may wait for memory.
+        let active = self.active.load_full();
+        active.make_ready();
+        let is_half_full = active.claimed() * 2 >= active.shape().capacity;
+        drop(active);
+        self.prepare_spare(is_half_full).map_err(|source| self.io(source))
     }
 
-    fn prepare_spare(&self) -> io::Result<()> {
+    fn prepare_spare(&self, is_needed_soon: bool) -> io::Result<()> {
         let mut state = self.state.lock();
         if state.spare.is_none() {
             match state.create(&self.directory, &self.options) {
@@ -303,6 +310,9 @@ impl Spool {
                 Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {}
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(spare) = state.spare.as_ref().filter(|_| is_needed_soon) {
+            spare.make_ready();
         }
         Ok(())
     }
@@ -345,6 +355,7 @@ impl Spool {
                 },
             };
             if let Some(next) = next {
+                next.make_ready();
                 let old = self.active.swap(Arc::new(next));
                 if claimed < old.shape().capacity / 8 {
                     state.next_capacity = (state.next_capacity / 2).max(self.options.entries_min);

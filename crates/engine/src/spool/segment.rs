@@ -26,7 +26,10 @@ use std::{
 
 use keywright_domain::{key::KeyNumber, time::Timestamp, usage::AgentClass, verdict::Code};
 
-use super::{RouteId, UsageEvent};
+use super::{
+    RouteId, UsageEvent,
+    ready::{self, Ready},
+};
 use crate::raw::{Pages, WORD_BYTES, Words, prefetch_read};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"KWSPOOL\0");
@@ -76,6 +79,7 @@ pub(super) struct Segment {
     shape: Shape,
     /// The hash's keys, from the seed.
     keys: [u64; 2],
+    ready: Ready,
 }
 
 /// Two keys of the hash; odd, so that no multiplication by one loses bits.
@@ -177,7 +181,6 @@ impl Segment {
     fn fill(file: &File, path: PathBuf, shape: Shape) -> io::Result<Self> {
         rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, file_bytes(shape.capacity))?;
         let words = Words::shared(file, HEADER_WORDS + shape.capacity * ENTRY_WORDS)?;
-        words.populate();
         words[SHAPE].store(VERSION | (shape.capacity as u64) << 32, Relaxed);
         let incarnation = u128::from_be_bytes(shape.incarnation);
         #[expect(clippy::cast_possible_truncation, reason = "cut into two words")]
@@ -190,8 +193,23 @@ impl Segment {
         let index_words = shape.capacity + shape.capacity / 2;
         let index =
             Words::anonymous(index_words, if index_words > 1 << 16 { Pages::Huge } else { Pages::Normal });
-        index.populate();
-        Ok(Self { words, index, path, shape, keys: keys_of(shape.seed) })
+        let segment = Self { words, index, path, shape, keys: keys_of(shape.seed), ready: Ready::default() };
+        if shape.capacity <= ready::AT_ONCE {
+            segment.make_ready();
+        }
+        Ok(segment)
+    }
+
+    /// Has the memory of the index and of the next entries there before it is needed. For the background: it may take
+    /// milliseconds.
+    pub(super) fn make_ready(&self) {
+        if let Some(entries) = self.ready.next(self.claimed(), self.shape.capacity) {
+            if entries.start == 0 {
+                self.index.populate(0..self.index.len());
+            }
+            let word = |entry: usize| HEADER_WORDS + entry * ENTRY_WORDS;
+            self.words.populate(word(entries.start)..word(entries.end));
+        }
     }
 
     /// Opens a segment that an earlier process left behind.
@@ -218,7 +236,7 @@ impl Segment {
         };
         let words = Words::shared(&file, HEADER_WORDS + capacity * ENTRY_WORDS)?;
         let index = Words::anonymous(0, Pages::Normal);
-        Ok(Self { words, index, path, shape, keys: keys_of(shape.seed) })
+        Ok(Self { words, index, path, shape, keys: keys_of(shape.seed), ready: Ready::default() })
     }
 
     pub(super) fn shape(&self) -> Shape {
