@@ -27,11 +27,14 @@ use keywright_domain::{
 use keywright_engine::{KeyHit, Moment};
 
 use crate::{
+    cluster::Stale,
     credentials::presented_secret,
     edge::{self, StrictPath},
     error::{ApiError, ErrorCode},
     idempotency::{IdempotencyKey, RequestFingerprint},
     plane::{Presented, Refused},
+    prefer,
+    read_through::{Unfinished, read_through},
     state::AppState,
     v1::problems,
 };
@@ -49,6 +52,8 @@ pub(crate) struct Origin {
     method: Method,
     path: Arc<str>,
     idempotency_key: Option<IdempotencyKey>,
+    /// How long the caller is ready to wait, if it says so, in seconds.
+    pub(crate) wait_seconds: Option<u32>,
 }
 
 impl Origin {
@@ -63,6 +68,7 @@ impl Origin {
             method: parts.method.clone(),
             path: parts.uri.path().into(),
             idempotency_key: IdempotencyKey::from_headers(&parts.headers)?,
+            wait_seconds: prefer::wait_seconds(&parts.headers),
         })
     }
 
@@ -122,7 +128,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    fn authenticate(parts: &Parts, state: &AppState) -> Result<Self, ApiError> {
+    async fn authenticate(parts: &Parts, state: &AppState) -> Result<Self, ApiError> {
         let origin = Origin::read(parts, state)?;
         let now_ms = state.clock.boot_ns() / 1_000_000;
         let secret = presented_secret(&parts.headers)?;
@@ -133,10 +139,16 @@ impl Caller {
             agent: origin.user_agent.as_deref().map_or(AgentClass::Unknown, AgentClass::of),
             route: &format!("{} {route}", parts.method),
         };
-        let moment = Moment { wall: origin.now, ..Moment::read(&*state.clock) };
-        match state.plane.authenticate(&presented, moment) {
+        let recognized = read_through(state, |trust| {
+            let moment = Moment { wall: origin.now, ..Moment::read(&*state.clock) };
+            state.plane.authenticate(&presented, moment, trust).map_err(|refused| {
+                if refused.is_stale { Unfinished::Stale } else { Unfinished::Failed(refused) }
+            })
+        });
+        match recognized.await {
             Ok(caller) => Ok(Self { actor: caller.actor, key: caller.key, origin }),
-            Err(refused) => {
+            Err(Unfinished::Stale) => Err(Stale.into()),
+            Err(Unfinished::Failed(refused)) => {
                 if let (Code::InvalidKey, Some(address)) = (refused.code, origin.address) {
                     state.throttle.refuse_failure(address, now_ms)?;
                 }
@@ -175,7 +187,7 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        Self::authenticate(parts, state)
+        Self::authenticate(parts, state).await
     }
 }
 
@@ -254,7 +266,7 @@ impl<N: Needs> FromRequestParts<AppState> for Scope<N> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        let caller = Caller::authenticate(parts, state)?;
+        let caller = Caller::authenticate(parts, state).await?;
         let names = PathNames::read(parts, state).await?;
         let slug = names.slug.ok_or_else(|| ApiError::internal("a route without {slug} uses Scope"))?;
         let (workspace, permit) = caller.permit_workspace(state, &slug, N::ACTION).await?;
@@ -274,7 +286,7 @@ impl FromRequestParts<AppState> for Installation {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        let caller = Caller::authenticate(parts, state)?;
+        let caller = Caller::authenticate(parts, state).await?;
         let permit = caller.permit(Action::Operate, None)?;
         Ok(Self { caller, permit })
     }

@@ -1,40 +1,185 @@
 //! Carrying out a command, and waiting until it holds everywhere.
+//!
+//! Once a command is with the store, nothing that happens to the request stops it: it is carried out in a task of its
+//! own, so that a client that goes away takes nothing with it.
+
+use std::time::Duration;
 
 use keywright_domain::{
-    command::{Command, CommandError, Context, Outcome},
-    key::{ApiKey, Incident},
+    command::{Command, Committed, Context, Outcome},
+    key::{ApiKey, Incident, KeyChange},
     operator::OperatorCredential,
     permission::CatalogueEntry,
     plan::Plan,
     workspace::Workspace,
 };
 
-use crate::{error::ApiError, plane::Effective, state::AppState, v1::problems};
+use crate::{
+    actor::Origin,
+    cluster::{Awaited, Progress, WaitingOn},
+    error::ApiError,
+    plane::Effective,
+    prefer::patience,
+    state::AppState,
+    v1::problems,
+};
 
-/// A command that was carried out.
+/// How long a call waits for the other nodes unless it says otherwise: longer than a change in a workspace with the
+/// standard lease takes at the longest, which is 38 seconds.
+const PATIENCE_SECONDS: u32 = 40;
+/// How long a call waits until this node goes by a change that takes nothing away. It is in force anyway.
+const HERE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A command that was carried out, and that other nodes may not go by yet.
+pub(crate) struct Carried {
+    committed: Committed,
+    takes_away: TakesAway,
+}
+
+/// Whether a command takes something away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TakesAway {
+    /// It does, or did when the same was asked before: perhaps by a call whose answer was lost, and which waits still.
+    Perhaps,
+    /// Only if the store says so.
+    IfRestricting,
+}
+
+/// A command that was carried out, and how far it is.
 pub(crate) struct Done {
     outcome: Outcome,
-    /// What every node has applied by now.
-    pub(crate) effective: Effective,
+    /// How far it is.
+    pub(crate) receipt: Receipt,
+}
+
+/// How far a change is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Receipt {
+    /// Which change.
+    pub(crate) change: Awaited,
+    /// How far.
+    pub(crate) reached: Reached,
+    /// The wait that the caller asked for and got, in seconds.
+    pub(crate) wait_seconds: Option<u32>,
+}
+
+/// How far a change is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Reached {
+    /// What it took away, no node gives any more.
+    Holds(Effective),
+    /// Some nodes may still give it.
+    Waiting {
+        /// Which, as far as they are known.
+        on: Vec<WaitingOn>,
+        /// In this time it holds at the latest.
+        complete_in: Duration,
+    },
 }
 
 impl AppState {
-    /// Carries out `command`. When this returns, no node goes by the state before.
+    /// Carries out `command`, and waits for the other nodes as long as the caller likes.
     ///
     /// # Errors
     /// What [`problems::of_command`] makes of the store's refusal.
-    pub(crate) async fn commit(&self, context: Context, command: Command) -> Result<Done, ApiError> {
-        self.try_commit(context, command)
-            .await
-            .map_err(|error| problems::of_command(error, &self.plane.catalogue()))
+    pub(crate) async fn commit(
+        &self,
+        origin: &Origin,
+        context: Context,
+        command: Command,
+    ) -> Result<Done, ApiError> {
+        let carried = self.carry_out(context, command).await?;
+        Ok(self.hold(origin, carried).await)
     }
 
-    /// As [`Self::commit`], for endpoints with a table of their own.
-    pub(crate) async fn try_commit(&self, context: Context, command: Command) -> Result<Done, CommandError> {
-        let committed = self.store.execute(context, command).await?;
-        let effective = self.plane.barrier(&*self.clock, &committed).await;
-        Ok(Done { outcome: committed.outcome, effective })
+    /// Carries out `command`.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub(crate) async fn carry_out(&self, context: Context, command: Command) -> Result<Carried, ApiError> {
+        let takes_away = takes_away(&command);
+        let state = self.clone();
+        let task = tokio::spawn(async move {
+            let committed = state.store.execute(context, command).await?;
+            state.settle_later(&committed);
+            Ok(committed)
+        });
+        let committed =
+            task.await.map_err(|error| ApiError::internal(format!("a command's task: {error}")))?;
+        let committed = committed.map_err(|error| problems::of_command(error, &self.plane.catalogue()))?;
+        Ok(Carried { committed, takes_away })
     }
+
+    /// Waits until a change that takes something away holds on every node; one that does not, on this one.
+    pub(crate) async fn hold(&self, origin: &Origin, carried: Carried) -> Done {
+        let Committed { sequence, restricting, wait, outcome } = carried.committed;
+        let change = Awaited { sequence, term: wait };
+        let receipt = if restricting || carried.takes_away == TakesAway::Perhaps {
+            self.everywhere(change, origin.wait_seconds, PATIENCE_SECONDS).await
+        } else {
+            let since_ns = self.clock.boot_ns();
+            // It is in force, and this node will go by it, too: that it takes a while is no failure of the call.
+            let _late = self.plane.cluster().here(sequence, HERE_PATIENCE).await;
+            let effective = Effective::since(&*self.clock, since_ns, 1, 0);
+            Receipt { change, reached: Reached::Holds(effective), wait_seconds: None }
+        };
+        Done { outcome, receipt }
+    }
+
+    /// Waits until every node goes by `change`, as long as the caller likes.
+    pub(crate) async fn everywhere(
+        &self,
+        change: Awaited,
+        wait_seconds: Option<u32>,
+        default_seconds: u32,
+    ) -> Receipt {
+        let since_ns = self.clock.boot_ns();
+        let patience = patience(wait_seconds, default_seconds);
+        let reached = match self.plane.cluster().everywhere(change, patience).await {
+            Progress::Holds { nodes, silent } => {
+                Reached::Holds(Effective::since(&*self.clock, since_ns, nodes, silent))
+            }
+            Progress::Waiting { on, complete_in } => Reached::Waiting { on, complete_in },
+        };
+        Receipt { change, reached, wait_seconds }
+    }
+}
+
+/// A repeat of such a command may change nothing more, and still must not be answered before the first one holds.
+fn takes_away(command: &Command) -> TakesAway {
+    let is_asked = match command {
+        Command::ChangeKey { change, .. } => match change {
+            KeyChange::Revoke { .. }
+            | KeyChange::Disable
+            | KeyChange::Delete
+            | KeyChange::Compromise { .. }
+            | KeyChange::CompleteRotation
+            | KeyChange::CancelRotation => true,
+            KeyChange::Patch(patch) => {
+                patch.permissions.is_some()
+                    || patch.expires_at.is_some()
+                    || patch.limits.is_some()
+                    || patch.networks.is_some()
+            }
+            KeyChange::Rotate { .. } | KeyChange::Enable => false,
+        },
+        Command::PatchWorkspace { patch, .. } => {
+            patch.suspended == Some(true) || patch.plan.is_some() || patch.policy.is_some()
+        }
+        Command::RevokeKeys { .. }
+        | Command::RevokeOperator(_)
+        | Command::PutPlan(_)
+        | Command::DeletePlan(_) => true,
+        Command::Bootstrap(_)
+        | Command::CreateKey(_)
+        | Command::Redigest(_)
+        | Command::CreateWorkspace(_)
+        | Command::SettleLease(_)
+        | Command::CreateMember { .. }
+        | Command::PutPermission { .. }
+        | Command::CreateOperator(_) => false,
+    };
+    if is_asked { TakesAway::Perhaps } else { TakesAway::IfRestricting }
 }
 
 fn unexpected() -> ApiError {
@@ -42,6 +187,11 @@ fn unexpected() -> ApiError {
 }
 
 impl Done {
+    /// The last sequence number that the change took in the log.
+    pub(crate) const fn sequence(&self) -> u64 {
+        self.receipt.change.sequence
+    }
+
     /// The key that was created or changed, and the incident that was opened.
     ///
     /// # Errors

@@ -3,16 +3,20 @@
 //! Every endpoint names the problems that only it has ([`problems!`]); those that come with a credential, a body, a
 //! query string or a change are added here, so that none is forgotten.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, marker::PhantomData};
 
 use serde_json::json;
-use utoipa::openapi::{
-    Components, Content, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr, Response,
-    ResponseBuilder,
-    example::ExampleBuilder,
-    path::{Operation, ParameterIn},
-    security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
-    tag::TagBuilder,
+use utoipa::{
+    ToSchema,
+    openapi::{
+        Components, Content, HeaderBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr,
+        Response, ResponseBuilder,
+        example::ExampleBuilder,
+        path::{Operation, ParameterBuilder, ParameterIn},
+        schema::{ObjectBuilder, Type},
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+        tag::TagBuilder,
+    },
 };
 
 use crate::{
@@ -30,10 +34,13 @@ installation, workspace keys (`sk_…`) on their workspace, within their permiss
 
 **Lists** take `limit` (1 to 100) and `cursor`, and answer `{\"data\", \"cursor\", \"has_more\"}`.
 
+**Changes** that take something away are answered when no node goes by the state before, or, after the time that \
+`Prefer: wait=<seconds>` gives (40 unless given), with 202 and an operation to follow. Every change answers its `sequence`, \
+which a verification can name as `min_seq`.\n\n\
 **Repeats.** Send `Idempotency-Key` with a POST that creates or rotates: a repeat has no second effect and answers \
 409 `already_applied`. Secrets are shown once and never again.";
 
-const TAGS: [(&str, &str); 9] = [
+const TAGS: [(&str, &str); 10] = [
     ("Keys", "API keys: create, change, rotate, revoke."),
     ("Verification", "Is this key good, for this?"),
     ("Usage", "What keys are used for: sums and the access ledger."),
@@ -42,6 +49,7 @@ const TAGS: [(&str, &str); 9] = [
     ("Permissions", "The permission catalogue."),
     ("Plans", "Named sets of rate limits."),
     ("Operators", "Credentials of the operator, and the first set-up."),
+    ("Operations", "Changes that some nodes may not go by yet."),
     ("Service", "Documents about the interface itself."),
 ];
 
@@ -89,6 +97,24 @@ macro_rules! problems {
 }
 pub(crate) use problems;
 
+/// The answer 202 of an endpoint whose answer is a `T`: the change is made, and some nodes may not go by it yet.
+pub(crate) struct Accepted<T>(PhantomData<T>);
+
+impl<T: ToSchema> utoipa::IntoResponses for Accepted<T> {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let content = Content::new(Some(Ref::from_schema_name(T::name())));
+        let location = HeaderBuilder::new().description(Some("Where to ask on.")).build();
+        let response = ResponseBuilder::new()
+            .description(
+                "The change is made, and can not be undone by waiting no longer; some nodes may not go by it yet. \
+                 As with 200, but with `operation` instead of `effective`.",
+            )
+            .header("Location", location)
+            .content("application/json", content);
+        BTreeMap::from([("202".to_owned(), RefOr::T(response.build()))])
+    }
+}
+
 /// The responses for these codes, by status.
 pub(crate) fn problem_responses(codes: &[ErrorCode]) -> BTreeMap<String, RefOr<Response>> {
     let mut responses = BTreeMap::new();
@@ -119,6 +145,7 @@ const AUTHENTICATED: &[ErrorCode] = &[
     ErrorCode::TooManyFailedAttempts,
     ErrorCode::Unavailable,
     ErrorCode::StaleVerifier,
+    ErrorCode::Revoking,
     ErrorCode::StoreUnavailable,
 ];
 /// A request with a path parameter.
@@ -176,6 +203,16 @@ fn complete_operation(operation: &mut Operation, is_question: bool) {
         (operation.request_body.is_some(), WITH_BODY),
         (!is_question, CHANGING),
     ];
+    if operation.responses.responses.contains_key("202") {
+        let prefer = ParameterBuilder::new()
+            .name("Prefer")
+            .parameter_in(ParameterIn::Header)
+            .description(Some(
+                "`wait=<seconds>`, 0 to 400: how long to wait for all nodes (RFC 7240); 40 unless given.",
+            ))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
+        operation.parameters.get_or_insert_with(Vec::new).push(RefOr::T(prefer.build()));
+    }
     for code in groups.iter().filter(|(applies, _)| *applies).flat_map(|(_, codes)| *codes) {
         add_problem(&mut operation.responses.responses, *code);
     }

@@ -3,7 +3,6 @@
 use std::{net::IpAddr, sync::Arc};
 
 use keywright_domain::{
-    command::Committed,
     ids::{KeyId, WorkspaceId},
     key::{KeyNumber, SecretDigest},
     permission::{Catalogue, PermissionSet},
@@ -14,7 +13,7 @@ use keywright_domain::{
     verdict::Code,
     workspace::Slug,
 };
-use keywright_engine::{Caller, Engine, Moment, Refusal, VerifyRequest};
+use keywright_engine::{Caller, Engine, Moment, Refusal, Trust, Unavailable, VerifyRequest};
 use keywright_keyformat::Locator;
 
 use crate::cluster::{Cluster, SingleNode};
@@ -26,11 +25,17 @@ pub struct Refused {
     pub code: Code,
     /// What is wrong with the text, if that is known. Never the text itself.
     pub hint: Option<String>,
+    /// Whether nothing was judged, because this node can not be sure to know the latest changes.
+    pub is_stale: bool,
 }
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Self { code: refusal.code, hint: refusal.malformed.map(|malformed| malformed.to_string()) }
+        Self {
+            code: refusal.code,
+            hint: refusal.malformed.map(|malformed| malformed.to_string()),
+            is_stale: refusal.unavailable == Some(Unavailable::Stale),
+        }
     }
 }
 
@@ -41,6 +46,15 @@ pub struct Effective {
     pub nodes: u32,
     /// How long the call waited for them, in milliseconds.
     pub waited_ms: f64,
+    /// Nodes that were not heard of, and whose leases have run out.
+    pub silent: u32,
+}
+
+impl Effective {
+    /// A receipt for a wait that began at `since_ns` on the boot clock.
+    pub(crate) fn since(clock: &dyn Clock, since_ns: u64, nodes: u32, silent: u32) -> Self {
+        Self { nodes, waited_ms: milliseconds(clock.boot_ns().saturating_sub(since_ns)), silent }
+    }
 }
 
 /// A key that was found by the locator of one of its secrets.
@@ -95,16 +109,22 @@ impl Plane {
         &self.engine
     }
 
-    /// Who presents this credential.
+    /// Who presents this credential, as far as the state in memory may tell under `trust`.
     ///
     /// # Errors
     /// [`Refused`] with the verdict.
-    pub fn authenticate(&self, presented: &Presented<'_>, now: Moment) -> Result<Caller, Refused> {
+    pub fn authenticate(
+        &self,
+        presented: &Presented<'_>,
+        now: Moment,
+        trust: Trust,
+    ) -> Result<Caller, Refused> {
         let request = VerifyRequest {
             client: presented.client,
             agent: presented.agent,
             route: self.engine.spool().route(presented.route),
             cost: 0,
+            trust,
             ..VerifyRequest::new(presented.text.as_bytes())
         };
         Ok(self.engine.authenticate(&request, now)?)
@@ -135,15 +155,6 @@ impl Plane {
         let located = self.engine.locate(&locator)?;
         let slug = self.engine.workspace_slug(located.workspace_number)?;
         Some(Located { key: located.id, workspace: located.workspace, slug: Slug::parse(slug).ok()? })
-    }
-
-    /// Returns when every node goes by the change.
-    ///
-    /// The store hands changes to the engine before it answers, so a single node has nothing to wait for.
-    pub async fn barrier(&self, clock: &dyn Clock, _committed: &Committed) -> Effective {
-        let since_ns = clock.boot_ns();
-        std::future::ready(()).await;
-        Effective { nodes: 1, waited_ms: milliseconds(clock.boot_ns().saturating_sub(since_ns)) }
     }
 }
 

@@ -333,7 +333,9 @@ fn created(field: &str, after: &str) -> FieldChange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ids::WorkspaceId, limits::Algorithm, permission::PermissionSet, workspace::Slug};
+    use crate::{
+        ids::WorkspaceId, lease::LeaseTerm, limits::Algorithm, permission::PermissionSet, workspace::Slug,
+    };
 
     const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 
@@ -346,6 +348,48 @@ mod tests {
             policy: WorkspacePolicy::default(),
         };
         create_workspace(new, Some(&Plan::builtin()[0]), None, NOW).unwrap().value
+    }
+
+    fn with_lease(before: &Workspace, lease: LeaseTerm) -> Decided<Workspace> {
+        let policy = Some(WorkspacePolicy { lease, ..before.policy });
+        patch_workspace(before, WorkspacePatch { policy, ..WorkspacePatch::default() }, None, NOW).unwrap()
+    }
+
+    #[test]
+    fn a_raise_of_the_lease_is_waited_for_at_once() {
+        for lease in [LeaseTerm::Standard, LeaseTerm::Long] {
+            let raised = with_lease(&workspace(), lease);
+            assert_eq!((raised.value.policy.lease, raised.value.policy.wait), (lease, lease));
+            assert_ne!(raised.effect, Effect::Restricting);
+        }
+    }
+
+    #[test]
+    fn a_cut_of_the_lease_is_waited_for_as_before_until_it_is_settled() {
+        let before = with_lease(&workspace(), LeaseTerm::Long).value;
+        let cut = with_lease(&before, LeaseTerm::Short);
+        assert_eq!((cut.value.policy.lease, cut.value.policy.wait), (LeaseTerm::Short, LeaseTerm::Long));
+        assert_eq!(cut.effect, Effect::Restricting);
+        let lower = with_lease(&cut.value, LeaseTerm::ReadThrough).value;
+        assert_eq!((lower.policy.lease, lower.policy.wait), (LeaseTerm::ReadThrough, LeaseTerm::Long));
+        let back = with_lease(&lower, LeaseTerm::Standard).value;
+        assert_eq!((back.policy.lease, back.policy.wait), (LeaseTerm::Standard, LeaseTerm::Long));
+        let settled = settle_lease(&lower);
+        assert_eq!(settled.value.policy.wait, LeaseTerm::ReadThrough);
+        assert_eq!((settled.effect, settled.action), (Effect::Loosening, "workspace.lease_settled"));
+        assert_eq!(settle_lease(&settled.value).effect, Effect::None);
+        let renamed = WorkspacePatch { name: Some("Acme Inc.".to_owned()), ..WorkspacePatch::default() };
+        let renamed = patch_workspace(&lower, renamed, None, NOW).unwrap().value;
+        assert_eq!(renamed.policy.wait, LeaseTerm::Long, "no other change settles it");
+    }
+
+    #[test]
+    fn nobody_sets_what_is_waited_for() {
+        let before = with_lease(&with_lease(&workspace(), LeaseTerm::Long).value, LeaseTerm::Short).value;
+        let policy = Some(WorkspacePolicy { wait: LeaseTerm::ReadThrough, ..before.policy });
+        let patch = WorkspacePatch { policy, ..WorkspacePatch::default() };
+        let after = patch_workspace(&before, patch, None, NOW).unwrap().value;
+        assert_eq!(after.policy.wait, LeaseTerm::Long);
     }
 
     #[test]

@@ -136,6 +136,8 @@ define_ids! {
     IncidentId = "inc_";
     /// Identifies an entry of the audit trail.
     AuditId = "aud_";
+    /// Identifies a change that other nodes may not go by yet.
+    OperationId = "op_";
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use http::StatusCode;
 use keywright_domain::{permission::PermissionSet, verdict::Code, workspace::WorkspaceNumber};
-use keywright_engine::{Caller, CheckOutcome, Engine, ExplainedCheck, KeyHit, LimitReading, Verdict};
+use keywright_engine::{
+    Caller, CheckOutcome, Engine, ExplainedCheck, KeyHit, LeaseEnd, LimitReading, Verdict,
+};
 
 use super::{
     outlet::{Outlet, push_number},
@@ -76,6 +78,7 @@ pub(super) fn verdict(
         describe(&mut body, around.state.plane.engine(), audience, hit, asked, code);
     }
     limits(&mut body, around.state.plane.engine(), verdict);
+    freshness(&mut body, around, verdict);
     if let Some(checks) = checks {
         explain(&mut body, checks);
     }
@@ -179,6 +182,18 @@ fn describe(
     body.raw(r#","metadata":"#);
     // Compact JSON since it was stored.
     body.raw(if details.metadata.is_empty() { "{}" } else { details.metadata });
+}
+
+/// How current the verdict is, and how long this node may go on without hearing from the others.
+fn freshness(body: &mut Body, around: &Around<'_>, verdict: &Verdict) {
+    body.raw(r#","as_of_seq":"#);
+    push_number(&mut body.0, verdict.as_of);
+    body.raw(r#","lease_left_ms":"#);
+    if verdict.lease == LeaseEnd::NEVER {
+        body.raw("null");
+    } else {
+        push_number(&mut body.0, verdict.lease.0.saturating_sub(around.now.boot_ns) / 1_000_000);
+    }
 }
 
 fn limits(body: &mut Body, engine: &Engine, verdict: &Verdict) {

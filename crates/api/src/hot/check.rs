@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use http::{Response, request::Parts};
 use keywright_domain::{caps, environment::Mode, permission::PermissionSet, verdict::Code};
-use keywright_engine::{Moment, RouteId, Trust, Verdict, VerifyRequest};
+use keywright_engine::{Moment, RouteId, Settled, Trust, Verdict, VerifyRequest};
 use serde::Deserialize;
 
 use super::{
@@ -57,7 +57,7 @@ pub(crate) async fn check(state: &AppState, parts: &Parts, peer: SocketAddr) -> 
         around.now = Moment::read(&*state.clock);
         judge(&around, &head, trust)
     });
-    let judged = judged.await.map_err(ApiError::from);
+    let judged = judged.await.map_err(|unfinished| around.finish(unfinished));
     answer(&around, judged, &mut response);
     response
 }
@@ -109,6 +109,7 @@ fn judge(
         route: route(around, &asked)?,
         agent: head.agent,
         trust,
+        settled: Settled::default(),
     };
     let verdict = engine.verify_at(&request, around.now);
     if verdict.is_stale() {
@@ -167,7 +168,9 @@ fn refusal(around: &Around<'_>, verdict: &Verdict, asked: PermissionSet) -> ApiE
     };
     match verdict.retry_after_seconds {
         Some(seconds) => error.retry_after_seconds(u64::from(seconds)),
-        None if code.status().is_server_error() || code == ErrorCode::Revoking => error.retry_after_seconds(1),
+        None if code.status().is_server_error() || code == ErrorCode::Revoking => {
+            error.retry_after_seconds(1)
+        }
         None => error,
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     edge::StrictForm,
     error::{ApiError, ErrorCode},
     openapi::problems,
+    read_through::{Unfinished, read_through},
     state::AppState,
 };
 
@@ -75,15 +76,20 @@ pub(crate) async fn handler(
     let token = form.value.token;
     let engine = state.plane.engine();
     let audience = Audience::of_key(caller.key, engine);
-    let request = VerifyRequest {
-        cost: 0,
-        workspace: audience.workspace_asked(None),
-        ..VerifyRequest::new(token.as_bytes())
-    };
-    let verdict = engine.verify_at(&request, Moment::read(&*state.clock));
+    let judged = read_through(&state, |trust| {
+        let request = VerifyRequest {
+            cost: 0,
+            workspace: audience.workspace_asked(None),
+            trust,
+            ..VerifyRequest::new(token.as_bytes())
+        };
+        let verdict = engine.verify_at(&request, Moment::read(&*state.clock));
+        if verdict.is_stale() { Err(Unfinished::Stale) } else { Ok::<_, Unfinished<ApiError>>(verdict) }
+    });
+    let verdict = judged.await?;
     state.verdicts.count(verdict.code);
     if verdict.code == Code::Unavailable {
-        return Err(ErrorCode::Unavailable.into());
+        return Err(ApiError::new(ErrorCode::Unavailable).retry_after_seconds(1));
     }
     let Some(hit) = verdict.key.filter(|_| verdict.is_valid()) else {
         return Ok(Json(Introspection::default()));

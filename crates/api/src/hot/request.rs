@@ -12,6 +12,7 @@ use crate::{
     credentials::query_carries_credential,
     error::{ApiError, ErrorCode},
     front::FrontBody,
+    read_through::Unfinished,
     state::AppState,
 };
 
@@ -25,22 +26,21 @@ pub(super) struct Around<'state> {
     pub(super) address: IpAddr,
     /// The request's id.
     pub(super) request_id: RequestId,
-    /// Whether the full server is asked again where nothing can be said from memory.
-    pub(super) is_first_try: bool,
 }
 
 impl<'state> Around<'state> {
     /// What surrounds a request with this head, `now`. Makes an id unless the router has made one.
     pub(super) fn new(state: &'state AppState, head: &Head<'_>, now: Moment) -> Self {
         let request_id = head.request_id.unwrap_or_else(|| state.request_ids.next(now.wall));
-        Self { state, now, address: head.address, request_id, is_first_try: false }
+        Self { state, now, address: head.address, request_id }
     }
 
-    /// Counts a verdict, unless another one will follow.
-    pub(super) fn count(&self, code: Code) {
-        if code != Code::Unavailable || !self.is_first_try {
-            self.state.verdicts.count(code);
+    /// The failure of a judgement. One that says nothing about the key is counted, too.
+    pub(super) fn finish(&self, unfinished: Unfinished<ApiError>) -> ApiError {
+        if matches!(unfinished, Unfinished::Stale) {
+            self.state.verdicts.count(Code::Unavailable);
         }
+        unfinished.into()
     }
 
     /// The problem that `error` is, as an answer.

@@ -107,6 +107,13 @@ pub(crate) struct VerifyAnswer {
     retry_after_seconds: Option<u32>,
     /// With `explain`: every check, in order.
     checks: Option<Vec<ExplainedCheck>>,
+    /// Every change up to this place in the log is reflected.
+    #[schema(example = 42)]
+    as_of_seq: u64,
+    /// For how many milliseconds this node may go on answering from memory without hearing from the database; `null`:
+    /// for ever. Whoever keeps the answer must not keep it longer.
+    #[schema(example = 29_000)]
+    lease_left_ms: Option<u64>,
     /// The request's id.
     #[schema(example = "req_01k9zq3v4w5x6y7z8a9b0c1d2e")]
     request_id: String,
@@ -121,7 +128,9 @@ use verify_problems::VerifyProblems;
 /// Verify a key
 ///
 /// Needs `keys:verify`. Always 200 for an authenticated caller; `valid` and `code` tell about the key. A refused call
-/// consumes no limit. A workspace's key is told about keys of its own workspace only.
+/// consumes no limit. A workspace's key is told about keys of its own workspace only. A node that can not be sure to know
+/// the latest changes asks the database first; where that is out of reach it answers 503 `stale_verifier`, never
+/// `"valid": false`.
 #[utoipa::path(
     post, path = "/v1/keys/verify", operation_id = "verify_key", tag = "Verification",
     request_body = VerifyBody,
@@ -150,5 +159,6 @@ async fn check_key(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
-    to_axum(check::check(&state, &request.into_parts().0, peer))
+    let (parts, _) = request.into_parts();
+    to_axum(check::check(&state, &parts, peer).await)
 }

@@ -17,7 +17,7 @@ use keywright_domain::{
     usage::AgentClass,
     verdict::Code,
 };
-use keywright_engine::{Caller, Moment, RouteId, Trust, Unavailable, VerifyRequest};
+use keywright_engine::{Caller, Moment, RouteId, Settled, Trust, Unavailable, VerifyRequest};
 use serde::Deserialize;
 
 use super::{
@@ -28,7 +28,9 @@ use super::{
     request::{Around, check_url},
 };
 use crate::{
-    actor, edge,
+    actor,
+    cluster::Stale,
+    edge,
     error::{ApiError, ErrorCode},
     front::FrontBody,
     read_through::{Unfinished, read_through},
@@ -157,25 +159,39 @@ where
     let state = around.state;
     let caller = read_through(state, |trust| authenticate(around, head, trust)).await?;
     let body = edge::read_json_body(headers, body).await?;
+    let judged = judge_patiently(around, &caller, &body, response).await;
+    judged.map_err(|unfinished| around.finish(unfinished))
+}
+
+/// Judges what `body` asks, and waits for what this node has to know first.
+async fn judge_patiently(
+    around: &mut Around<'_>,
+    caller: &Caller,
+    body: &Bytes,
+    response: &mut Response<FrontBody>,
+) -> Result<(), Unfinished<ApiError>> {
+    let state = around.state;
     let mut judge_now = |trust| {
         // The body, or the store, may have been waited for.
         around.now = Moment::read(&*state.clock);
-        judge(around, &caller, &body, trust, response)
+        judge(around, caller, body, trust, response)
     };
     match judge_now(Trust::Lease) {
-        Ok(()) => return Ok(()),
-        Err(Unfinished::Failed(error)) => return Err(error),
         Err(Unfinished::Stale) => {}
+        finished => return finished,
     }
-    let asked: Demand = serde_json::from_slice(&body).unwrap_or_default();
+    let asked: Demand = serde_json::from_slice(body).unwrap_or_default();
     if let Some(sequence) = asked.min_seq.filter(|sequence| *sequence > state.plane.engine().applied()) {
-        state.plane.cluster().here(sequence, HERE_PATIENCE).await?;
+        state.plane.cluster().here(sequence, HERE_PATIENCE).await.map_err(ApiError::from)?;
     }
     if asked.consistency == Consistency::Database {
-        state.plane.cluster().fresh().await?;
-        return Ok(judge_now(Trust::Fresh)?);
+        // Not under the lease first, however long it lasts.
+        return match state.plane.cluster().fresh().await {
+            Ok(()) => judge_now(Trust::Fresh),
+            Err(Stale) => Err(Unfinished::Stale),
+        };
     }
-    Ok(read_through(state, judge_now).await?)
+    read_through(state, judge_now).await
 }
 
 /// Puts the answer to a request that is there completely into `outlet`; says `false`, and puts nothing there, where
@@ -273,6 +289,7 @@ fn judge_asked(
         route: asked.route.as_deref().map_or(RouteId::NONE, |route| engine.spool().route(route)),
         agent: asked.user_agent.as_deref().map_or(AgentClass::Unknown, class_of),
         trust,
+        settled: Settled::default(),
     };
     let verdict = engine.verify_at(&request, around.now);
     if verdict.is_stale() {

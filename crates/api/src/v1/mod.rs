@@ -3,6 +3,7 @@
 mod audit;
 mod incidents;
 mod keys;
+mod operations;
 mod operators;
 mod permissions;
 mod plans;
@@ -34,5 +35,6 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(plans::put::handler, plans::delete::handler))
         .routes(routes!(operators::list::handler, operators::create::handler))
         .routes(routes!(operators::revoke::handler))
+        .routes(routes!(operations::get::handler))
         .routes(routes!(setup::handler))
 }

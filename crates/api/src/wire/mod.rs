@@ -1,7 +1,6 @@
 //! What goes over the wire: types shared by endpoints. Nothing here decides anything.
 
 mod audit;
-mod effective;
 mod fields;
 mod filter;
 mod key;
@@ -12,6 +11,7 @@ mod operator;
 mod page;
 mod path;
 mod plan;
+mod receipt;
 mod secret;
 mod time;
 mod usage;
@@ -19,7 +19,6 @@ mod workspace;
 
 pub(crate) use audit::hex;
 pub use audit::{AuditActor, AuditEntry, AuditTarget, Checkpoint, FieldChange};
-pub use effective::Effective;
 pub use fields::Patch;
 pub use filter::KeyFilter;
 pub use key::{Incident, Key, KeySecret, Principal};
@@ -30,8 +29,10 @@ pub(crate) use networks::parse_networks;
 pub use operator::Operator;
 pub use page::Page;
 pub(crate) use page::page_limit;
-pub use path::{KeyPath, NamePath, OperatorPath, WorkspacePath};
+pub use path::{KeyPath, NamePath, OperationPath, OperatorPath, WorkspacePath};
 pub use plan::{Permission, Plan};
+pub use receipt::{Effective, Operation, Receipt, WaitingNode};
+pub(crate) use receipt::{OperationAnswer, Receipted};
 pub use secret::RevealedSecret;
 pub use time::Time;
 pub use usage::{LedgerRow, Usage, UsageBucket};

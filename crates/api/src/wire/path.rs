@@ -39,3 +39,12 @@ pub struct OperatorPath {
     #[param(example = "opr_01k9zq3v4w5x6y7z8a9b0c1d2e")]
     pub id: String,
 }
+
+/// A change that other nodes may not go by yet.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct OperationPath {
+    /// The operation's id.
+    #[param(example = "op_000000000002m00g1srf4x7z8a")]
+    pub id: String,
+}

@@ -72,6 +72,7 @@ const ROWS: &[Row] = &[
     row("DELETE", "/v1/plans/{name}", Needs::Operator, NO_BODY),
     row("PUT", "/v1/plans/{name}", Needs::Operator, body!({"key_limits": []})),
     row("POST", "/v1/setup", Needs::Nothing, body!({"token": "x"})),
+    row("GET", "/v1/operations/{id}", Needs::Credential, NO_BODY),
     row("GET", "/v1/whoami", Needs::Credential, NO_BODY),
     row("GET", "/v1/workspaces", Needs::Operator, NO_BODY),
     row("POST", "/v1/workspaces", Needs::Operator, body!({"slug": "SLUG"})),
@@ -234,6 +235,14 @@ async fn prepare(api: &Api, row: &Row, number: u32) -> String {
         let answer = api.call(Method::PUT, &api.operator, &path, Some(&json!({"key_limits": []}))).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
         return path;
+    }
+    if path.starts_with("/v1/operations/") {
+        let (_, id) = api.key_with(&[]).await;
+        api.cluster.lose_a_node(true);
+        let revoke = format!("/v1/workspaces/acme/keys/{id}/revoke");
+        let answer = api.post(&api.operator, &revoke, &json!({})).await;
+        api.cluster.lose_a_node(false);
+        return path.replace("{id}", answer.json()["operation"]["id"].as_str().unwrap());
     }
     if path.starts_with("/v1/operators/") {
         let answer = api.post(&api.operator, "/v1/operators", &json!({"name": "to be revoked"})).await;

@@ -5,13 +5,23 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use keywright_api::{ApiConfig, AppState, openapi_document, plane::Plane, router};
+use keywright_api::{
+    ApiConfig, AppState,
+    cluster::{Awaited, Cluster, Progress, Stale, WaitingOn},
+    openapi_document,
+    plane::Plane,
+    router,
+};
 use keywright_domain::{
     change::ChangeSink,
     store::Store,
@@ -55,6 +65,8 @@ pub(crate) struct Api {
     pub(crate) clock: Arc<ManualClock>,
     /// Its operator.
     pub(crate) operator: Who,
+    /// The other nodes, which answer as told.
+    pub(crate) cluster: Arc<FakeCluster>,
     /// Its store, which fails as told.
     pub(crate) store: Arc<FaultyStore<SqliteStore>>,
     _spool: TempDir,
@@ -92,15 +104,16 @@ impl Api {
         let sequence = store.load(Box::new(move |change| loading.load(&change).unwrap())).await.unwrap();
         engine.finish_load(sequence).unwrap();
         engine.set_leases([LeaseEnd::NEVER; 4]);
+        let cluster = Arc::new(FakeCluster::default());
         let state = AppState::new(
             Arc::clone(&store) as Arc<dyn Store>,
-            Plane::new(engine),
+            Plane::clustered(engine, Arc::clone(&cluster) as Arc<dyn Cluster>),
             Arc::clone(&clock) as Arc<dyn Clock>,
             Arc::new(SeededEntropy::new(1)),
             ApiConfig { base_url: "https://keys.example".to_owned(), ..ApiConfig::default() },
         );
         let router = router(state.clone());
-        Self { router, state, clock, operator: Who::Anonymous, store, _spool: spool_directory }
+        Self { router, state, clock, operator: Who::Anonymous, cluster, store, _spool: spool_directory }
     }
 
     /// A key of `acme` with these permissions, and its id.
@@ -226,6 +239,67 @@ impl Answer {
             *secret = json!("[secret]");
         }
         body
+    }
+}
+
+/// What an endpoint asked of the other nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Until when a change holds on every node.
+    Everywhere(Awaited, Duration),
+    /// Whether this node goes by a change.
+    Here(u64),
+    /// Whether this node knows everything.
+    Fresh,
+}
+
+/// Other nodes that do as they are told, and remember what they were asked.
+#[derive(Default)]
+pub(crate) struct FakeCluster {
+    asked: Mutex<Vec<Asked>>,
+    is_waiting: AtomicBool,
+    is_store_lost: AtomicBool,
+}
+
+impl FakeCluster {
+    /// From now on, one node cannot be reached; `false`: it was heard of again.
+    pub(crate) fn lose_a_node(&self, is_lost: bool) {
+        self.is_waiting.store(is_lost, SeqCst);
+    }
+
+    /// From now on, the store cannot be asked.
+    pub(crate) fn lose_the_store(&self) {
+        self.is_store_lost.store(true, SeqCst);
+    }
+
+    /// What was asked since the last time.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+
+    fn note(&self, asked: Asked) -> Result<(), Stale> {
+        self.asked.lock().unwrap().push(asked);
+        if self.is_store_lost.load(SeqCst) { Err(Stale) } else { Ok(()) }
+    }
+}
+
+#[async_trait::async_trait]
+impl Cluster for FakeCluster {
+    async fn everywhere(&self, change: Awaited, patience: Duration) -> Progress {
+        let _noted = self.note(Asked::Everywhere(change, patience));
+        if !self.is_waiting.load(SeqCst) {
+            return Progress::Holds { nodes: 1, silent: 0 };
+        }
+        let on = vec![WaitingOn { node: "eu-2".to_owned(), lease_left: Duration::from_micros(28_500_001) }];
+        Progress::Waiting { on, complete_in: Duration::from_secs(37) }
+    }
+
+    async fn here(&self, sequence: u64, _patience: Duration) -> Result<(), Stale> {
+        self.note(Asked::Here(sequence))
+    }
+
+    async fn fresh(&self) -> Result<(), Stale> {
+        self.note(Asked::Fresh)
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod authorization;
 mod bad_input;
+mod barrier;
+mod consistency;
 mod faults;
 mod harness;
 mod life;

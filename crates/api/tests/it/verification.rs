@@ -1,7 +1,7 @@
 //! Verification over HTTP: every code by its cause, limits, rotation, what a caller may learn.
 
 use http::{HeaderMap, Method, StatusCode, header};
-use keywright_engine::{LeaseEnd};
+use keywright_engine::LeaseEnd;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Api, Who, holder};
@@ -391,9 +391,10 @@ async fn a_node_that_may_not_answer_says_so_and_nothing_about_the_key() {
     let key = make(&api, json!({})).await;
     let engine = api.state.plane.engine();
     engine.drop_leases();
-    assert_eq!(check(&api, &key.who, "").await.outcome(), "503 unavailable");
+    api.cluster.lose_the_store();
+    assert_eq!(check(&api, &key.who, "").await.outcome(), "503 stale_verifier");
     let asked = api.post(&api.operator, "/v1/keys/verify", &json!({"key": key.secret})).await;
-    assert_eq!(asked.outcome(), "503 unavailable");
+    assert_eq!(asked.outcome(), "503 stale_verifier");
     engine.set_leases([LeaseEnd::NEVER; 4]);
     assert_eq!(check(&api, &key.who, "").await.outcome(), "204");
 }

@@ -66,18 +66,23 @@ impl Fixture {
     /// Workspace 1 `acme` on plan `standard`, workspace 2 `other` on `unlimited`, memberships 1 and 2 in `acme`.
     pub(crate) fn new() -> Self {
         let fixture = Self::empty();
-        for plan in Plan::builtin() {
-            fixture.engine.load(&Change::Plan(plan)).unwrap();
-        }
-        for workspace in [workspace(1, "acme", "standard"), workspace(2, "other", "unlimited")] {
-            fixture.engine.load(&Change::Workspace(workspace)).unwrap();
-        }
-        for number in 1..=2 {
-            fixture.engine.load(&Change::Membership(membership(number))).unwrap();
-        }
+        fixture.load_defaults();
         fixture.engine.finish_load(0).unwrap();
         fixture.engine.set_leases([LeaseEnd::NEVER; 4]);
         fixture
+    }
+
+    /// Loads the plans, workspaces and memberships.
+    pub(crate) fn load_defaults(&self) {
+        for plan in Plan::builtin() {
+            self.engine.load(&Change::Plan(plan)).unwrap();
+        }
+        for workspace in [workspace(1, "acme", "standard"), workspace(2, "other", "unlimited")] {
+            self.engine.load(&Change::Workspace(workspace)).unwrap();
+        }
+        for number in 1..=2 {
+            self.engine.load(&Change::Membership(membership(number))).unwrap();
+        }
     }
 
     /// Nothing loaded, no lease.

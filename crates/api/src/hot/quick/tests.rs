@@ -244,6 +244,7 @@ async fn leaves_what_memory_cannot_answer() {
     let texts = [check(&credential), verify(&credential, &json!({"key": secret(&owner)}).to_string())];
     let engine = api.state.plane.engine();
     engine.drop_leases();
+    api.cluster.lose_the_store();
     for text in &texts {
         assert_eq!(quick(&api.state, text).0, Quick::Other, "{text}");
         assert_eq!(full(&api, text).await.0, 503, "{text}");

@@ -1,6 +1,10 @@
 //! `POST /v1/workspaces/{slug}/keys/revoke`
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use keywright_domain::{caps, command::Command, command::CommandError, key::KeyStatus, query};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,10 +13,10 @@ use crate::{
     actor::{Scope, WriteKeys},
     edge::StrictJson,
     error::{ApiError, ErrorCode},
-    openapi::problems,
+    openapi::{Accepted, problems},
     state::AppState,
     v1::problems::{of_command, of_store},
-    wire::{Effective, KeyFilter, WorkspacePath},
+    wire::{KeyFilter, Receipt, Receipted, WorkspacePath},
 };
 
 /// Which keys to revoke.
@@ -39,8 +43,9 @@ pub(crate) struct RevokedKeys {
     count: u64,
     /// Ids of some of them; in a dry run only.
     sample: Vec<String>,
-    /// The receipt; `null` in a dry run.
-    effective: Option<Effective>,
+    /// Absent in a dry run.
+    #[serde(flatten)]
+    receipt: Option<Receipt>,
 }
 
 /// Ids that a dry run shows.
@@ -55,13 +60,13 @@ problems! { LimitReached, AlreadyApplied, IdempotencyMismatch }
     post, path = "/v1/workspaces/{slug}/keys/revoke", operation_id = "revoke_keys", tag = "Keys",
     params(WorkspacePath, ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless.")),
     request_body(content = Request, example = json!({"filter": {"environment": "ci"}, "reason": "CI was breached.", "dry_run": true})),
-    responses((status = 200, description = "How many keys.", body = RevokedKeys), Problems),
+    responses((status = 200, description = "How many keys.", body = RevokedKeys), Accepted<RevokedKeys>, Problems),
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
     scope: Scope<WriteKeys>,
     body: StrictJson<Request>,
-) -> Result<Json<RevokedKeys>, ApiError> {
+) -> Result<Response, ApiError> {
     let request = body.value;
     if request.filter.is_empty() {
         let detail = "`filter` needs at least one field; {\"status\": \"active\"} takes all keys that work.";
@@ -69,13 +74,19 @@ pub(crate) async fn handler(
     }
     let filter = request.filter.at(scope.now(), ErrorCode::InvalidField)?;
     if request.dry_run {
-        return Ok(Json(preview(&state, &scope, filter).await?));
+        return Ok(Json(preview(&state, &scope, filter).await?).into_response());
     }
     let origin = &scope.caller.origin;
     let context = origin.context(&state, scope.permit, origin.idempotency(&scope.caller.actor, &body.raw));
-    let done = state.commit(context, Command::RevokeKeys { filter, reason: request.reason }).await?;
-    let effective = Some(done.effective.into());
-    Ok(Json(RevokedKeys { dry_run: false, count: done.revoked()?, sample: Vec::new(), effective }))
+    let done = state.commit(origin, context, Command::RevokeKeys { filter, reason: request.reason }).await?;
+    let (receipt, count) = (done.receipt.clone(), done.revoked()?);
+    let answer = Receipted::new(receipt, |receipt| RevokedKeys {
+        dry_run: false,
+        count,
+        sample: Vec::new(),
+        receipt: Some(receipt),
+    });
+    Ok(answer.into_response())
 }
 
 async fn preview(
@@ -97,7 +108,7 @@ async fn preview(
     if count > caps::BULK_REVOKE_MAX as u64 {
         return Err(of_command(CommandError::TooManyMatches, &state.plane.catalogue()));
     }
-    Ok(RevokedKeys { dry_run: true, count, sample, effective: None })
+    Ok(RevokedKeys { dry_run: true, count, sample, receipt: None })
 }
 
 #[cfg(test)]
@@ -127,12 +138,10 @@ mod tests {
         let body =
             |dry_run: bool| json!({"filter": {"environment": "ci"}, "reason": "Breach.", "dry_run": dry_run});
         let preview = api.post(&api.operator, PATH, &body(true)).await.json();
-        assert_eq!(
-            preview,
-            json!({"dry_run": true, "count": 2, "sample": [ids[2], ids[1]], "effective": null})
-        );
-        let done = api.post(&api.operator, PATH, &body(false)).await.json();
-        let receipt = json!({"nodes": 1, "waited_ms": 0.0});
+        assert_eq!(preview, json!({"dry_run": true, "count": 2, "sample": [ids[2], ids[1]]}));
+        let mut done = api.post(&api.operator, PATH, &body(false)).await.json();
+        assert!(done.as_object_mut().unwrap().remove("sequence").unwrap().is_u64());
+        let receipt = json!({"nodes": 1, "waited_ms": 0.0, "silent": 0});
         assert_eq!(done, json!({"dry_run": false, "count": 2, "sample": [], "effective": receipt}));
         assert_eq!(api.post(&api.operator, PATH, &body(true)).await.json()["count"], 0);
         assert_eq!(api.verdict(&kept).await, "valid");

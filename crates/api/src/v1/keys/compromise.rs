@@ -1,6 +1,6 @@
 //! `POST /v1/workspaces/{slug}/keys/{id}/compromise`
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use keywright_domain::{ids::IncidentId, key::KeyChange};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -11,9 +11,9 @@ use crate::{
     edge::OptionalJson,
     error::ApiError,
     issue::{issue, kind_of},
-    openapi::problems,
+    openapi::{Accepted, problems},
     state::AppState,
-    wire::{Effective, Incident, Key, KeyPath, RevealedSecret},
+    wire::{Incident, Key, KeyPath, Receipt, Receipted, RevealedSecret},
 };
 
 /// What happened, and whether the key is to live on.
@@ -37,8 +37,8 @@ pub(crate) struct CompromisedKey {
     secret: Option<RevealedSecret>,
     /// The incident that was opened.
     incident: Option<Incident>,
-    /// The receipt: no node accepts an old secret any more.
-    effective: Effective,
+    #[serde(flatten)]
+    receipt: Receipt,
 }
 
 problems! { PermissionEscalation, KeyAlreadyRevoked, AlreadyApplied, IdempotencyMismatch }
@@ -51,13 +51,13 @@ problems! { PermissionEscalation, KeyAlreadyRevoked, AlreadyApplied, Idempotency
     post, path = "/v1/workspaces/{slug}/keys/{id}/compromise", operation_id = "compromise_key", tag = "Keys",
     params(KeyPath, ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless.")),
     request_body(content = Option<Request>, example = json!({"reason": "Found in a public repository.", "replace": true})),
-    responses((status = 200, description = "The key, its new secret and the incident.", body = CompromisedKey), Problems),
+    responses((status = 200, description = "The key, its new secret and the incident.", body = CompromisedKey), Accepted<CompromisedKey>, Problems),
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
     scope: Scope<WriteKeys>,
     body: OptionalJson<Request>,
-) -> Result<Json<CompromisedKey>, ApiError> {
+) -> Result<Receipted<CompromisedKey>, ApiError> {
     let key = scope.key(&state).await?;
     let replace = body.value.replace.unwrap_or(true);
     let issued = replace.then(|| issue(&state, kind_of(key.environment), scope.now()));
@@ -68,11 +68,11 @@ pub(crate) async fn handler(
         incident: IncidentId::generate(scope.now(), &*state.entropy),
     };
     let changed = change(&state, &scope, key, compromise, &body.raw).await?;
-    Ok(Json(CompromisedKey {
+    Ok(Receipted::new(changed.receipt, |receipt| CompromisedKey {
         key: changed.key,
         secret: secret.map(RevealedSecret),
         incident: changed.incident.map(Incident::from),
-        effective: changed.effective,
+        receipt,
     }))
 }
 

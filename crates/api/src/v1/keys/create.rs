@@ -66,6 +66,9 @@ pub(crate) struct CreatedKey {
     secret: RevealedSecret,
     /// What could be better.
     warnings: Vec<Warning>,
+    /// The change's place in the log. Pass it as `min_seq` to be answered by a node that knows the key.
+    #[schema(example = 42)]
+    sequence: u64,
 }
 
 /// Something that could be better.
@@ -115,11 +118,13 @@ pub(crate) async fn handler(
     let (secret, kept) = issue(&state, kind_of(request.environment.into()), scope.now());
     let id = KeyId::generate(scope.now(), &*state.entropy);
     let new = request.into_new_key(&state, id, kept, creator)?;
-    let (key, _) = state.commit(context, Command::CreateKey(Box::new(new))).await?.key()?;
+    let done = state.commit(origin, context, Command::CreateKey(Box::new(new))).await?;
+    let sequence = done.sequence();
+    let (key, _) = done.key()?;
     let last_uses = LastUses::default();
     let texts =
         KeyTexts { state: &state, workspace: &scope.workspace, last_uses: &last_uses, now: scope.now() };
-    let created = CreatedKey { key: texts.show(key), secret: RevealedSecret(secret), warnings };
+    let created = CreatedKey { key: texts.show(key), secret: RevealedSecret(secret), warnings, sequence };
     Ok((StatusCode::CREATED, Json(created)))
 }
 
@@ -236,6 +241,7 @@ mod tests {
             "workspace": "acme"
           },
           "secret": "[secret]",
+          "sequence": 4,
           "warnings": []
         }
         "#);

@@ -1,16 +1,15 @@
 //! `DELETE /v1/workspaces/{slug}/keys/{id}`
 
 use axum::extract::State;
-use http::StatusCode;
 use keywright_domain::key::KeyChange;
 
 use super::change;
 use crate::{
     actor::{Scope, WriteKeys},
     error::ApiError,
-    openapi::problems,
+    openapi::{Accepted, problems},
     state::AppState,
-    wire::KeyPath,
+    wire::{KeyPath, Receipt, Receipted},
 };
 
 problems! {}
@@ -22,15 +21,15 @@ problems! {}
 #[utoipa::path(
     delete, path = "/v1/workspaces/{slug}/keys/{id}", operation_id = "delete_key", tag = "Keys",
     params(KeyPath),
-    responses((status = 204, description = "It is gone."), Problems),
+    responses((status = 204, description = "It is gone."), Accepted<Receipt>, Problems),
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
     scope: Scope<WriteKeys>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<Receipted<Receipt>, ApiError> {
     let key = scope.key(&state).await?;
-    change(&state, &scope, key, KeyChange::Delete, &[]).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let changed = change(&state, &scope, key, KeyChange::Delete, &[]).await?;
+    Ok(Receipted::empty(changed.receipt))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `POST /v1/workspaces/{slug}/keys/{id}/enable`
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use keywright_domain::key::KeyChange;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -12,7 +12,7 @@ use crate::{
     error::ApiError,
     openapi::problems,
     state::AppState,
-    wire::KeyPath,
+    wire::{KeyPath, Receipted},
 };
 
 /// Nothing needs to be said.
@@ -36,8 +36,8 @@ pub(crate) async fn handler(
     State(state): State<AppState>,
     scope: Scope<WriteKeys>,
     _body: OptionalJson<Request>,
-) -> Result<Json<ChangedKey>, ApiError> {
+) -> Result<Receipted<ChangedKey>, ApiError> {
     let key = scope.key(&state).await?;
     let changed = change(&state, &scope, key, KeyChange::Enable, &[]).await?;
-    Ok(Json(changed.into()))
+    Ok(changed.into())
 }

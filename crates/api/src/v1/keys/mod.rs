@@ -26,9 +26,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     actor::{Scope, WriteKeys},
+    commit,
     error::ApiError,
     state::AppState,
-    wire::{Effective, Key, KeyTexts, LastUses},
+    wire::{Key, KeyTexts, LastUses, Receipt, Receipted},
 };
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -51,20 +52,20 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 pub(crate) struct ChangedKey {
     /// The key as it is now.
     key: Key,
-    /// The receipt: what the change took away, no node gives any more.
-    effective: Effective,
+    #[serde(flatten)]
+    receipt: Receipt,
 }
 
 /// A key after a change.
 struct Changed {
     key: Key,
     incident: Option<Incident>,
-    effective: Effective,
+    receipt: commit::Receipt,
 }
 
-impl From<Changed> for ChangedKey {
-    fn from(changed: Changed) -> Self {
-        Self { key: changed.key, effective: changed.effective }
+impl From<Changed> for Receipted<ChangedKey> {
+    fn from(Changed { key, receipt, .. }: Changed) -> Self {
+        Self::new(receipt, |receipt| ChangedKey { key, receipt })
     }
 }
 
@@ -81,9 +82,9 @@ async fn change(
     let last_uses = LastUses::of(state, std::slice::from_ref(&key)).await?;
     let origin = &scope.caller.origin;
     let context = origin.context(state, scope.permit, origin.idempotency(&scope.caller.actor, body));
-    let done = state.commit(context, Command::ChangeKey { key: key.id, change }).await?;
-    let effective = done.effective.into();
+    let done = state.commit(origin, context, Command::ChangeKey { key: key.id, change }).await?;
+    let receipt = done.receipt.clone();
     let (key, incident) = done.key()?;
     let texts = KeyTexts { state, workspace: &scope.workspace, last_uses: &last_uses, now: scope.now() };
-    Ok(Changed { key: texts.show(key), incident, effective })
+    Ok(Changed { key: texts.show(key), incident, receipt })
 }

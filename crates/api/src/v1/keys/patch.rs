@@ -1,6 +1,6 @@
 //! `PATCH /v1/workspaces/{slug}/keys/{id}`
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use keywright_domain::key::{KeyChange, KeyPatch};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,9 +11,9 @@ use crate::{
     actor::{Scope, WriteKeys},
     edge::StrictJson,
     error::ApiError,
-    openapi::problems,
+    openapi::{Accepted, problems},
     state::AppState,
-    wire::{Effective, Key, KeyPath, LimitWindow, Patch, Time, parse_networks},
+    wire::{Key, KeyPath, LimitWindow, Patch, Receipt, Receipted, Time, parse_networks},
 };
 
 /// Changes of a key. Absent: stays; `null`: is cleared; a value: is set.
@@ -60,8 +60,8 @@ pub(crate) struct Request {
 pub(crate) struct PatchedKey {
     #[serde(flatten)]
     key: Key,
-    /// The receipt: what the change took away, no node gives any more.
-    effective: Effective,
+    #[serde(flatten)]
+    receipt: Receipt,
 }
 
 problems! { UnknownPermission, PermissionEscalation, KeyAlreadyRevoked }
@@ -73,17 +73,18 @@ problems! { UnknownPermission, PermissionEscalation, KeyAlreadyRevoked }
     patch, path = "/v1/workspaces/{slug}/keys/{id}", operation_id = "patch_key", tag = "Keys",
     params(KeyPath),
     request_body(content = Request, example = json!({"name": "production-web", "expires_at": null, "allowed_ips": ["203.0.113.0/24"]})),
-    responses((status = 200, description = "The key as it is now.", body = PatchedKey), Problems),
+    responses((status = 200, description = "The key as it is now.", body = PatchedKey), Accepted<PatchedKey>, Problems),
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
     scope: Scope<WriteKeys>,
     body: StrictJson<Request>,
-) -> Result<Json<PatchedKey>, ApiError> {
+) -> Result<Receipted<PatchedKey>, ApiError> {
     let key = scope.key(&state).await?;
     let patch = body.value.into_patch(&state)?;
     let changed = change(&state, &scope, key, KeyChange::Patch(Box::new(patch)), &[]).await?;
-    Ok(Json(PatchedKey { key: changed.key, effective: changed.effective }))
+    let key = changed.key;
+    Ok(Receipted::new(changed.receipt, |receipt| PatchedKey { key, receipt }))
 }
 
 impl Request {
@@ -131,6 +132,7 @@ mod tests {
         let (before, path, _) = full_key(&api).await;
         let mut unchanged = api.patch(&api.operator, &path, &json!({})).await.json();
         assert_eq!(unchanged.as_object_mut().unwrap().remove("effective").unwrap()["nodes"], 1);
+        assert!(unchanged.as_object_mut().unwrap().remove("sequence").unwrap().is_u64());
         assert_eq!(unchanged, before);
         let nulls = json!({
             "purpose": null, "expires_at": null, "allowed_ips": null, "limits": null, "external_id": null, "metadata": null,

@@ -1,6 +1,6 @@
 //! `POST /v1/workspaces/{slug}/keys/{id}/revoke`
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use keywright_domain::key::KeyChange;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -10,9 +10,9 @@ use crate::{
     actor::{Scope, WriteKeys},
     edge::OptionalJson,
     error::ApiError,
-    openapi::problems,
+    openapi::{Accepted, problems},
     state::AppState,
-    wire::KeyPath,
+    wire::{KeyPath, Receipted},
 };
 
 /// Why a key is revoked.
@@ -34,17 +34,17 @@ problems! {}
     post, path = "/v1/workspaces/{slug}/keys/{id}/revoke", operation_id = "revoke_key", tag = "Keys",
     params(KeyPath),
     request_body(content = Option<Request>, example = json!({"reason": "The contractor left."})),
-    responses((status = 200, description = "The key as it is now, and the receipt.", body = ChangedKey), Problems),
+    responses((status = 200, description = "The key as it is now, and the receipt.", body = ChangedKey), Accepted<ChangedKey>, Problems),
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
     scope: Scope<WriteKeys>,
     body: OptionalJson<Request>,
-) -> Result<Json<ChangedKey>, ApiError> {
+) -> Result<Receipted<ChangedKey>, ApiError> {
     let key = scope.key(&state).await?;
     let revoke = KeyChange::Revoke { reason: body.value.reason };
     let changed = change(&state, &scope, key, revoke, &[]).await?;
-    Ok(Json(changed.into()))
+    Ok(changed.into())
 }
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
         let answer = api
             .post(&api.operator, &format!("{path}/revoke"), &json!({"reason": "The contractor left."}))
             .await;
-        assert_eq!(answer.json()["effective"], json!({"nodes": 1, "waited_ms": 0.0}));
+        assert_eq!(answer.json()["effective"], json!({"nodes": 1, "waited_ms": 0.0, "silent": 0}));
         assert_eq!(api.verdict(&secret).await, "revoked_key");
         let key = api.get(&api.operator, &path).await.json();
         assert_eq!(
@@ -78,6 +78,36 @@ mod tests {
         assert_eq!(again.outcome(), "200");
         assert_eq!(again.json()["key"], key, "the first reason and time stand");
         assert_eq!(api.get(&secret, "/v1/permissions").await.outcome(), "401 revoked_key");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_lost_delays_the_receipt_and_nothing_else() {
+        let api = Api::start().await;
+        let (secret, id) = api.key_with(&[]).await;
+        let path = format!("/v1/workspaces/acme/keys/{id}/revoke");
+        api.cluster.lose_a_node(true);
+        api.cluster.asked();
+        let answer = api.post(&api.operator, &path, &json!({})).await;
+        assert_eq!((answer.outcome(), api.verdict(&secret).await), ("202".into(), "revoked_key".into()));
+        insta::assert_json_snapshot!(answer.json()["operation"], @r#"
+        {
+          "complete_by_ms": 37000,
+          "id": "op_0000000000002g5j4n0d30v4st",
+          "sequence": 5,
+          "status": "waiting",
+          "waiting_on": [
+            {
+              "lease_left_ms": 28501,
+              "node": "eu-2"
+            }
+          ]
+        }
+        "#);
+        let again = api.post(&api.operator, &path, &json!({})).await;
+        assert_eq!(again.outcome(), "202", "a repeat does not say that it is done");
+        assert_eq!(api.cluster.asked().len(), 2);
+        api.cluster.lose_a_node(false);
+        assert_eq!(api.post(&api.operator, &path, &json!({})).await.outcome(), "200");
     }
 
     #[tokio::test]

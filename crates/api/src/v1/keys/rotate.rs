@@ -1,6 +1,6 @@
 //! `POST /v1/workspaces/{slug}/keys/{id}/rotate`
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use keywright_domain::key::KeyChange;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -11,9 +11,9 @@ use crate::{
     edge::OptionalJson,
     error::ApiError,
     issue::{issue, kind_of},
-    openapi::problems,
+    openapi::{Accepted, problems},
     state::AppState,
-    wire::{Effective, Key, KeyPath, RevealedSecret},
+    wire::{Key, KeyPath, Receipt, Receipted, RevealedSecret},
 };
 
 /// How to rotate.
@@ -33,8 +33,8 @@ pub(crate) struct RotatedKey {
     key: Key,
     /// The new secret. Shown once; it can not be retrieved again.
     secret: RevealedSecret,
-    /// The receipt: without overlap, no node accepts the old secret any more.
-    effective: Effective,
+    #[serde(flatten)]
+    receipt: Receipt,
 }
 
 problems! {
@@ -49,18 +49,19 @@ problems! {
     post, path = "/v1/workspaces/{slug}/keys/{id}/rotate", operation_id = "rotate_key", tag = "Keys",
     params(KeyPath, ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless.")),
     request_body(content = Option<Request>, example = json!({"overlap_seconds": 172_800})),
-    responses((status = 200, description = "The key and, once, its new secret.", body = RotatedKey), Problems),
+    responses((status = 200, description = "The key and, once, its new secret.", body = RotatedKey), Accepted<RotatedKey>, Problems),
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
     scope: Scope<WriteKeys>,
     body: OptionalJson<Request>,
-) -> Result<Json<RotatedKey>, ApiError> {
+) -> Result<Receipted<RotatedKey>, ApiError> {
     let key = scope.key(&state).await?;
     let (secret, kept) = issue(&state, kind_of(key.environment), scope.now());
     let rotate = KeyChange::Rotate { secret: kept, overlap_seconds: body.value.overlap_seconds };
     let changed = change(&state, &scope, key, rotate, &body.raw).await?;
-    Ok(Json(RotatedKey { key: changed.key, secret: RevealedSecret(secret), effective: changed.effective }))
+    let (key, secret) = (changed.key, RevealedSecret(secret));
+    Ok(Receipted::new(changed.receipt, |receipt| RotatedKey { key, secret, receipt }))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `POST /v1/workspaces/{slug}/keys/{id}/rotate/complete`
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use keywright_domain::key::KeyChange;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -10,9 +10,9 @@ use crate::{
     actor::{Scope, WriteKeys},
     edge::OptionalJson,
     error::ApiError,
-    openapi::problems,
+    openapi::{Accepted, problems},
     state::AppState,
-    wire::KeyPath,
+    wire::{KeyPath, Receipted},
 };
 
 /// Nothing needs to be said.
@@ -30,16 +30,16 @@ problems! { KeyAlreadyRevoked, NoRotationInProgress }
     post, path = "/v1/workspaces/{slug}/keys/{id}/rotate/complete", operation_id = "complete_rotation", tag = "Keys",
     params(KeyPath),
     request_body(content = Option<Request>, example = json!({})),
-    responses((status = 200, description = "The key as it is now.", body = ChangedKey), Problems),
+    responses((status = 200, description = "The key as it is now.", body = ChangedKey), Accepted<ChangedKey>, Problems),
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
     scope: Scope<WriteKeys>,
     _body: OptionalJson<Request>,
-) -> Result<Json<ChangedKey>, ApiError> {
+) -> Result<Receipted<ChangedKey>, ApiError> {
     let key = scope.key(&state).await?;
     let changed = change(&state, &scope, key, KeyChange::CompleteRotation, &[]).await?;
-    Ok(Json(changed.into()))
+    Ok(changed.into())
 }
 
 #[cfg(test)]

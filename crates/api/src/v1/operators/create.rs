@@ -37,6 +37,9 @@ pub(crate) struct CreatedOperator {
     operator: Operator,
     /// The secret. Shown once; it can not be retrieved again.
     secret: RevealedSecret,
+    /// The change's place in the log.
+    #[schema(example = 42)]
+    sequence: u64,
 }
 
 problems! { AlreadyApplied, IdempotencyMismatch }
@@ -60,8 +63,10 @@ pub(crate) async fn handler(
     let (secret, kept) = issue(&state, KeyKind::Operator, origin.now);
     let id = OperatorId::generate(origin.now, &*state.entropy);
     let new = NewOperator { id, name: body.value.name, secret: kept };
-    let operator = state.commit(context, Command::CreateOperator(Box::new(new))).await?.operator()?;
-    let created = CreatedOperator { operator: operator.into(), secret: RevealedSecret(secret) };
+    let done = state.commit(origin, context, Command::CreateOperator(Box::new(new))).await?;
+    let sequence = done.sequence();
+    let operator = done.operator()?.into();
+    let created = CreatedOperator { operator, secret: RevealedSecret(secret), sequence };
     Ok((StatusCode::CREATED, Json(created)))
 }
 
@@ -84,7 +89,8 @@ mod tests {
             "name": "deploy",
             "revoked_at": null
           },
-          "secret": "[secret]"
+          "secret": "[secret]",
+          "sequence": 4
         }
         "#);
         let second = holder(&answer.json()["secret"]);

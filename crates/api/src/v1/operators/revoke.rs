@@ -1,6 +1,6 @@
 //! `POST /v1/operators/{id}/revoke`
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use keywright_domain::{command::Command, ids::OperatorId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,9 +9,9 @@ use crate::{
     actor::Installation,
     edge::{OptionalJson, StrictPath},
     error::{ApiError, ErrorCode},
-    openapi::problems,
+    openapi::{Accepted, problems},
     state::AppState,
-    wire::{Effective, Operator, OperatorPath},
+    wire::{Operator, OperatorPath, Receipt, Receipted},
 };
 
 /// Nothing needs to be said.
@@ -25,8 +25,8 @@ pub(crate) struct Request {}
 pub(crate) struct RevokedOperator {
     /// The credential.
     operator: Operator,
-    /// The receipt: no node accepts it any more.
-    effective: Effective,
+    #[serde(flatten)]
+    receipt: Receipt,
 }
 
 problems! { Conflict }
@@ -38,19 +38,19 @@ problems! { Conflict }
     post, path = "/v1/operators/{id}/revoke", operation_id = "revoke_operator", tag = "Operators",
     params(OperatorPath),
     request_body(content = Option<Request>, example = json!({})),
-    responses((status = 200, description = "The credential, and the receipt.", body = RevokedOperator), Problems),
+    responses((status = 200, description = "The credential, and the receipt.", body = RevokedOperator), Accepted<RevokedOperator>, Problems),
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
     Installation { caller, permit }: Installation,
     StrictPath(id): StrictPath<String>,
     _body: OptionalJson<Request>,
-) -> Result<Json<RevokedOperator>, ApiError> {
+) -> Result<Receipted<RevokedOperator>, ApiError> {
     let id = OperatorId::parse(&id).map_err(|_| ErrorCode::NotFound)?;
     let context = caller.origin.context(&state, permit, None);
-    let done = state.commit(context, Command::RevokeOperator(id)).await?;
-    let effective = done.effective.into();
-    Ok(Json(RevokedOperator { operator: done.operator()?.into(), effective }))
+    let done = state.commit(&caller.origin, context, Command::RevokeOperator(id)).await?;
+    let (receipt, operator) = (done.receipt.clone(), done.operator()?.into());
+    Ok(Receipted::new(receipt, |receipt| RevokedOperator { operator, receipt }))
 }
 
 #[cfg(test)]
@@ -68,7 +68,7 @@ mod tests {
         let second = api.post(&api.operator, "/v1/operators", &json!({"name": "deploy"})).await.json();
         let answer = api.post(&api.operator, &revoke(&second["operator"]["id"]), &json!({})).await.json();
         assert_eq!(answer["operator"]["revoked_at"], "2026-11-21T08:00:00.000Z");
-        assert_eq!(answer["effective"], json!({"nodes": 1, "waited_ms": 0.0}));
+        assert_eq!(answer["effective"], json!({"nodes": 1, "waited_ms": 0.0, "silent": 0}));
         let answer = api.get(&holder(&second["secret"]), "/v1/operators").await;
         assert!(answer.outcome().starts_with("401 "), "{}", answer.outcome());
         assert_eq!(

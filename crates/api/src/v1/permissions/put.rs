@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use keywright_domain::{command::Command, key::is_printable, permission::PermissionName};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
@@ -25,6 +25,16 @@ pub(crate) struct Request {
     description: String,
 }
 
+/// A permission that was written.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WrittenPermission {
+    #[serde(flatten)]
+    permission: Permission,
+    /// The change's place in the log.
+    #[schema(example = 42)]
+    sequence: u64,
+}
+
 problems! { LimitReached }
 
 /// Add or describe a permission
@@ -34,14 +44,14 @@ problems! { LimitReached }
     put, path = "/v1/permissions/{name}", operation_id = "put_permission", tag = "Permissions",
     params(NamePath),
     request_body(content = Request, example = json!({"description": "Send chat messages."})),
-    responses((status = 200, description = "The permission.", body = Permission), Problems),
+    responses((status = 200, description = "The permission.", body = WrittenPermission), Problems),
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
     Installation { caller, permit }: Installation,
     StrictPath(name): StrictPath<String>,
     body: StrictJson<Request>,
-) -> Result<Json<Permission>, ApiError> {
+) -> Result<Json<WrittenPermission>, ApiError> {
     let name = PermissionName::parse(&name)
         .map_err(|error| ApiError::invalid_field("name", format!("The name in the path: {error}.")))?;
     let description = body.value.description;
@@ -50,8 +60,10 @@ pub(crate) async fn handler(
         return Err(ApiError::invalid_field("description", detail));
     }
     let context = caller.origin.context(&state, permit, None);
-    let entry = state.commit(context, Command::PutPermission { name, description }).await?.permission()?;
-    Ok(Json(Permission::from(&entry)))
+    let command = Command::PutPermission { name, description };
+    let done = state.commit(&caller.origin, context, command).await?;
+    let sequence = done.sequence();
+    Ok(Json(WrittenPermission { permission: Permission::from(&done.permission()?), sequence }))
 }
 
 #[cfg(test)]
@@ -67,7 +79,9 @@ mod tests {
         let body = json!({"description": "Send chat messages."});
         let answer = api.call(Method::PUT, &api.operator, "/v1/permissions/chat:send", Some(&body)).await;
         let expected = json!({"name": "chat:send", "description": "Send chat messages.", "builtin": false});
-        assert_eq!(answer.json(), expected);
+        let mut answer = answer.json();
+        assert!(answer.as_object_mut().unwrap().remove("sequence").unwrap().is_u64());
+        assert_eq!(answer, expected);
         let (key, _) = api.key_with(&["chat:send"]).await;
         let listed = api.get(&key, "/v1/permissions").await.json();
         assert_eq!(listed["data"].as_array().unwrap().last(), Some(&expected));

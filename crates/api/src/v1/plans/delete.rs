@@ -1,12 +1,15 @@
 //! `DELETE /v1/plans/{name}`
 
 use axum::extract::State;
-use http::StatusCode;
 use keywright_domain::command::Command;
 
 use crate::{
-    actor::Installation, edge::StrictPath, error::ApiError, openapi::problems, state::AppState,
-    wire::NamePath,
+    actor::Installation,
+    edge::StrictPath,
+    error::ApiError,
+    openapi::{Accepted, problems},
+    state::AppState,
+    wire::{NamePath, Receipt, Receipted},
 };
 
 problems! { Conflict }
@@ -17,16 +20,16 @@ problems! { Conflict }
 #[utoipa::path(
     delete, path = "/v1/plans/{name}", operation_id = "delete_plan", tag = "Plans",
     params(NamePath),
-    responses((status = 204, description = "It is gone."), Problems),
+    responses((status = 204, description = "It is gone."), Accepted<Receipt>, Problems),
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
     Installation { caller, permit }: Installation,
     StrictPath(name): StrictPath<String>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<Receipted<Receipt>, ApiError> {
     let context = caller.origin.context(&state, permit, None);
-    state.commit(context, Command::DeletePlan(name)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let done = state.commit(&caller.origin, context, Command::DeletePlan(name)).await?;
+    Ok(Receipted::empty(done.receipt))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! `PUT /v1/plans/{name}`
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use keywright_domain::{command::Command, key::is_printable, plan};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
@@ -10,9 +10,9 @@ use crate::{
     caps::DESCRIPTION_MAX_CHARS,
     edge::{StrictJson, StrictPath},
     error::ApiError,
-    openapi::problems,
+    openapi::{Accepted, problems},
     state::AppState,
-    wire::{LimitWindow, NamePath, Plan},
+    wire::{LimitWindow, NamePath, Plan, Receipt, Receipted},
 };
 
 /// A plan, as a whole.
@@ -33,6 +33,15 @@ pub(crate) struct Request {
     workspace_limits: Vec<LimitWindow>,
 }
 
+/// A plan that was written.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WrittenPlan {
+    #[serde(flatten)]
+    plan: Plan,
+    #[serde(flatten)]
+    receipt: Receipt,
+}
+
 problems! { LimitReached }
 
 /// Create or replace a plan
@@ -46,14 +55,14 @@ problems! { LimitReached }
         "key_limits": [{"name": "minute", "limit": 100, "window_seconds": 60}],
         "workspace_limits": [{"name": "day", "limit": 10_000, "window_seconds": 86_400}],
     })),
-    responses((status = 200, description = "The plan.", body = Plan), Problems),
+    responses((status = 200, description = "The plan, and the receipt.", body = WrittenPlan), Accepted<WrittenPlan>, Problems),
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
     Installation { caller, permit }: Installation,
     StrictPath(name): StrictPath<String>,
     body: StrictJson<Request>,
-) -> Result<Json<Plan>, ApiError> {
+) -> Result<Receipted<WrittenPlan>, ApiError> {
     let request = body.value;
     if !is_printable(&request.description, 0, DESCRIPTION_MAX_CHARS) {
         let detail = format!("`description` has at most {DESCRIPTION_MAX_CHARS} printable characters.");
@@ -66,8 +75,9 @@ pub(crate) async fn handler(
         workspace_limits: request.workspace_limits.into_iter().map(Into::into).collect(),
     };
     let context = caller.origin.context(&state, permit, None);
-    let plan = state.commit(context, Command::PutPlan(plan)).await?.plan()?;
-    Ok(Json(Plan::from(plan)))
+    let done = state.commit(&caller.origin, context, Command::PutPlan(plan)).await?;
+    let (receipt, plan) = (done.receipt.clone(), Plan::from(done.plan()?));
+    Ok(Receipted::new(receipt, |receipt| WrittenPlan { plan, receipt }))
 }
 
 #[cfg(test)]
@@ -89,6 +99,11 @@ mod tests {
         insta::assert_json_snapshot!(first.json(), @r#"
         {
           "description": "For trials.",
+          "effective": {
+            "nodes": 1,
+            "silent": 0,
+            "waited_ms": 0.0
+          },
           "key_limits": [
             {
               "algorithm": "sliding",
@@ -98,6 +113,7 @@ mod tests {
             }
           ],
           "name": "trial",
+          "sequence": 4,
           "workspace_limits": [
             {
               "algorithm": "smooth",
@@ -108,8 +124,11 @@ mod tests {
           ]
         }
         "#);
-        let second =
+        let mut second =
             api.call(Method::PUT, &api.operator, path, Some(&json!({"key_limits": []}))).await.json();
+        for member in ["effective", "sequence"] {
+            second.as_object_mut().unwrap().remove(member).unwrap();
+        }
         assert_eq!(
             second,
             json!({"name": "trial", "description": "", "key_limits": [], "workspace_limits": []})

@@ -98,7 +98,7 @@ pub(crate) async fn handler(
     let workspace = request.workspace.map(|first| first.check(&state, origin.now)).transpose()?;
     let context = origin.context(&state, permit, None);
     let bootstrap = Command::Bootstrap(Box::new(Bootstrap { operator, workspace }));
-    let (operator, workspace) = state.commit(context, bootstrap).await?.bootstrapped()?;
+    let (operator, workspace) = state.commit(&origin, context, bootstrap).await?.bootstrapped()?;
     state.setup.close();
     let catalogue = state.plane.catalogue();
     let workspace = workspace.map(|workspace| Workspace::new(workspace, &catalogue));

@@ -8,7 +8,7 @@ use keywright_domain::{
     plan::Plan,
     workspace::{Slug, WorkspacePolicy},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
@@ -39,6 +39,16 @@ pub(crate) struct Request {
     policy: PolicyPatch,
 }
 
+/// A workspace that was created.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CreatedWorkspace {
+    #[serde(flatten)]
+    workspace: Workspace,
+    /// The change's place in the log.
+    #[schema(example = 42)]
+    sequence: u64,
+}
+
 problems! { AlreadyExists, UnknownPlan, UnknownPermission, AlreadyApplied, IdempotencyMismatch }
 
 /// Create a workspace
@@ -48,18 +58,20 @@ problems! { AlreadyExists, UnknownPlan, UnknownPermission, AlreadyApplied, Idemp
     post, path = "/v1/workspaces", operation_id = "create_workspace", tag = "Workspaces",
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless.")),
     request_body(content = Request, example = json!({"slug": "acme", "name": "Acme Inc.", "plan": "standard"})),
-    responses((status = 201, description = "The workspace.", body = Workspace), Problems),
+    responses((status = 201, description = "The workspace.", body = CreatedWorkspace), Problems),
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
     Installation { caller, permit }: Installation,
     body: StrictJson<Request>,
-) -> Result<(StatusCode, Json<Workspace>), ApiError> {
+) -> Result<(StatusCode, Json<CreatedWorkspace>), ApiError> {
     let idempotency = caller.origin.idempotency(&caller.actor, &body.raw);
     let command = new_workspace(&state, body.value, caller.origin.now)?;
     let context = caller.origin.context(&state, permit, idempotency);
-    let done = state.commit(context, Command::CreateWorkspace(Box::new(command))).await?;
-    Ok((StatusCode::CREATED, Json(Workspace::new(done.workspace()?, &state.plane.catalogue()))))
+    let done = state.commit(&caller.origin, context, Command::CreateWorkspace(Box::new(command))).await?;
+    let sequence = done.sequence();
+    let workspace = Workspace::new(done.workspace()?, &state.plane.catalogue());
+    Ok((StatusCode::CREATED, Json(CreatedWorkspace { workspace, sequence })))
 }
 
 fn new_workspace(
@@ -100,11 +112,13 @@ mod tests {
           "plan": "standard",
           "policy": {
             "allowed_permissions": null,
+            "atomic_revocation": false,
             "default_permissions": [
               "prompts:read",
               "prompts:list",
               "context:download"
             ],
+            "lease_seconds": 30,
             "max_key_days": null,
             "max_keys": 1000000,
             "overlap_seconds": 172800,
@@ -124,6 +138,7 @@ mod tests {
             },
             "self_service": true
           },
+          "sequence": 4,
           "slug": "beta",
           "suspended": false,
           "suspended_at": null

@@ -1,6 +1,6 @@
 //! `PATCH /v1/workspaces/{slug}`
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use keywright_domain::{
     command::Command,
     permission::PermissionSet,
@@ -14,10 +14,10 @@ use crate::{
     actor::{Caller, Scope, WriteWorkspace},
     edge::StrictJson,
     error::{ApiError, ErrorCode},
-    openapi::problems,
+    openapi::{Accepted, problems},
     state::AppState,
     v1::problems::of_store,
-    wire::{Effective, Patch, PolicyPatch, Workspace, WorkspacePath},
+    wire::{Patch, PolicyPatch, Receipt, Receipted, Workspace, WorkspacePath},
 };
 
 /// Changes of a workspace. What is absent stays as it is.
@@ -48,8 +48,8 @@ pub(crate) struct Request {
 pub(crate) struct ChangedWorkspace {
     #[serde(flatten)]
     workspace: Workspace,
-    /// The receipt.
-    effective: Effective,
+    #[serde(flatten)]
+    receipt: Receipt,
 }
 
 problems! { UnknownPlan, UnknownPermission, PermissionEscalation }
@@ -62,20 +62,20 @@ problems! { UnknownPlan, UnknownPermission, PermissionEscalation }
     patch, path = "/v1/workspaces/{slug}", operation_id = "patch_workspace", tag = "Workspaces",
     params(WorkspacePath),
     request_body(content = Request, example = json!({"policy": {"rotation": {"production": {"days": 30}}}})),
-    responses((status = 200, description = "The workspace as it is now.", body = ChangedWorkspace), Problems),
+    responses((status = 200, description = "The workspace as it is now.", body = ChangedWorkspace), Accepted<ChangedWorkspace>, Problems),
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
     scope: Scope<WriteWorkspace>,
     body: StrictJson<Request>,
-) -> Result<Json<ChangedWorkspace>, ApiError> {
+) -> Result<Receipted<ChangedWorkspace>, ApiError> {
     let request = body.value;
     if !scope.permit.is_operator() && request.needs_operator() {
         let detail = "`plan`, `suspended`, `policy.max_keys` and `policy.self_service` are changed with an operator credential.";
         return Err(ApiError::with_detail(ErrorCode::InsufficientPermissions, detail));
     }
     // A policy is written as a whole: without this, two changes at once could undo each other.
-    let _turn = state.workspace_writes.lock().await;
+    let turn = state.workspace_writes.lock().await;
     let (before, permit) =
         scope.caller.permit_workspace(&state, scope.workspace.slug.as_str(), scope.permit.action()).await?;
     let patch = request.against(&state, &before)?;
@@ -83,10 +83,12 @@ pub(crate) async fn handler(
         check_widening(&state, &scope.caller, &before, policy).await?;
     }
     let context = scope.caller.origin.context(&state, permit, None);
-    let done = state.commit(context, Command::PatchWorkspace { workspace: before.id, patch }).await?;
-    let effective = done.effective.into();
+    let carried = state.carry_out(context, Command::PatchWorkspace { workspace: before.id, patch }).await?;
+    drop(turn);
+    let done = state.hold(&scope.caller.origin, carried).await;
+    let receipt = done.receipt.clone();
     let workspace = Workspace::new(done.workspace()?, &state.plane.catalogue());
-    Ok(Json(ChangedWorkspace { workspace, effective }))
+    Ok(Receipted::new(receipt, |receipt| ChangedWorkspace { workspace, receipt }))
 }
 
 impl Request {
@@ -150,6 +152,7 @@ mod tests {
         let before = api.get(&api.operator, PATH).await.json();
         let mut unchanged = api.patch(&api.operator, PATH, &json!({})).await.json();
         unchanged.as_object_mut().unwrap().remove("effective").unwrap();
+        assert!(unchanged.as_object_mut().unwrap().remove("sequence").unwrap().is_u64());
         assert_eq!(unchanged, before);
         let body = json!({
             "name": "Acme Inc.",

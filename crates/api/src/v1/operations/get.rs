@@ -1,0 +1,66 @@
+//! `GET /v1/operations/{id}`
+
+use std::time::Duration;
+
+use axum::extract::State;
+use keywright_domain::{
+    ids::OperationId,
+    permission::{Builtin, PermissionSet},
+    permit::{Action, Actor, Denied},
+};
+
+use crate::{
+    actor::{Caller, denied},
+    cluster::Stale,
+    edge::StrictPath,
+    error::{ApiError, ErrorCode},
+    openapi::problems,
+    operation,
+    state::AppState,
+    wire::{Operation, OperationAnswer, OperationPath},
+};
+
+/// How long this node may take to reach the change itself.
+const HERE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whoever may do one of these may have made a change that is waited for.
+const ACTIONS: [Action; 4] =
+    [Action::WriteKeys, Action::WriteWorkspace, Action::ReadKeys, Action::ReadWorkspace];
+
+problems! {}
+
+/// Follow a change
+///
+/// For a change that was answered with 202: whether every node goes by it now. Answered by any node. With
+/// `Prefer: wait=<seconds>` (0 to 400) the answer comes when it is complete, or when the time is over. Needs an operator
+/// credential, or a key with one of `keys:read`, `keys:write`, `workspace:read`, `workspace:write`.
+#[utoipa::path(
+    get, path = "/v1/operations/{id}", operation_id = "get_operation", tag = "Operations",
+    params(OperationPath, ("Prefer" = Option<String>, Header, description = "`wait=<seconds>`: how long to wait (RFC 7240).")),
+    responses((status = 200, description = "How far it is.", body = Operation), Problems),
+)]
+pub(crate) async fn handler(
+    State(state): State<AppState>,
+    caller: Caller,
+    StrictPath(id): StrictPath<String>,
+) -> Result<OperationAnswer, ApiError> {
+    check_caller(&caller)?;
+    let id = OperationId::parse(&id).map_err(|_| ErrorCode::NotFound)?;
+    let change = operation::change_of(id).ok_or(ErrorCode::NotFound)?;
+    // A number that the log never reached is not to be waited for.
+    let reached = state.plane.cluster().here(change.sequence, HERE_PATIENCE).await;
+    if reached.is_err() || state.plane.engine().applied() < change.sequence {
+        return Err(Stale.into());
+    }
+    Ok(OperationAnswer(state.everywhere(change, caller.origin.wait_seconds, 0).await))
+}
+
+fn check_caller(caller: &Caller) -> Result<(), ApiError> {
+    let Actor::Key { workspace, .. } = caller.actor else { return Ok(()) };
+    let may = |action| caller.permit(action, Some(workspace)).is_ok();
+    if ACTIONS.into_iter().any(may) {
+        return Ok(());
+    }
+    let missing = ACTIONS.into_iter().filter_map(Action::permission).map(Builtin::bit);
+    Err(denied(Denied::Missing(missing.fold(PermissionSet::EMPTY, PermissionSet::with))))
+}

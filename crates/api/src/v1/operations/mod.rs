@@ -1,0 +1,3 @@
+//! Changes that other nodes may not go by yet.
+
+pub(super) mod get;
