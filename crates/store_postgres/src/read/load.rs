@@ -47,6 +47,7 @@ pub(crate) async fn load(plan: &Plan, pieces: mpsc::Sender<Piece>) -> Result<u64
         .batch(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL work_mem TO '32MB'; \
              SET LOCAL enable_mergejoin TO on; \
+             SET LOCAL enable_hashjoin TO on; SET LOCAL enable_nestloop TO off; \
              SET LOCAL idle_in_transaction_session_timeout TO 0",
         )
         .await?;

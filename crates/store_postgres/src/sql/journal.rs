@@ -6,7 +6,7 @@ macro_rules! entries {
             "SELECT a.sequence, a.body, a.hash, p.salt, p.address, p.user_agent FROM (SELECT * FROM audit a WHERE ",
             $condition,
             " ORDER BY a.sequence ", $order, " LIMIT $3) a \
-             LEFT JOIN audit_personal p ON p.sequence = a.sequence ORDER BY a.sequence ", $order
+             LEFT JOIN LATERAL (SELECT * FROM audit_personal f WHERE f.sequence = a.sequence OFFSET 0) p ON true ORDER BY a.sequence ", $order
         )
     };
 }
@@ -73,9 +73,9 @@ statements! {
                        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (actor, key) DO UPDATE SET \
                        fingerprint = excluded.fingerprint, target = excluded.target, hint = excluded.hint, \
                        created_at = excluded.created_at";
-    /// Expired idempotency records go, a few at a time.
+    /// Expired idempotency records go, two with each new one, so that the table cannot grow for ever.
     PRUNE_IDEMPOTENCY = "DELETE FROM idempotency WHERE (actor, key) IN (SELECT actor, key FROM idempotency \
-                         WHERE created_at <= $1 ORDER BY created_at LIMIT $2)";
+                         WHERE created_at <= $1 ORDER BY created_at LIMIT 2)";
 
     /// What decides whether the server can be used.
     SETTINGS = "SELECT current_setting('server_version_num')::bigint, pg_is_in_recovery(), \

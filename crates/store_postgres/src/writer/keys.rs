@@ -9,6 +9,7 @@ use keywright_domain::{
     query::KeyFilter,
     workspace::Workspace,
 };
+use tokio::task::yield_now;
 
 use super::record::{Draft, Entry, Scope};
 use crate::{fault::Fault, params, read, rows::keys, sql::keys as sql};
@@ -80,7 +81,8 @@ impl Scope<'_> {
             return Err(CommandError::TooManyMatches.into());
         }
         let mut revoked = 0;
-        for key in matches {
+        for (position, key) in matches.into_iter().enumerate() {
+            pause(position).await;
             let done = self.revoke(&key, &workspace, reason)?;
             revoked += u64::from(done.effect != Effect::None);
             let one = draft(done);
@@ -107,7 +109,8 @@ impl Scope<'_> {
     pub(super) async fn redigest(&mut self, items: &[Redigest]) -> Result<Draft, Fault> {
         let mut all = Draft::new(Outcome::Done, String::new());
         let mut replaced = 0;
-        for item in items {
+        for (position, item) in items.iter().enumerate() {
+            pause(position).await;
             let found = self.group.key(item.key).await?;
             let Some(mut key) = found.filter(|key| key.deleted_at.is_none()) else { continue };
             let number = key.number;
@@ -149,6 +152,13 @@ impl Scope<'_> {
             transaction.write(sql::INSERT_INCIDENT, keys::incident_params(incident, after.workspace_number));
         }
         self.group.keep_key(after);
+    }
+}
+
+/// Lets the connection send what was written so far: else the server sees a transaction in which nothing is said.
+async fn pause(position: usize) {
+    if position.is_multiple_of(256) {
+        yield_now().await;
     }
 }
 

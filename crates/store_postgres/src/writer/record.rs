@@ -225,14 +225,11 @@ impl Group {
         let values = params![actor, key, *fingerprint, &target, hint.as_deref(), context.now];
         self.transaction.write(sql::PUT_IDEMPOTENCY, values);
         let expired = context.now.plus_seconds(-caps::IDEMPOTENCY_SECONDS);
-        self.transaction.write(sql::PRUNE_IDEMPOTENCY, params![expired, PRUNED_PER_RECORD]);
+        self.transaction.write(sql::PRUNE_IDEMPOTENCY, params![expired]);
         let remembered = Remembered { fingerprint: *fingerprint, target, hint, created_at: context.now };
         self.repeats.insert((actor.clone(), key.clone()), remembered);
     }
 }
-
-/// Expired records that each new one takes along, so that the table cannot grow for ever.
-const PRUNED_PER_RECORD: u32 = 2;
 
 impl Scope<'_> {
     async fn apply(&mut self, command: Command) -> Result<Draft, Fault> {

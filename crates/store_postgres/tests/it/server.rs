@@ -1,8 +1,11 @@
 //! One server for most tests; each has a schema of its own.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use keywright_store_postgres::{PostgresOptions, PostgresStore};
@@ -20,6 +23,12 @@ pub(crate) fn own_schema(server: &PostgresServer) -> PostgresOptions {
     let mut options = PostgresOptions::new(server.url());
     options.schema = format!("test_{}", SCHEMAS.fetch_add(1, Ordering::Relaxed));
     options.readers = 1;
+    // Builds without optimisation on a busy machine.
+    options.idle_in_transaction_timeout = Duration::from_secs(30);
+    options.statement_timeout = Duration::from_secs(30);
+    options.lock_timeout = Duration::from_secs(30);
+    options.answer_timeout = Duration::from_secs(40);
+    options.resolve_timeout = Duration::from_secs(30);
     options
 }
 
