@@ -147,7 +147,8 @@ impl Caller {
         });
         match recognized.await {
             Ok(caller) => Ok(Self { actor: caller.actor, key: caller.key, origin }),
-            Err(Unfinished::Stale) => Err(Stale.into()),
+            // Without a cost no share is asked for.
+            Err(Unfinished::Stale | Unfinished::Share(_)) => Err(Stale.into()),
             Err(Unfinished::Failed(refused)) => {
                 if let (Code::InvalidKey, Some(address)) = (refused.code, origin.address) {
                     state.throttle.refuse_failure(address, now_ms)?;

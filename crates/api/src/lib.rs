@@ -22,6 +22,7 @@ mod read_through;
 mod router;
 mod settle;
 mod setup_gate;
+pub mod shares;
 pub mod state;
 pub mod throttle;
 mod v1;

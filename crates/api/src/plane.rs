@@ -16,7 +16,10 @@ use keywright_domain::{
 use keywright_engine::{Caller, Engine, Moment, Refusal, Trust, Unavailable, VerifyRequest};
 use keywright_keyformat::Locator;
 
-use crate::cluster::{Cluster, SingleNode};
+use crate::{
+    cluster::{Cluster, SingleNode},
+    shares::Shares,
+};
 
 /// Why a presented credential is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +89,7 @@ pub struct Presented<'a> {
 pub struct Plane {
     engine: Arc<Engine>,
     cluster: Arc<dyn Cluster>,
+    shares: Option<Arc<Shares>>,
 }
 
 impl Plane {
@@ -96,7 +100,19 @@ impl Plane {
 
     /// The view of `engine`, which is one of several that follow the changes of the store.
     pub fn clustered(engine: Arc<Engine>, cluster: Arc<dyn Cluster>) -> Self {
-        Self { engine, cluster }
+        Self { engine, cluster, shares: None }
+    }
+
+    /// The same, of an engine that shares its limits with the other nodes.
+    #[must_use]
+    pub fn with_shares(mut self, shares: Arc<Shares>) -> Self {
+        self.shares = Some(shares);
+        self
+    }
+
+    /// What draws shares of limits, if they are shared.
+    pub fn shares(&self) -> Option<&Shares> {
+        self.shares.as_deref()
     }
 
     /// The other nodes.

@@ -1,6 +1,6 @@
 //! Asking the store where the lease does not hold.
 
-use keywright_engine::Trust;
+use keywright_engine::{MissingShares, Trust};
 
 use crate::{
     cluster::Stale,
@@ -13,6 +13,8 @@ use crate::{
 pub(crate) enum Unfinished<E> {
     /// The state in memory may not count as current. Nothing was spent or counted.
     Stale,
+    /// A share of a limit has to be drawn first. Nothing was spent or counted.
+    Share(Box<MissingShares>),
     /// Any other failure.
     Failed(E),
 }
@@ -50,6 +52,7 @@ impl From<Unfinished<Self>> for ApiError {
     fn from(unfinished: Unfinished<Self>) -> Self {
         match unfinished {
             Unfinished::Stale => Stale.into(),
+            Unfinished::Share(_) => Self::new(ErrorCode::Unavailable).retry_after_seconds(1),
             Unfinished::Failed(error) => error,
         }
     }

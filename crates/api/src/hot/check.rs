@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use http::{Response, request::Parts};
 use keywright_domain::{caps, environment::Mode, permission::PermissionSet, verdict::Code};
-use keywright_engine::{Moment, RouteId, Settled, Trust, Verdict, VerifyRequest};
+use keywright_engine::{Moment, RouteId, Trust, Verdict, VerifyRequest};
 use serde::Deserialize;
 
 use super::{
@@ -53,11 +53,16 @@ pub(crate) async fn check(state: &AppState, parts: &Parts, peer: SocketAddr) -> 
     let mut response = Response::new(FrontBody::Empty);
     let head = Head::of_parts(state, parts, peer);
     let mut around = Around::new(state, &head, Moment::read(&*state.clock));
-    let judged = read_through(state, |trust| {
-        around.now = Moment::read(&*state.clock);
-        judge(&around, &head, trust)
-    });
-    let judged = judged.await.map_err(|unfinished| around.finish(unfinished));
+    let judged = loop {
+        let judged = read_through(state, |trust| {
+            around.now = Moment::read(&*state.clock);
+            judge(&around, &head, trust)
+        });
+        match judged.await {
+            Err(Unfinished::Share(missing)) if around.settle(&missing).await => {}
+            judged => break judged.map_err(|unfinished| around.finish(unfinished)),
+        }
+    };
     answer(&around, judged, &mut response);
     response
 }
@@ -69,7 +74,7 @@ pub(super) fn try_answer(state: &AppState, head: &Head<'_>, now: Moment, outlet:
     match judge(&around, head, Trust::Lease) {
         Ok(judged) => answer(&around, Ok(judged), outlet),
         Err(Unfinished::Failed(error)) => answer(&around, Err(error), outlet),
-        Err(Unfinished::Stale) => return false,
+        Err(Unfinished::Stale | Unfinished::Share(_)) => return false,
     }
     true
 }
@@ -109,11 +114,14 @@ fn judge(
         route: route(around, &asked)?,
         agent: head.agent,
         trust,
-        settled: Settled::default(),
+        settled: around.settled,
     };
     let verdict = engine.verify_at(&request, around.now);
     if verdict.is_stale() {
         return Err(Unfinished::Stale);
+    }
+    if let Some(missing) = around.missing_shares(&verdict, &request) {
+        return Err(missing);
     }
     state.verdicts.count(verdict.code);
     around.note_failure(verdict.code)?;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use http::{Response, header};
 use keywright_domain::{ids::RequestId, verdict::Code};
-use keywright_engine::Moment;
+use keywright_engine::{MissingShares, Moment, Settled, Verdict, VerifyRequest};
 
 use super::head::Head;
 use crate::{
@@ -26,18 +26,49 @@ pub(super) struct Around<'state> {
     pub(super) address: IpAddr,
     /// The request's id.
     pub(super) request_id: RequestId,
+    /// What was settled with the other nodes for the call's limits.
+    pub(super) settled: Settled,
+    /// How often.
+    rounds: u8,
 }
+
+/// How often a call may be settled: another time for each smooth window, and for each race that it loses.
+const ROUNDS_MAX: u8 = 32;
 
 impl<'state> Around<'state> {
     /// What surrounds a request with this head, `now`. Makes an id unless the router has made one.
     pub(super) fn new(state: &'state AppState, head: &Head<'_>, now: Moment) -> Self {
         let request_id = head.request_id.unwrap_or_else(|| state.request_ids.next(now.wall));
-        Self { state, now, address: head.address, request_id }
+        Self { state, now, address: head.address, request_id, settled: Settled::default(), rounds: 0 }
+    }
+
+    /// Settles the limits that a judgement misses, and says whether it can be tried again.
+    pub(super) async fn settle(&mut self, missing: &MissingShares) -> bool {
+        let Some(shares) = self.state.plane.shares().filter(|_| self.rounds < ROUNDS_MAX) else {
+            return false;
+        };
+        self.rounds += 1;
+        self.settled = shares.settle(missing).await;
+        true
+    }
+
+    /// What a verdict is that needs a share, or nothing.
+    pub(super) fn missing_shares(
+        &self,
+        verdict: &Verdict,
+        request: &VerifyRequest<'_>,
+    ) -> Option<Unfinished<ApiError>> {
+        if !verdict.needs_share() {
+            return None;
+        }
+        let missing = self.state.plane.engine().missing_shares(verdict, request, self.now);
+        // Without a key any more, it is looked up again.
+        Some(missing.map_or(Unfinished::Stale, |missing| Unfinished::Share(Box::new(missing))))
     }
 
     /// The failure of a judgement. One that says nothing about the key is counted, too.
     pub(super) fn finish(&self, unfinished: Unfinished<ApiError>) -> ApiError {
-        if matches!(unfinished, Unfinished::Stale) {
+        if matches!(unfinished, Unfinished::Stale | Unfinished::Share(_)) {
             self.state.verdicts.count(Code::Unavailable);
         }
         unfinished.into()

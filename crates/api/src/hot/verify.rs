@@ -17,7 +17,7 @@ use keywright_domain::{
     usage::AgentClass,
     verdict::Code,
 };
-use keywright_engine::{Caller, Moment, RouteId, Settled, Trust, Unavailable, VerifyRequest};
+use keywright_engine::{Caller, Moment, RouteId, Trust, Unavailable, VerifyRequest};
 use serde::Deserialize;
 
 use super::{
@@ -159,8 +159,12 @@ where
     let state = around.state;
     let caller = read_through(state, |trust| authenticate(around, head, trust)).await?;
     let body = edge::read_json_body(headers, body).await?;
-    let judged = judge_patiently(around, &caller, &body, response).await;
-    judged.map_err(|unfinished| around.finish(unfinished))
+    loop {
+        match judge_patiently(around, &caller, &body, response).await {
+            Err(Unfinished::Share(missing)) if around.settle(&missing).await => {}
+            judged => return judged.map_err(|unfinished| around.finish(unfinished)),
+        }
+    }
 }
 
 /// Judges what `body` asks, and waits for what this node has to know first.
@@ -207,7 +211,7 @@ pub(super) fn try_answer(
     let judged = authenticate(&around, head, Trust::Lease)
         .and_then(|caller| judge(&around, &caller, body, Trust::Lease, outlet));
     match judged {
-        Err(Unfinished::Stale) => return false,
+        Err(Unfinished::Stale | Unfinished::Share(_)) => return false,
         Err(Unfinished::Failed(error)) => outlet.whole(around.refuse(&error)),
         Ok(()) => {}
     }
@@ -289,11 +293,14 @@ fn judge_asked(
         route: asked.route.as_deref().map_or(RouteId::NONE, |route| engine.spool().route(route)),
         agent: asked.user_agent.as_deref().map_or(AgentClass::Unknown, class_of),
         trust,
-        settled: Settled::default(),
+        settled: around.settled,
     };
     let verdict = engine.verify_at(&request, around.now);
     if verdict.is_stale() {
         return Err(Unfinished::Stale);
+    }
+    if let Some(missing) = around.missing_shares(&verdict, &request) {
+        return Err(missing);
     }
     around.state.verdicts.count(verdict.code);
     if verdict.code == Code::Unavailable {

@@ -21,9 +21,11 @@ use keywright_api::{
     openapi_document,
     plane::Plane,
     router,
+    shares::Shares,
 };
 use keywright_domain::{
     change::ChangeSink,
+    pool::LimitPool,
     store::Store,
     time::{Clock, Timestamp},
 };
@@ -77,7 +79,16 @@ const TOKEN: &str = "setup-token";
 impl Api {
     /// A new installation with the workspace `acme`.
     pub(crate) async fn start() -> Self {
-        let mut api = Self::bare().await;
+        Self::bare().await.set_up().await
+    }
+
+    /// The same, as one of several nodes that share limits through `pool`.
+    pub(crate) async fn sharing(pool: Arc<dyn LimitPool>) -> Self {
+        Self::assemble(Some(pool)).await.set_up().await
+    }
+
+    async fn set_up(self) -> Self {
+        let mut api = self;
         api.state.setup.open(TOKEN);
         let body = json!({"token": TOKEN, "workspace": {"slug": "acme", "owner_email": "owner@example.com"}});
         let answer = api.post(&Who::Anonymous, "/v1/setup", &body).await;
@@ -88,16 +99,21 @@ impl Api {
 
     /// A new installation that was not set up.
     pub(crate) async fn bare() -> Self {
+        Self::assemble(None).await
+    }
+
+    async fn assemble(pool: Option<Arc<dyn LimitPool>>) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::parse_rfc3339(START).unwrap()));
         let spool_directory = TempDir::new().unwrap();
         let spool = Arc::new(Spool::open(spool_directory.path(), SpoolOptions::new([7; 16], 7)).unwrap());
         let peppers = PepperSet::new(1, [(1, Pepper::from_bytes([9; 32]))]).unwrap();
-        let engine = Arc::new(Engine::new(EngineOptions {
+        let engine = Engine::new(EngineOptions {
             peppers,
             issuer_tag: None,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             spool,
-        }));
+        });
+        let engine = Arc::new(if pool.is_some() { engine.with_shared_limits() } else { engine });
         let store = Arc::new(FaultyStore::new(Arc::new(SqliteStore::open_in_memory().unwrap())));
         store.attach(Arc::clone(&engine) as Arc<dyn ChangeSink>);
         let loading = Arc::clone(&engine);
@@ -105,9 +121,15 @@ impl Api {
         engine.finish_load(sequence).unwrap();
         engine.set_leases([LeaseEnd::NEVER; 4]);
         let cluster = Arc::new(FakeCluster::default());
+        let mut plane = Plane::clustered(Arc::clone(&engine), Arc::clone(&cluster) as Arc<dyn Cluster>);
+        if let Some(pool) = pool {
+            let shares = Arc::new(Shares::new(engine, pool, Arc::clone(&clock) as Arc<dyn Clock>));
+            tokio::spawn(Arc::clone(&shares).run(std::future::pending()));
+            plane = plane.with_shares(shares);
+        }
         let state = AppState::new(
             Arc::clone(&store) as Arc<dyn Store>,
-            Plane::clustered(engine, Arc::clone(&cluster) as Arc<dyn Cluster>),
+            plane,
             Arc::clone(&clock) as Arc<dyn Clock>,
             Arc::new(SeededEntropy::new(1)),
             ApiConfig { base_url: "https://keys.example".to_owned(), ..ApiConfig::default() },

@@ -8,4 +8,5 @@ mod consistency;
 mod faults;
 mod harness;
 mod life;
+mod shares;
 mod verification;
