@@ -10,6 +10,7 @@ mod creates;
 mod fill;
 mod http;
 mod installation;
+mod limits;
 mod machine;
 mod memory;
 mod processes;
@@ -41,6 +42,8 @@ enum Benchmark {
     Start(start::Options),
     /// Nodes on one PostgreSQL: revocation with a receipt, verification on a node, idle nodes.
     Cluster(cluster::Options),
+    /// One limit on several nodes under skewed load: overshoot and utilisation.
+    Limits(limits::Options),
     /// Durable creations over HTTP against the same rows committed one by one by SQLite.
     Creates(creates::Options),
 }
@@ -53,6 +56,7 @@ fn main() -> anyhow::Result<()> {
         Benchmark::Memory(options) => memory::run(&options),
         Benchmark::Start(options) => start::run(&options),
         Benchmark::Cluster(options) => cluster::run(&options),
+        Benchmark::Limits(options) => limits::run(&options),
         Benchmark::Creates(options) => creates::run(&options),
     }
 }

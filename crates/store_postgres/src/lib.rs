@@ -20,6 +20,7 @@ mod control;
 mod durability;
 mod fault;
 mod lane;
+mod limits;
 mod migrate;
 mod options;
 mod read;
@@ -27,14 +28,17 @@ mod rows;
 mod sql;
 mod store;
 mod tls;
+mod transfer;
 mod usage;
 mod writer;
 
 pub use connect::ConnectError;
-pub use control::{Announcements, PostgresControl};
+pub use control::{Announcements, Overview, PostgresControl};
 pub use durability::{Durability, Promise};
+pub use limits::PostgresLimits;
 pub use options::{DatabaseUrl, PostgresOptions, Unflushed};
 pub use store::PostgresStore;
+pub use transfer::{PostgresSource, PostgresTarget, piece_statements};
 
 /// How sessions have the server plan: for tests that look at plans.
 #[doc(hidden)]

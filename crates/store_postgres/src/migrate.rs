@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 
-use keywright_domain::{permission::Catalogue, plan::Plan as ServicePlan};
+use keywright_domain::{
+    permission::Catalogue,
+    plan::Plan as ServicePlan,
+    transfer::{MOVED_TABLE, UNFINISHED_TABLE},
+};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
@@ -25,11 +29,18 @@ struct Migration {
 
 /// All steps. A new one is appended; none is ever changed. The program before must be able to work with the tables
 /// that it leaves: nodes are replaced one by one.
-const MIGRATIONS: &[Migration] = &[Migration {
-    name: "0001_init",
-    sql: include_str!("../migrations/0001_init.sql"),
-    sha256: "3f814f017f8b0d8e3cc76f8e07c47ad46bcf49f7632f6cb1b73c7e7a3b111442",
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "0001_init",
+        sql: include_str!("../migrations/0001_init.sql"),
+        sha256: "3f814f017f8b0d8e3cc76f8e07c47ad46bcf49f7632f6cb1b73c7e7a3b111442",
+    },
+    Migration {
+        name: "0002_limits",
+        sql: include_str!("../migrations/0002_limits.sql"),
+        sha256: "17b74c1f348521b4e922bd9c679442f521d837f8e1053f040e2c4523c7439a5f",
+    },
+];
 
 /// The schema's version after all migrations.
 const VERSION: usize = MIGRATIONS.len();
@@ -84,11 +95,17 @@ async fn version(connected: &Connected, schema: &str) -> Result<usize, ConnectEr
     }
     let tables = connected.query(sql::migrations::TABLES, params![schema]).await?;
     let tables: Vec<&str> = tables.iter().map(|row| text(row, 0)).collect::<Result<_, _>>()?;
+    refuse_marked(&tables)?;
     let is_own = tables.contains(&"migrations") && tables.contains(&"head");
     if !tables.is_empty() && !is_own {
         return Err(ConnectError::NotKeywright(schema.to_owned()));
     }
     connected.batch(CREATE_TABLE).await?;
+    applied(connected).await
+}
+
+/// How many migrations were applied; refuses those of a newer Keywright.
+async fn applied(connected: &Connected) -> Result<usize, ConnectError> {
     let applied = connected.query(sql::migrations::APPLIED, params![]).await?;
     if applied.len() > VERSION {
         return Err(ConnectError::Newer { found: applied.len(), known: VERSION });
@@ -100,6 +117,31 @@ async fn version(connected: &Connected, schema: &str) -> Result<usize, ConnectEr
         }
     }
     Ok(applied.len())
+}
+
+/// Refuses a schema that must not be served: not yet, because a transfer into it is not finished, or not any more, because
+/// its installation was moved.
+fn refuse_marked(tables: &[&str]) -> Result<(), ConnectError> {
+    if tables.contains(&UNFINISHED_TABLE) {
+        return Err(ConnectError::UnfinishedTransfer);
+    }
+    if tables.contains(&MOVED_TABLE) { Err(ConnectError::MovedAway) } else { Ok(()) }
+}
+
+/// Refuses a schema that is not exactly this program's. Changes nothing.
+pub(crate) async fn check_current(connected: &Connected, schema: &str) -> Result<(), ConnectError> {
+    let tables = connected.query(sql::migrations::TABLES, params![schema]).await?;
+    let tables: Vec<&str> = tables.iter().map(|row| text(row, 0)).collect::<Result<_, _>>()?;
+    if tables.is_empty() {
+        return Err(ConnectError::Missing(schema.to_owned()));
+    }
+    if !tables.contains(&"migrations") || !tables.contains(&"audit") {
+        return Err(ConnectError::NotKeywright(schema.to_owned()));
+    }
+    match applied(connected).await? {
+        VERSION => Ok(()),
+        found => Err(ConnectError::Older { found, known: VERSION }),
+    }
 }
 
 /// Adds the built-in plans and permissions that are not there yet.
@@ -116,7 +158,12 @@ async fn seed(connected: &Connected) -> Result<(), Fault> {
 
 /// Which advisory lock stands for the migration of a schema.
 fn lock_number(schema: &str) -> i64 {
-    let digest = Sha256::digest(format!("keywright migrations of {schema}"));
+    advisory_lock("migrations of", schema)
+}
+
+/// The number of the advisory lock for this purpose and schema.
+pub(crate) fn advisory_lock(purpose: &str, schema: &str) -> i64 {
+    let digest = Sha256::digest(format!("keywright {purpose} {schema}"));
     i64::from_be_bytes(digest[..8].try_into().expect("eight bytes"))
 }
 

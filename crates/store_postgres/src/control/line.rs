@@ -20,7 +20,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 
 /// Whether an answer counts if the server warned beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
+pub(crate) enum Need {
     /// An answer. What was written may be lost in a crash.
     Answer,
     /// An answer whose commit is as durable as the server makes commits. A wait for standbys that somebody cancelled ends
@@ -29,7 +29,7 @@ pub(super) enum Need {
 }
 
 /// A connection that is made when it is needed.
-pub(super) struct Line {
+pub(crate) struct Line {
     plan: Arc<Plan>,
     statements: &'static [&'static str],
     /// What is said first.
@@ -44,7 +44,7 @@ struct Open {
 
 impl Line {
     /// A line that is not open yet. Whoever asks on it first opens it, in the runtime that shall drive it.
-    pub(super) fn new(
+    pub(crate) fn new(
         plan: Arc<Plan>,
         statements: &'static [&'static str],
         greeting: Option<String>,
@@ -53,7 +53,7 @@ impl Line {
     }
 
     /// The rows of a statement.
-    pub(super) async fn query(
+    pub(crate) async fn query(
         &self,
         sql: &'static str,
         params: Vec<Param>,

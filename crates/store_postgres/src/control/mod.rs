@@ -4,7 +4,7 @@
 //! seconds: the protocol tries again. Nothing is ever cancelled: a commit whose wait for a standby is cancelled counts as
 //! done.
 
-mod line;
+pub(crate) mod line;
 mod sql;
 
 use std::{sync::Arc, time::Duration};
@@ -61,6 +61,22 @@ pub struct PostgresControl {
     announced: Mutex<Heard>,
 }
 
+/// The log as people look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Overview {
+    /// The last sequence number of the change log.
+    pub head: u64,
+    /// Up to here every node is known to have applied the log.
+    pub stable: u64,
+    /// Counts the histories of this installation; 0 before the first node.
+    pub generation: u64,
+    /// The history that the current generation was begun in.
+    pub generation_epoch: Epoch,
+    /// The history that the server continues.
+    pub epoch: Epoch,
+}
+
 /// What was heard of already.
 #[derive(Default)]
 struct Heard {
@@ -104,6 +120,15 @@ impl PostgresControl {
         durability::read(&connected).await.map_err(ConnectError::Store)
     }
 
+    /// The log as people look at it. Renews nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn overview(&self) -> Result<Overview, StoreError> {
+        let rows = self.registry.query(sql::OVERVIEW, params![], Need::Answer).await?;
+        overview(rows.first().ok_or_else(no_head)?).map_err(Fault::into_store_error)
+    }
+
     async fn changed(
         &self,
         sql: &'static str,
@@ -115,10 +140,10 @@ impl PostgresControl {
     async fn glance(&self, heard: &mut Heard) -> Result<u64, StoreError> {
         loop {
             sleep(GLANCE_EVERY).await;
-            let head = sequence(&self.registry.query(sql::GLANCE, params![], Need::Answer).await?)?;
-            if head != heard.head {
-                heard.head = head;
-                return Ok(head);
+            let last = sequence(&self.registry.query(sql::GLANCE, params![], Need::Answer).await?)?;
+            if last != heard.head {
+                heard.head = last;
+                return Ok(last);
             }
         }
     }
@@ -205,11 +230,26 @@ fn no_head() -> StoreError {
     StoreError::Damaged("the head of the log is gone".to_owned())
 }
 
+fn overview(row: &Row) -> Result<Overview, Fault> {
+    Ok(Overview {
+        head: number(row, 0)?,
+        stable: number(row, 1)?,
+        generation: number(row, 2)?,
+        generation_epoch: parse_epoch(text(row, 3)?),
+        epoch: epoch(row, 4)?,
+    })
+}
+
+/// The timeline, and the system in the column behind it.
+fn epoch(row: &Row, column: usize) -> Result<Epoch, Fault> {
+    let timeline = optional_text(row, column)?.and_then(|text| u32::from_str_radix(text, 16).ok());
+    // The database keeps the identifier as a signed number.
+    let system: i64 = number(row, column + 1)?;
+    Ok(Epoch { system: system.cast_unsigned(), timeline: timeline.unwrap_or(0) })
+}
+
 fn reply(row: &Row) -> Result<PollReply, Fault> {
     let challenge = optional_number(row, 0)?;
-    let timeline = optional_text(row, 11)?.and_then(|text| u32::from_str_radix(text, 16).ok());
-    // The database keeps the identifier as a signed number.
-    let system: i64 = number(row, 12)?;
     Ok(PollReply {
         is_alive: challenge.is_some(),
         challenge: challenge.unwrap_or(0),
@@ -222,7 +262,7 @@ fn reply(row: &Row) -> Result<PollReply, Fault> {
         is_anchored: flag(row, 8)?,
         is_generation_settled: flag(row, 9)?,
         is_standby: flag(row, 10)?,
-        epoch: Epoch { system: system.cast_unsigned(), timeline: timeline.unwrap_or(0) },
+        epoch: epoch(row, 11)?,
         wall_ms: number(row, 13)?,
     })
 }

@@ -79,3 +79,10 @@ WHERE id = 1
 
 /// For those who look now and then where nothing is announced: a hint only.
 pub(super) const GLANCE: &str = "SELECT sequence FROM head WHERE id = 1";
+
+/// For people who look. Nothing is renewed.
+pub(super) const OVERVIEW: &str = "\
+SELECT sequence, stable_sequence, generation, epoch,
+       CASE WHEN pg_is_in_recovery() THEN NULL ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END,
+       (SELECT system_identifier FROM pg_control_system())
+FROM head WHERE id = 1";

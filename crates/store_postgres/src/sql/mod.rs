@@ -17,12 +17,13 @@ use std::sync::LazyLock;
 pub(crate) mod installation;
 pub(crate) mod journal;
 pub(crate) mod keys;
+pub(crate) mod limits;
 pub(crate) mod migrations;
 pub(crate) mod usage;
 
 /// Every statement on the store's tables with its name, for tests of their plans.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
-    [installation::ALL, journal::ALL, keys::ALL, usage::ALL].into_iter().flatten().copied()
+    [installation::ALL, journal::ALL, keys::ALL, limits::ALL, usage::ALL].into_iter().flatten().copied()
 }
 
 /// The statements that the writer prepares ahead.

@@ -3,6 +3,7 @@
 
 mod connecting;
 mod crashes;
+mod limits;
 mod network;
 mod nodes;
 mod plans;
@@ -10,3 +11,4 @@ mod proxy;
 mod server;
 mod standbys;
 mod suite;
+mod transfer;
