@@ -1,4 +1,5 @@
 //! Tests of the protocol: exhaustive models, a seeded simulation, the order of memory accesses.
 
 mod model;
+mod ordering;
 mod simulation;

@@ -381,10 +381,11 @@ impl Simulation {
     fn fault(&mut self) {
         let nodes = self.processes.len() as u64;
         let node = usize::try_from(self.random.below(nodes)).expect("a small number");
-        let longest = if self.random.percent(30) { 10 * SECOND } else { 3 * SECOND };
-        let until = self.now + self.random.between(500 * MS, longest);
+        // Where memory is all that is left of a revocation, nobody is fenced before it could speak.
         let is_lossy = self.design == Design::Lossy;
-        // One at a time where memory is all that is left of a revocation.
+        let longest = if self.random.percent(30) && !is_lossy { 10 * SECOND } else { 3 * SECOND };
+        let until = self.now + self.random.between(500 * MS, longest);
+        // And one thing goes wrong at a time.
         let next =
             if is_lossy { until + 2 * SECOND } else { self.now + self.random.between(SECOND, 8 * SECOND) };
         self.at(next, Event::Fault);
