@@ -20,6 +20,7 @@ const NORMAL: &[(&str, &str)] = &[
     ("bench", "store-sqlite"),
     // Fault injection drives the shipped executable from outside.
     ("chaos", "testkit"),
+    ("cluster", "domain"),
     ("domain", "keyformat"),
     ("engine", "domain"),
     ("engine", "keyformat"),
@@ -69,6 +70,7 @@ const NEVER: &[(&str, &[&str])] = &[
             "tracing",
         ],
     ),
+    ("cluster", &["tokio", "tokio-postgres", "rustix", "getrandom", "rand", "tracing", "parking_lot"]),
     ("engine", &["tokio", "rusqlite", "axum", "http", "hyper", "serde_json", "getrandom", "rand"]),
     ("store-postgres", &["rusqlite", "axum", "http", "hyper", "tower", "getrandom", "rand"]),
     ("store-sqlite", &["axum", "http", "hyper", "tower", "getrandom", "rand"]),
