@@ -178,26 +178,48 @@ fn eleven_labs(rest: &[u8]) -> Option<usize> {
 }
 
 /// Where a key ends whose body begins at `start`, if it is one. `run_end`: where its ordinary characters end.
+///
+/// A bounded beginning is judged first, and the end is looked for only in what is a key: so each byte is looked at a bounded
+/// number of times.
 fn body_end(text: &[u8], start: usize, run_end: usize, body: Body) -> Option<usize> {
-    let mut end = run_end.min(start + MAX_KEY);
-    if !body.besides.is_empty() && end == run_end {
-        let limit = text.len().min(start + MAX_KEY);
-        while end < limit && (is_key(text[end]) || body.besides.contains(&text[end])) {
-            end += 1;
-        }
-    }
-    let rest = &text[start..end];
-    let length = rest.len() - rest.iter().rev().take_while(|byte| matches!(byte, b'.' | b'-')).count();
-    let rest = &rest[..length];
-    let sample = &rest[..length.min(SAMPLE)];
+    let belongs = |byte: u8| is_key(byte) || body.besides.contains(&byte);
+    let sample = &text[start..text.len().min(start + SAMPLE)];
+    let sample = trimmed(&sample[..sample.iter().position(|byte| !belongs(*byte)).unwrap_or(sample.len())]);
     let fits = match body.letters {
         Letters::Mixed => sample.iter().any(u8::is_ascii_digit) && looks_random(sample),
-        Letters::Capitals => {
-            length == body.most && rest.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
-        }
-        Letters::Dotted => matches!(rest.iter().filter(|byte| **byte == b'.').count(), 2 | 4),
+        Letters::Capitals => sample.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()),
+        Letters::Dotted => return dotted_end(text, start, run_end),
     };
-    (fits && length >= body.least && (body.most == MAX_KEY || length <= body.most)).then_some(start + length)
+    if !fits || sample.len() < body.least || body.most < SAMPLE && sample.len() > body.most {
+        return None;
+    }
+    let limit = text.len().min(start + MAX_KEY);
+    let mut end = run_end.min(limit);
+    while end < limit && belongs(text[end]) {
+        end += 1;
+    }
+    Some(start + trimmed(&text[start..end]).len())
+}
+
+/// Without the full stop or the dash of a sentence.
+fn trimmed(body: &[u8]) -> &[u8] {
+    &body[..body.iter().rposition(|byte| !matches!(byte, b'.' | b'-')).map_or(0, |last| last + 1)]
+}
+
+/// Where a JSON Web Token ends: three parts with dots between them, or five if it is encrypted.
+fn dotted_end(text: &[u8], start: usize, first_end: usize) -> Option<usize> {
+    let mut ends = vec![first_end];
+    while ends.len() < 5 && first_end - start <= MAX_KEY {
+        let end = *ends.last().expect("begins with one");
+        if text.get(end) != Some(&b'.') {
+            break;
+        }
+        let rest = &text[end + 1..text.len().min(end + 1 + MAX_KEY)];
+        ends.push(end + 1 + rest.iter().position(|byte| !is_key(*byte)).unwrap_or(rest.len()));
+    }
+    let parts = if ends.len() == 5 { 5 } else { 3 };
+    let end = *ends.get(parts - 1)?;
+    (ends[1] > ends[0] + 1 && first_end - start >= 8).then_some(end)
 }
 
 /// Not words with hyphens or underscores between them and a number at the end.
@@ -208,7 +230,8 @@ fn looks_random(body: &[u8]) -> bool {
         let digits = word.iter().filter(|byte| byte.is_ascii_digit()).count();
         let capitals = word.iter().filter(|byte| byte.is_ascii_uppercase()).count();
         let lower = word.len() - digits - capitals;
-        mixed += usize::from(word.len() >= 5 && (digits > 0) && (lower > 0 || capitals > 0));
+        mixed += usize::from(word.len() >= 5 && digits > 0 && lower + capitals > 0);
+        mixed += usize::from(word.len() >= 16 && lower > 1 && capitals > 1);
     }
     mixed > 0
 }
@@ -256,11 +279,12 @@ fn by_name(text: &[u8], at: usize) -> Option<Finding> {
     }
     let scheme = matches!(name.as_str(), "bearer" | "basic");
     let start = value_start(text, at + name_ends, scheme)?;
-    let limit = text.len().min(start + MAX_KEY);
-    let length = text[start..limit].iter().position(|byte| !is_value(*byte)).unwrap_or(limit - start);
-    let value = &text[start..start + length];
-    let length = length - value.iter().rev().take_while(|byte| matches!(byte, b'.' | b'-')).count();
-    is_secret(&value[..length]).then(|| Finding::new(Kind::ApiKey, start..start + length, Confidence::Likely))
+    let length = |most: usize| {
+        let value = &text[start..text.len().min(start + most)];
+        trimmed(&value[..value.iter().position(|byte| !is_value(*byte)).unwrap_or(value.len())]).len()
+    };
+    is_secret(&text[start..start + length(SAMPLE)])
+        .then(|| Finding::new(Kind::ApiKey, start..start + length(MAX_KEY), Confidence::Likely))
 }
 
 /// Whether the word that begins here is joined to one before it by a hyphen.
@@ -296,8 +320,7 @@ fn is_value(byte: u8) -> bool {
 }
 
 fn is_secret(value: &[u8]) -> bool {
-    let sample = &value[..value.len().min(SAMPLE)];
-    let count = |is: fn(&u8) -> bool| sample.iter().filter(|byte| is(byte)).count();
+    let count = |is: fn(&u8) -> bool| value.iter().filter(|byte| is(byte)).count();
     let digits = count(u8::is_ascii_digit);
     let letters = count(u8::is_ascii_alphabetic);
     let both_cases = count(u8::is_ascii_uppercase) > 1 && count(u8::is_ascii_lowercase) > 1;
@@ -342,13 +365,14 @@ fn opens_private_key(text: &[u8]) -> bool {
 }
 
 fn private_key_length(text: &[u8]) -> usize {
-    if let Some(end) = memmem::find(text, PEM_END) {
-        let behind = &text[end + PEM_END.len()..];
-        let dashes = memmem::find(&behind[..behind.len().min(48)], b"-----");
-        return end + PEM_END.len() + dashes.map_or(0, |dashes| dashes + 5);
-    }
     let head = PEM_BEGIN.len() + memmem::find(&text[PEM_BEGIN.len()..], b"-----").map_or(0, |at| at + 5);
     let body = &text[head..];
+    // Up to the next dashes only: looking for the end behind them, for each of many beginnings, would take long.
+    if let Some(end) = memmem::find(body, b"-----").filter(|end| body[*end..].starts_with(PEM_END)) {
+        let behind = &body[end + PEM_END.len()..];
+        let dashes = memmem::find(&behind[..behind.len().min(48)], b"-----");
+        return head + end + PEM_END.len() + dashes.map_or(0, |dashes| dashes + 5);
+    }
     let length = body.iter().position(|byte| !is_pem(*byte)).unwrap_or(body.len());
     head + body[..length].trim_ascii_end().len()
 }

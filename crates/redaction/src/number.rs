@@ -72,6 +72,7 @@ fn read_groups(text: &[u8], mut at: usize, groups: &mut Vec<Group>) -> usize {
 
 /// The separator at the beginning of `text` and its length, if digits follow it.
 fn separator(text: &[u8]) -> Option<(Separator, usize)> {
+    use Separator::{Close, Dot, Hyphen, Nothing, Open, Slash, Space};
     let mut at = 0;
     let mut kinds = [Separator::Nothing; 3];
     for slot in &mut kinds {
@@ -82,13 +83,10 @@ fn separator(text: &[u8]) -> Option<(Separator, usize)> {
         at += length;
     }
     text.get(at).filter(|byte| byte.is_ascii_digit())?;
-    use Separator::{Close, Dot, Hyphen, Nothing, Open, Slash, Space};
     let kind = match kinds {
-        [one, Nothing, Nothing] => one,
-        [Space, Space, Nothing] => Space,
+        [one, Nothing, Nothing] | [one @ Space, Space, Nothing] => one,
         [Space | Hyphen | Slash | Dot, Open, Nothing] => Open,
-        [Close, Space | Hyphen | Slash | Dot, Nothing] => Close,
-        [Close, Space, Space] => Close,
+        [Close, Space | Hyphen | Slash | Dot, Nothing] | [Close, Space, Space] => Close,
         [Space, Hyphen, Space] | [Close, Hyphen, _] => Hyphen,
         [Space, Slash, Space] => Slash,
         _ => return None,
@@ -179,6 +177,7 @@ impl Run<'_> {
             };
         }
         match self.text_before(0) {
+            before if before.ends_with(b"wa.me/") => true,
             [.., b'$' | b'#' | b'@' | b'*'] | [.., 0xE2, 0x82, 0xAC] => false,
             [.., near, b'.' | b',' | b':' | b'-' | b'/'] => match self.text_before(0).last() {
                 Some(b':' | b',') => !near.is_ascii_digit(),
@@ -195,12 +194,11 @@ impl Run<'_> {
             return !joined.contains(&next.before);
         }
         match self.text_behind(group) {
-            [] => true,
-            [b'.' | b',' | b':', next, ..] => !next.is_ascii_digit(),
+            [] | [b'\\', ..] => true,
+            [b'.', next, ..] => !next.is_ascii_alphanumeric(),
+            [b',' | b':', next, ..] => !next.is_ascii_digit(),
             [b'-', next, ..] => !is_word(*next),
-            [b'\\', ..] => true,
-            [b'@' | b'%', b'4', b'0', ..] => false,
-            [b'@', ..] => false,
+            [b'@', ..] | [b'%', b'4', b'0', ..] => false,
             [b'%', high, low, ..] => high.is_ascii_hexdigit() && low.is_ascii_hexdigit(),
             [next, ..] => !is_word(*next) && *next != b'%',
         }

@@ -45,9 +45,8 @@ fn plus_before(run: &Run<'_>, group: usize) -> Option<usize> {
         _ => return None,
     };
     let glued = match rest {
-        [.., b'\\', b'n' | b'r' | b't'] => false,
+        [] | [.., b'\\', b'n' | b'r' | b't'] => false,
         [.., last] => is_word(*last),
-        [] => false,
     };
     (!glued).then_some(length)
 }
@@ -105,12 +104,9 @@ fn lengths_of_country(run: &Run<'_>, first: usize) -> Option<(usize, usize)> {
     let code = (digits.next()?, digits.next()?);
     Some(match code {
         (0, _) => return None,
-        (1 | 7, _) => (11, 11),
-        (3, 3) => (11, 11),
-        (4, 4) => (11, 12),
-        (6, 1) | (4, 1 | 8) | (3, 4 | 1) => (11, 11),
+        (1 | 7, _) | (3, 1 | 3 | 4) | (4, 1 | 8) | (6, 1) => (11, 11),
+        (4, 4) | (8, 1) => (11, 12),
         (9, 1) => (12, 12),
-        (8, 1) => (11, 12),
         (4, 5 | 7) => (10, 10),
         (4, 6) => (9, 12),
         (8, 6) => (11, 13),
@@ -154,7 +150,7 @@ fn north_american(run: &Run<'_>, first: usize, said: Said) -> Read {
         return None;
     }
     let numbers: Vec<u8> = run.digits(area..last + 1).collect();
-    let assigned = numbers[0] >= 2 && numbers[3] >= 2;
+    let assigned = numbers[0] >= 2;
     let in_parentheses =
         run.groups[area + 1].before == Separator::Close && run.text_before(area).ends_with(b"(");
     let joined = between().all(|separator| matches!(separator, Separator::Hyphen | Separator::Dot));
@@ -183,7 +179,7 @@ fn bare(run: &Run<'_>, first: usize, said: Said) -> Read {
     if digits.len() == 11 && digits[0] != 1 {
         return None;
     }
-    let assigned = number[0] >= 2 && number[3] >= 2;
+    let assigned = number[0] >= 2;
     match said {
         Said::Phone if assigned => Some((first + 1, Confidence::Likely)),
         // Ten digits that begin with 1 are a time until 2033.
@@ -266,7 +262,10 @@ fn national(run: &Run<'_>, first: usize, said: Said) -> Read {
 fn in_pairs(run: &Run<'_>, first: usize) -> Read {
     let pairs = run.groups.get(first..first + 5)?;
     let separator = pairs[1].before;
-    let fits = pairs.iter().all(|pair| pair.len() == 2)
+    let goes_before =
+        first > run.free_from && pairs[0].before == separator && run.groups[first - 1].len() == 2;
+    let fits = !goes_before
+        && pairs.iter().all(|pair| pair.len() == 2)
         && matches!(separator, Separator::Space | Separator::Dot | Separator::Hyphen)
         && pairs[1..].iter().all(|pair| pair.before == separator)
         && !run.groups.get(first + 5).is_some_and(|next| next.before == separator);
@@ -283,7 +282,8 @@ fn anything_called_a_phone(run: &Run<'_>, first: usize, said: Said) -> Read {
     let groups = &run.groups[first..behind];
     let is = |lengths: &[usize]| groups.iter().map(super::number::Group::len).eq(lengths.iter().copied());
     let date = is(&[4, 2, 2]) || is(&[2, 2, 4]) || is(&[1, 2, 4]) || is(&[2, 1, 4]) || is(&[1, 1, 4]);
-    let address = groups.len() == 4 && groups[1..].iter().all(|group| group.before == Separator::Dot);
+    let address = groups.iter().all(|group| group.len() <= 3)
+        && groups[1..].iter().all(|group| group.before == Separator::Dot);
     (count >= 7 && !date && !address).then_some((behind, Confidence::Likely))
 }
 

@@ -58,193 +58,29 @@ const WINDOW: usize = 48;
 /// Words before a number that are read.
 const WORDS: usize = 6;
 
+#[rustfmt::skip]
 const PHONE: &[&str] = &[
-    "phone",
-    "telephone",
-    "tel",
-    "cell",
-    "cellphone",
-    "mobile",
-    "mob",
-    "call",
-    "called",
-    "calling",
-    "dial",
-    "ring",
-    "fax",
-    "sms",
-    "whatsapp",
-    "signal",
-    "text",
-    "hotline",
-    "landline",
-    "voicemail",
-    "msisdn",
-    "telefon",
-    "handy",
-    "mobil",
-    "ruf",
-    "rufe",
-    "rufen",
-    "anrufen",
-    "anruf",
-    "ruckruf",
-    "rückruf",
-    "festnetz",
-    "telefonnummer",
-    "handynummer",
-    "mobilnummer",
-    "rufnummer",
-    "faxnummer",
-    "telefax",
-    "tollfree",
-    "toll",
-    "reach",
-    "durchwahl",
-    "zentrale",
-    "callback",
-    "caller",
-    "wa",
+    "anruf", "anrufen", "call", "callback", "called", "caller", "calling", "cell", "cellphone", "dial", "durchwahl", "fax",
+    "faxnummer", "festnetz", "handy", "handynummer", "hotline", "landline", "mob", "mobil", "mobile", "mobilnummer", "msisdn",
+    "phone", "reach", "ring", "ruckruf", "ruf", "rufe", "rufen", "rufnummer", "rückruf", "signal", "sms", "tel", "telefax", "telefon",
+    "telefonnummer", "telephone", "text", "toll", "tollfree", "voicemail", "wa", "whatsapp", "zentrale",
 ];
+#[rustfmt::skip]
 const CARD: &[&str] = &[
-    "card",
-    "cards",
-    "visa",
-    "mastercard",
-    "amex",
-    "maestro",
-    "jcb",
-    "diners",
-    "discover",
-    "pan",
-    "cc",
-    "creditcard",
-    "debit",
-    "credit",
-    "karte",
-    "karten",
-    "kreditkarte",
-    "kartennummer",
-    "kreditkartennummer",
-    "cardnumber",
-    "ccnum",
+    "amex", "card", "cardnumber", "cards", "cc", "ccnum", "credit", "creditcard", "debit", "diners", "discover", "jcb", "karte", "karten",
+    "kartennummer", "kreditkarte", "kreditkartennummer", "maestro", "mastercard", "pan", "visa",
 ];
+#[rustfmt::skip]
 const OTHER: &[&str] = &[
-    "order",
-    "orders",
-    "id",
-    "ids",
-    "uid",
-    "ticket",
-    "tickets",
-    "invoice",
-    "case",
-    "ref",
-    "reference",
-    "account",
-    "acct",
-    "konto",
-    "vertragskonto",
-    "isbn",
-    "issn",
-    "sku",
-    "ean",
-    "gtin",
-    "upc",
-    "asin",
-    "item",
-    "items",
-    "serial",
-    "batch",
-    "bytes",
-    "byte",
-    "conn",
-    "port",
-    "pid",
-    "size",
-    "seq",
-    "ack",
-    "time",
-    "timestamp",
-    "ts",
-    "epoch",
-    "since",
-    "version",
-    "build",
-    "tracking",
-    "imei",
-    "imsi",
-    "iccid",
-    "conference",
-    "passcode",
-    "steuernummer",
-    "rechnung",
-    "bestellung",
-    "auftrag",
-    "sendung",
-    "iban",
-    "bic",
-    "vat",
-    "offset",
-    "length",
-    "count",
-    "total",
-    "sum",
-    "amount",
-    "duration",
-    "ms",
-    "ns",
-    "us",
-    "trace",
-    "span",
-    "snowflake",
-    "commit",
-    "hash",
-    "sha",
-    "md5",
-    "checksum",
-    "revision",
-    "rev",
-    "job",
-    "task",
-    "run",
-    "process",
-    "thread",
-    "session",
-    "transaction",
-    "txn",
-    "user",
-    "customer",
-    "member",
-    "kunde",
-    "matrikel",
-    "aktenzeichen",
-    "row",
-    "line",
-    "page",
-    "offset",
-    "expires",
-    "exp",
-    "iat",
-    "nbf",
-    "reset",
-    "nonce",
-    "salt",
-    "zip",
-    "plz",
-    "shipment",
-    "parcel",
-    "paket",
-    "message",
-    "issue",
-    "bug",
-    "pr",
-    "pull",
-    "mem",
-    "memory",
-    "inode",
-    "block",
-    "height",
+    "account", "acct", "ack", "aktenzeichen", "amount", "asin", "auftrag", "batch", "bestellung", "bic", "block", "buffers", "bug",
+    "build", "byte", "bytes", "cached", "case", "chapter", "checksum", "commit", "conference", "conn", "count", "customer", "duration",
+    "ean", "epoch", "exp", "expires", "gtin", "hash", "heap", "height", "iat", "iban", "iccid", "id", "ids", "imei", "imsi", "inode", "invoice",
+    "isbn", "issn", "issue", "item", "items", "job", "kapitel", "konto", "kunde", "length", "line", "matrikel", "md5", "mem", "member",
+    "memory", "message", "ms", "nbf", "nonce", "ns", "offset", "order", "orders", "page", "paket", "parcel", "passcode", "pid", "plz", "port",
+    "pr", "process", "pull", "rechnung", "ref", "reference", "reset", "rev", "revision", "row", "rss", "run", "salt", "sendung", "seq",
+    "serial", "session", "sha", "shipment", "since", "size", "sku", "snowflake", "span", "steuernummer", "sum", "swap", "task", "thread",
+    "ticket", "tickets", "time", "timestamp", "total", "trace", "tracking", "transaction", "ts", "txn", "uid", "upc", "us", "user", "vat",
+    "version", "vertragskonto", "zip",
 ];
 
 /// Reads the words before a number, the nearest first.
@@ -252,6 +88,9 @@ pub(crate) fn said_before(before: &[u8]) -> Said {
     let window = &before[before.len().saturating_sub(WINDOW)..];
     // A line break ends a thought.
     let window = window.iter().rposition(|byte| *byte == b'\n').map_or(window, |at| &window[at + 1..]);
+    let field = is_field(window);
+    // What stands before the name of a field belongs to another one.
+    let window = if field { behind_last(window, b",;{&?") } else { window };
     let words =
         window.rsplit(|byte| !byte.is_ascii_alphanumeric() && *byte < 0x80).filter(|word| !word.is_empty());
     for word in words.take(WORDS) {
@@ -259,21 +98,32 @@ pub(crate) fn said_before(before: &[u8]) -> Said {
             return said;
         }
     }
-    if is_field(window) { Said::Field } else { Said::Nothing }
+    if field { Said::Field } else { Said::Nothing }
 }
 
+fn behind_last<'a>(text: &'a [u8], bytes: &[u8]) -> &'a [u8] {
+    text.iter().rposition(|byte| bytes.contains(byte)).map_or(text, |at| &text[at + 1..])
+}
+
+/// Most bytes of a word that is looked up.
+const MAX_WORD: usize = 24;
+
 fn meaning(word: &[u8]) -> Option<Said> {
-    let word = str::from_utf8(word).ok()?.to_lowercase();
-    let is = |list: &[&str]| list.contains(&word.as_str());
+    let word = str::from_utf8(word)
+        .ok()
+        .filter(|word| word.len() <= MAX_WORD && !word.starts_with(char::is_numeric))?;
+    let word = word.to_lowercase();
+    let is = |list: &[&str]| list.binary_search(&word.as_str()).is_ok();
+    let long = |least: usize| word.len() >= least;
     if is(PHONE) {
         Some(Said::Phone)
     } else if is(CARD) {
         Some(Said::Card)
-    } else if is(OTHER) || word.len() > 6 && (word.ends_with("nummer") || word.ends_with("kennung")) {
+    } else if is(OTHER) || long(7) && (word.ends_with("nummer") || word.ends_with("kennung")) {
         Some(Said::Other)
-    } else if word.len() > 5 && (word.ends_with("phone") || word.starts_with("phone")) {
+    } else if long(6) && (word.ends_with("phone") || word.starts_with("phone")) {
         Some(Said::Phone)
-    } else if word.len() > 2 && word.ends_with("id") && word.len() < 12 && word != "paid" && word != "said" {
+    } else if long(3) && word.ends_with("id") && !matches!(word.as_str(), "paid" | "said" | "did") {
         Some(Said::Other)
     } else {
         None
@@ -282,11 +132,14 @@ fn meaning(word: &[u8]) -> Option<Said> {
 
 /// `size=`, `"size":`, `size:`. A colon and a space without quotes is prose.
 fn is_field(window: &[u8]) -> bool {
-    match window {
-        [.., b'=' | b':'] | [.., b'=' | b':', b'"' | b'\''] | [.., b'"' | b'\'', b':', b' '] => true,
-        [.., b'"' | b'\'', b':', b' ', b'"' | b'\''] | [.., b'=', b' '] => true,
-        _ => false,
-    }
+    matches!(
+        window,
+        [.., b'=' | b':']
+            | [.., b'=' | b':', b'"' | b'\'']
+            | [.., b'"' | b'\'', b':', b' ']
+            | [.., b'"' | b'\'', b':', b' ', b'"' | b'\'']
+            | [.., b'=', b' ']
+    )
 }
 
 #[cfg(test)]
@@ -311,6 +164,14 @@ mod tests {
             ("Kundennummer ", Said::Other),
         ] {
             assert_eq!(said_before(before.as_bytes()), said, "{before}");
+        }
+    }
+
+    #[test]
+    fn lists_are_sorted() {
+        for list in [PHONE, CARD, OTHER] {
+            assert!(list.is_sorted());
+            assert!(list.iter().all(|word| word.len() <= MAX_WORD));
         }
     }
 

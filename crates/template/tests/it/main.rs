@@ -1,0 +1,5 @@
+//! Templates as their users see them.
+
+mod filling;
+mod laws;
+mod sizes;
