@@ -40,6 +40,11 @@ enum Command {
     Serve(commands::serve::Serve),
     /// Prepare a data directory and print the first operator credential
     Init(commands::init::Init),
+    /// Show the nodes that share a database, or say that one has ended
+    #[command(subcommand, after_help = "Examples:\n  keywright cluster status --config /etc/keywright.toml")]
+    Cluster(commands::cluster::ClusterCommand),
+    // The summary stands with the command.
+    Migrate(commands::migrate::Migrate),
     /// Check, show or explain the configuration of `serve`
     #[command(
         subcommand,
@@ -59,6 +64,8 @@ impl Args {
             Command::Dev(command) => command.run(),
             Command::Serve(command) => command.run(),
             Command::Init(command) => command.run(),
+            Command::Cluster(command) => command.run(),
+            Command::Migrate(command) => command.run(),
             Command::Config(command) => command.run(),
             Command::Pepper(command) => command.run(),
         }

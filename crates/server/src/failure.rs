@@ -64,7 +64,6 @@ impl Failure {
     }
 
     /// The exit code.
-    #[cfg(test)]
     pub(crate) const fn exit(&self) -> Exit {
         self.exit
     }

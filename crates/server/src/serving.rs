@@ -136,6 +136,8 @@ impl Serving {
         let router = router.layer(axum::middleware::from_fn(tag_route));
         let observed =
             Observed::new(state.clone(), router, Arc::clone(&requests), Arc::clone(&health), traces.clone());
+        let desk = shared.opened.node.as_ref().map(|node| Arc::clone(node.desk()));
+        let observed = observed.with_desk(desk);
         let limits = (&config.limits).into();
         let settings = ServerSettings {
             workers: config.worker_count(),
@@ -183,6 +185,9 @@ impl Serving {
             if let Some(node) = &shared.opened.node {
                 // From here on nothing is answered from memory, and no other node waits for this one.
                 node.stop().await;
+            }
+            if let Some(limits) = &shared.opened.limits {
+                limits.stop().await;
             }
             stop_jobs.send_replace(true);
             while jobs.join_next().await.is_some() {}
@@ -232,9 +237,13 @@ fn app_state(shared: &jobs::Shared, config: &Config, base_url: String) -> AppSta
 
 fn plane(opened: &Opened) -> Plane {
     let engine = Arc::clone(&opened.engine);
-    match &opened.node {
+    let plane = match &opened.node {
         Some(node) => Plane::clustered(engine, Arc::clone(node) as _),
         None => Plane::new(engine),
+    };
+    match &opened.limits {
+        Some(limits) => plane.with_shares(limits.shares()),
+        None => plane,
     }
 }
 

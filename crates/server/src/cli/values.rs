@@ -85,7 +85,8 @@ pub(crate) fn overlap_seconds(text: &str) -> Result<u32, String> {
 
 /// Reads a limit: `minute=1000/60s`, `burst=50/1s:smooth`.
 pub(crate) fn limit(text: &str) -> Result<LimitWindow, String> {
-    const EXPECTED: &str = "write NAME=LIMIT/WINDOW, such as minute=1000/60s, burst=50/1s:smooth or day=5/1d:exact";
+    const EXPECTED: &str =
+        "write NAME=LIMIT/WINDOW, such as minute=1000/60s, burst=50/1s:smooth or day=5/1d:exact";
     let (name, rest) = text.split_once('=').ok_or(EXPECTED)?;
     let (limit, rest) = rest.split_once('/').ok_or(EXPECTED)?;
     let (window, choices) = rest.split_once(':').unwrap_or((rest, ""));

@@ -31,10 +31,8 @@ impl Alarm {
         self.set_to_ns = boot_ns;
         // Zero would switch it off.
         let at_ns = if boot_ns == u64::MAX { 0 } else { boot_ns.max(1) };
-        let tv_sec = i64::try_from(at_ns / 1_000_000_000).unwrap_or(i64::MAX);
-        let tv_nsec = i64::try_from(at_ns % 1_000_000_000).expect("less than a second");
         let none = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let when = Itimerspec { it_interval: none, it_value: Timespec { tv_sec, tv_nsec } };
+        let when = Itimerspec { it_interval: none, it_value: timespec(at_ns) };
         timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::ABSTIME, &when)?;
         Ok(())
     }
@@ -51,6 +49,12 @@ impl Alarm {
             }
         }
     }
+}
+
+fn timespec(at_ns: u64) -> Timespec {
+    let seconds = i64::try_from(at_ns / 1_000_000_000).unwrap_or(i64::MAX);
+    let rest_ns = i64::try_from(at_ns % 1_000_000_000).expect("less than a second");
+    Timespec { tv_sec: seconds, tv_nsec: rest_ns }
 }
 
 #[cfg(test)]

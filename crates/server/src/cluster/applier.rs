@@ -7,20 +7,25 @@ use keywright_engine::{ApplyError, Engine};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
-use super::driver::Event;
+use super::{audit::Auditor, driver::Event};
 
 /// Applies changes in the order of the log, whoever brings them.
 pub(super) struct Applier {
     engine: Arc<Engine>,
     events: mpsc::UnboundedSender<Event>,
     applied: watch::Sender<u64>,
+    auditor: Arc<Auditor>,
     /// Held while changes are applied and until that is told, so that what is told never goes back.
     order: Mutex<()>,
 }
 
 impl Applier {
-    pub(super) fn new(engine: Arc<Engine>, events: mpsc::UnboundedSender<Event>) -> Self {
-        Self { engine, events, applied: watch::Sender::new(0), order: Mutex::default() }
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        events: mpsc::UnboundedSender<Event>,
+        auditor: Arc<Auditor>,
+    ) -> Self {
+        Self { engine, events, applied: watch::Sender::new(0), auditor, order: Mutex::default() }
     }
 
     /// How far the log is applied; 0 while the state is not whole.
@@ -46,6 +51,7 @@ impl Applier {
 impl ChangeSink for Applier {
     fn committed(&self, changes: &[NumberedChange]) {
         let Some(last) = changes.last() else { return };
+        self.auditor.note(changes);
         let event = match self.apply(changes) {
             Ok(applied) => Event::Advanced { applied },
             // Another node committed in between: to be fetched. Or the state is being loaded, and will have it.

@@ -48,6 +48,8 @@ const SETTLE_EVERY_NS: u64 = 100_000_000;
 const LISTEN_AGAIN: Duration = Duration::from_millis(200);
 /// How often the server's settings are looked at.
 const PROMISE_EVERY: Duration = Duration::from_secs(30);
+/// How often ends of keys are written to the journal.
+const JOURNAL_EVERY: Duration = Duration::from_millis(200);
 /// Most events that are taken before the clock is read again.
 const EVENTS_MAX: usize = 64;
 
@@ -134,6 +136,7 @@ impl Driver {
         let mut alarm = Alarm::new()?;
         tokio::spawn(listen(Arc::clone(&self.parts), self.events.clone()));
         tokio::spawn(watch_promise(Arc::clone(&self.parts)));
+        tokio::spawn(keep_journal(Arc::clone(&self.parts)));
         self.follow(&follower::Input::Tick);
         while self.stopping.is_none() {
             alarm.set(self.next_tick_ns())?;
@@ -233,7 +236,10 @@ impl Driver {
     fn fails(&self, reason: &str) {
         self.parts.standing.failures.fetch_add(1, Relaxed);
         if self.parts.standing.set_trouble(Some(reason.to_owned())) {
-            tracing::warn!(reason, "the database cannot be reached; keys are verified as long as the leases last");
+            tracing::warn!(
+                reason,
+                "the database cannot be reached; keys are verified as long as the leases last"
+            );
         }
     }
 
@@ -312,7 +318,10 @@ impl Driver {
             }),
             Operation::BeginGeneration { generation, epoch } => self.spawn(async move {
                 if parts.control.begin_generation(generation, epoch).await? && generation > 0 {
-                    tracing::warn!(generation, "the database continues another history; a new generation begins");
+                    tracing::warn!(
+                        generation,
+                        "the database continues another history; a new generation begins"
+                    );
                 }
                 Ok(Event::Followed(follower::Input::GenerationBegun))
             }),
@@ -392,7 +401,8 @@ impl Driver {
                     Ok(barrier::Input::Fenced { node })
                 }),
                 barrier::Output::Done { ticket, receipt } => {
-                    if let Some(committed_ns) = self.waits.done(ticket, receipt) {
+                    if let Some((asked, committed_ns)) = self.waits.done(ticket, receipt) {
+                        self.parts.auditor.holds(asked.sequence);
                         self.parts.standing.count_barrier(now_ns.saturating_sub(committed_ns));
                         self.parts.standing.silent.fetch_add(u64::from(receipt.silent > 0), Relaxed);
                     }
@@ -423,10 +433,12 @@ impl Driver {
     }
 
     fn looked(&mut self, asked_at_ns: u64, rows: Vec<NodeRow>) {
+        self.parts.auditor.look(&rows);
         let applied = self.parts.engine.applied();
         let alive = || rows.iter().filter(|row| !row.is_fenced);
         let standing = &self.parts.standing;
         standing.nodes.store(alive().count() as u64, Relaxed);
+        self.parts.engine.set_nodes(u32::try_from(alive().count()).unwrap_or(u32::MAX));
         let slowest = alive().map(|row| row.applied).min().unwrap_or(applied);
         standing.lag.store(standing.head.load(Relaxed).max(applied).saturating_sub(slowest), Relaxed);
         let own = self.follower.incarnation().map(|run| (run, applied));
@@ -516,7 +528,9 @@ async fn forget(parts: Arc<Parts>, run: Incarnation) {
                 tracing::warn!(%failure, "the end of a run is not noted");
             }
         }
-        Err(error) => tracing::warn!(%error, "the database could not be told that a run of this node has ended"),
+        Err(error) => {
+            tracing::warn!(%error, "the database could not be told that a run of this node has ended");
+        }
     }
 }
 
@@ -554,6 +568,32 @@ async fn listen(parts: Arc<Parts>, events: mpsc::UnboundedSender<Event>) {
                 tracing::debug!(%error, "changes are not announced now");
                 sleep(LISTEN_AGAIN).await;
             }
+        }
+    }
+}
+
+/// Keeps what ended, and after a restart in another history brings it into effect again.
+async fn keep_journal(parts: Arc<Parts>) {
+    let mut is_reported = false;
+    loop {
+        sleep(JOURNAL_EVERY).await;
+        let generation = parts.standing.generation.load(Relaxed);
+        if generation == 0 || !parts.engine.is_following() {
+            continue;
+        }
+        let kept = parts.journal.generation();
+        if kept != 0
+            && kept != generation
+            && let Err(error) = super::reassert::reassert(&parts).await
+        {
+            tracing::warn!(%error, "ends of keys could not be brought into effect again; will try again");
+            continue;
+        }
+        if let Err(error) = parts.journal.write(generation, &parts.engine.tombstones()) {
+            if !is_reported {
+                tracing::error!(%error, "ends of keys cannot be written to the journal");
+            }
+            is_reported = true;
         }
     }
 }

@@ -5,8 +5,11 @@
 
 mod alarm;
 mod applier;
+mod audit;
 mod clock;
 mod driver;
+mod journal;
+mod limits;
 mod reassert;
 mod runs;
 mod standing;
@@ -25,6 +28,7 @@ use keywright_domain::{
     change::ChangeSink,
     control::ControlLog,
     store::{Store, StoreError},
+    time::Clock,
 };
 use keywright_engine::Engine;
 use parking_lot::Mutex;
@@ -35,11 +39,15 @@ use tokio::{
 
 use self::{
     applier::Applier,
+    audit::Auditor,
     driver::{Driver, Event},
     waits::{Asked, holds},
 };
 pub(crate) use self::{
+    audit::{AuditDesk, AuditKeys},
     clock::NodeClock,
+    journal::Journal,
+    limits::Limits,
     runs::Runs,
     standing::{BUCKETS_US, Barriers, Standing},
 };
@@ -75,6 +83,7 @@ pub(crate) struct NodeParts {
     pub(crate) clock: Arc<NodeClock>,
     pub(crate) peppers: Arc<Peppers>,
     pub(crate) runs: Runs,
+    pub(crate) journal: Journal,
 }
 
 /// What the thread shares with what it begins.
@@ -88,8 +97,10 @@ struct Parts {
     clock: Arc<NodeClock>,
     peppers: Arc<Peppers>,
     runs: Runs,
+    journal: Journal,
     applier: Arc<Applier>,
     standing: Arc<Standing>,
+    auditor: Arc<Auditor>,
     longest_window_seconds: AtomicU32,
 }
 
@@ -107,6 +118,7 @@ pub(crate) struct Node {
     applied: watch::Receiver<u64>,
     ready: watch::Receiver<Readiness>,
     parts: Arc<Parts>,
+    desk: Arc<AuditDesk>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -114,11 +126,23 @@ impl Node {
     /// Starts to follow. The changes of the store go to the engine by way of the node from now on.
     pub(crate) fn start(parts: NodeParts) -> Result<Self, Failure> {
         let (events, waiting) = mpsc::unbounded_channel();
-        let (is_ready, ready) = watch::channel(Readiness::Starting);
-        let applier = Arc::new(Applier::new(Arc::clone(&parts.engine), events.clone()));
+        let (readiness, ready) = watch::channel(Readiness::Starting);
+        let standing = Arc::<Standing>::default();
+        let keys = Arc::new(parts.peppers.audit_keys());
+        let auditor = Auditor::start(Arc::clone(&keys), Arc::clone(&standing.audits))
+            .map_err(|error| Failure::new(Exit::System, format!("cannot start a thread: {error}")))?;
+        let auditor = Arc::new(auditor);
+        let desk = AuditDesk {
+            engine: Arc::clone(&parts.engine),
+            clock: Arc::clone(&parts.clock) as Arc<dyn Clock>,
+            keys,
+        };
+        let applier = Applier::new(Arc::clone(&parts.engine), events.clone(), Arc::clone(&auditor));
+        let applier = Arc::new(applier);
         parts.store.attach(Arc::clone(&applier) as Arc<dyn ChangeSink>);
-        let applied = applier.applied();
-        let NodeParts { name, address, control, store, server, engine, clock, peppers, runs } = parts;
+        let progress = applier.applied();
+        let NodeParts { name, address, control, store, server, engine, clock, peppers, runs, journal } =
+            parts;
         let parts = Arc::new(Parts {
             name,
             address,
@@ -129,11 +153,13 @@ impl Node {
             clock,
             peppers,
             runs,
+            journal,
             applier,
-            standing: Arc::default(),
+            standing,
+            auditor,
             longest_window_seconds: AtomicU32::new(0),
         });
-        let driver = Driver::new(Arc::clone(&parts), events.clone(), is_ready);
+        let driver = Driver::new(Arc::clone(&parts), events.clone(), readiness);
         let engine = Arc::clone(&parts.engine);
         let thread = std::thread::Builder::new().name("node".to_owned()).spawn(move || {
             let ended = tokio::runtime::Builder::new_current_thread()
@@ -147,7 +173,14 @@ impl Node {
         });
         let thread =
             thread.map_err(|error| Failure::new(Exit::System, format!("cannot start a thread: {error}")))?;
-        Ok(Self { events, applied, ready, parts, thread: Mutex::new(Some(thread)) })
+        Ok(Self {
+            events,
+            applied: progress,
+            ready,
+            parts,
+            desk: Arc::new(desk),
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Returns when the keys are in memory and may be answered for the first time; the longest limit window of all, in
@@ -155,11 +188,8 @@ impl Node {
     pub(crate) async fn ready(&self) -> Result<u32, Failure> {
         let mut ready = self.ready.clone();
         let ended = || Failure::new(Exit::Software, "the thread of the node has ended");
-        let readiness = ready
-            .wait_for(|ready| !matches!(ready, Readiness::Starting))
-            .await
-            .map_err(|_| ended())?
-            .clone();
+        let readiness =
+            ready.wait_for(|ready| !matches!(ready, Readiness::Starting)).await.map_err(|_| ended())?.clone();
         match readiness {
             Readiness::Unfit(failure) => Err(failure.lock().take().unwrap_or_else(ended)),
             _ => Ok(self.parts.longest_window_seconds.load(std::sync::atomic::Ordering::Relaxed)),
@@ -171,9 +201,9 @@ impl Node {
         &self.parts.standing
     }
 
-    /// The node's name.
-    pub(crate) fn name(&self) -> &str {
-        &self.parts.name
+    /// Who answers the self-audit of other nodes.
+    pub(crate) fn desk(&self) -> &Arc<AuditDesk> {
+        &self.desk
     }
 
     /// Gives back the leases, tells the others that this node has ended, and ends the thread.

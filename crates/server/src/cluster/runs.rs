@@ -106,9 +106,8 @@ impl Runs {
             .and_then(|()| file.set_len(0))
             .and_then(|()| file.write_all(text.as_bytes()))
             .and_then(|()| file.sync_data());
-        written.map_err(|error| {
-            Failure::new(Exit::Io, format!("cannot write {}: {error}", self.path.display()))
-        })
+        written
+            .map_err(|error| Failure::new(Exit::Io, format!("cannot write {}: {error}", self.path.display())))
     }
 
     fn read(&self) -> Kept {

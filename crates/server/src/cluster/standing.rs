@@ -2,16 +2,33 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use keywright_domain::{control::Incarnation, lease::LeaseTerm};
 use parking_lot::Mutex;
 
+use super::audit::AuditStats;
+
 /// Ends of the buckets of the barrier's histogram, in microseconds.
 pub(crate) const BUCKETS_US: [u32; 14] = [
-    500, 1_000, 2_000, 3_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000,
-    40_000_000, 400_000_000,
+    500,
+    1_000,
+    2_000,
+    3_000,
+    5_000,
+    10_000,
+    20_000,
+    50_000,
+    100_000,
+    500_000,
+    1_000_000,
+    5_000_000,
+    40_000_000,
+    400_000_000,
 ];
 
 /// How the node stands.
@@ -41,6 +58,8 @@ pub(crate) struct Standing {
     pub(crate) waiting: AtomicU64,
     /// Barriers that ended by time, because a node was silent.
     pub(crate) silent: AtomicU64,
+    /// What came of the self-audits.
+    pub(crate) audits: Arc<AuditStats>,
     buckets: [AtomicU64; BUCKETS_US.len() + 1],
     sum_us: AtomicU64,
     /// What does not work now.
@@ -61,10 +80,10 @@ pub(crate) struct Barriers {
 impl Standing {
     /// A barrier ended.
     pub(super) fn count_barrier(&self, duration_ns: u64) {
-        let duration_us = duration_ns / 1_000;
-        let bucket = BUCKETS_US.iter().position(|end_us| duration_us <= u64::from(*end_us));
+        let took_us = duration_ns / 1_000;
+        let bucket = BUCKETS_US.iter().position(|end_us| took_us <= u64::from(*end_us));
         self.buckets[bucket.unwrap_or(BUCKETS_US.len())].fetch_add(1, Relaxed);
-        self.sum_us.fetch_add(duration_us, Relaxed);
+        self.sum_us.fetch_add(took_us, Relaxed);
     }
 
     /// How long barriers took.
@@ -77,14 +96,14 @@ impl Standing {
 
     /// Something does not work, or works again. Says whether that is news.
     pub(super) fn set_trouble(&self, trouble: Option<String>) -> bool {
-        let mut present = self.trouble.lock();
-        let is_news = present.is_some() != trouble.is_some();
-        *present = trouble;
-        is_news
+        let is_trouble = trouble.is_some();
+        let before = std::mem::replace(&mut *self.trouble.lock(), trouble);
+        before.is_some() != is_trouble
     }
 
-    /// What does not work now. For operators: it may name hosts.
-    pub(crate) fn trouble(&self) -> Option<String> {
+    /// What does not work now. It may name hosts.
+    #[cfg(test)]
+    fn trouble(&self) -> Option<String> {
         self.trouble.lock().clone()
     }
 

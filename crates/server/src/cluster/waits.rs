@@ -62,8 +62,8 @@ impl Waits {
         Some(ticket)
     }
 
-    /// The change holds everywhere. Since when it was waited for.
-    pub(super) fn done(&mut self, ticket: Ticket, receipt: Receipt) -> Option<u64> {
+    /// The change holds everywhere. Which it is, and since when it was waited for.
+    pub(super) fn done(&mut self, ticket: Ticket, receipt: Receipt) -> Option<(Asked, u64)> {
         let asked = self.by_ticket.remove(&ticket)?;
         let wait = self.by_change.remove(&asked)?;
         for reply in wait.replies {
@@ -76,7 +76,7 @@ impl Waits {
         }
         self.done.insert(asked, receipt);
         self.done_in_order.push_back(asked);
-        Some(wait.committed_ns)
+        Some((asked, wait.committed_ns))
     }
 
     /// How many changes are waited for.
@@ -93,10 +93,10 @@ impl Waits {
         let Some(wait) = self.by_change.get(&asked) else {
             return Progress::Waiting { on: Vec::new(), complete_in: Duration::from_nanos(wait_ns) };
         };
-        let on = barrier.waiting_on(wait.ticket, now_ns).into_iter().map(|node| WaitingOn {
-            node: node.name,
-            lease_left: Duration::from_nanos(node.lease_left_ns),
-        });
+        let on = barrier
+            .waiting_on(wait.ticket, now_ns)
+            .into_iter()
+            .map(|node| WaitingOn { node: node.name, lease_left: Duration::from_nanos(node.lease_left_ns) });
         let left_ns = (wait.committed_ns + wait_ns).saturating_sub(now_ns);
         Progress::Waiting { on: on.collect(), complete_in: Duration::from_nanos(left_ns) }
     }
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(waits.open(), 1);
         let Progress::Waiting { complete_in, .. } = waits.progress(&barrier, CHANGE, 2_000) else { panic!() };
         assert_eq!(complete_in, Duration::from_nanos(Timing::STANDARD.wait_ns(LeaseTerm::Short) - 1_000));
-        assert_eq!(waits.done(ticket, RECEIPT), Some(1_000));
+        assert_eq!(waits.done(ticket, RECEIPT), Some((CHANGE, 1_000)));
         assert_eq!((first_reply.try_recv(), second_reply.try_recv()), (Ok(RECEIPT), Ok(RECEIPT)));
         let (third, mut third_reply) = oneshot::channel();
         assert_eq!(waits.add(CHANGE, third, 3_000), None);

@@ -34,7 +34,7 @@ pub(crate) struct Init {
     #[arg(long, value_name = "FILE", env = "KEYWRIGHT_CONFIG")]
     config: Option<PathBuf>,
     /// A PostgreSQL database that several nodes share, instead of `database.url` in the configuration. A password in it
-    /// can be seen by other users of this machine: rather set KEYWRIGHT_DATABASE_URL
+    /// can be seen by other users of this machine: rather set `KEYWRIGHT_DATABASE_URL`
     #[arg(long, value_name = "URL")]
     database: Option<String>,
     /// Create a first workspace with this name in addresses

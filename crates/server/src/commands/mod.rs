@@ -1,7 +1,9 @@
 //! The commands that run or prepare an installation.
 
+pub(crate) mod cluster;
 pub(crate) mod config;
 pub(crate) mod dev;
 pub(crate) mod init;
+pub(crate) mod migrate;
 pub(crate) mod pepper;
 pub(crate) mod serve;

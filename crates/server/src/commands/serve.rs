@@ -39,7 +39,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE", env = "KEYWRIGHT_CONFIG")]
     config: Option<PathBuf>,
     /// A PostgreSQL database that several nodes share, instead of `database.url` in the configuration. A password in it
-    /// can be seen by other users of this machine: rather set KEYWRIGHT_DATABASE_URL
+    /// can be seen by other users of this machine: rather set `KEYWRIGHT_DATABASE_URL`
     #[arg(long, value_name = "URL")]
     database: Option<String>,
     /// How long the database may be out of reach at the start
@@ -133,7 +133,6 @@ fn invite(serving: &Serving, base_url: &str) -> Result<(), Failure> {
     if !out.is_terminal() {
         tracing::warn!("not set up: the one-time link follows on standard error");
     }
-    writeln!(out, "{text}").map_err(|error| {
-        Failure::new(Exit::Io, format!("cannot write the set-up link: {error}"))
-    })
+    writeln!(out, "{text}")
+        .map_err(|error| Failure::new(Exit::Io, format!("cannot write the set-up link: {error}")))
 }

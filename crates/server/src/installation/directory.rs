@@ -88,6 +88,11 @@ impl DataDirectory {
         self.path.join("spool")
     }
 
+    /// What this node knows to have ended.
+    pub(crate) fn ends(&self) -> PathBuf {
+        self.path.join("ends.jsonl")
+    }
+
     /// The credentials that `dev` shows.
     pub(crate) fn dev_credentials(&self) -> PathBuf {
         self.path.join("dev-credentials.json")

@@ -9,6 +9,7 @@ mod private_file;
 mod shared;
 mod signing_key;
 
+pub(crate) use crate::cluster::InForce;
 pub(crate) use directory::DataDirectory;
 pub(crate) use first_objects::{FirstWorkspace, bootstrap, explain_command, issue};
 pub(crate) use loading::{LoadProblem, load_into};

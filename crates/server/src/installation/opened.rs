@@ -24,7 +24,7 @@ use super::{
     signing_key::CheckpointSigner,
 };
 use crate::{
-    cluster::Node,
+    cluster::{Limits, Node},
     config::{Config, PepperSource},
     failure::{Exit, Failure},
     system::{SystemClock, SystemEntropy},
@@ -62,6 +62,8 @@ pub(crate) struct Opened {
     pub(crate) clock: Arc<dyn Clock>,
     /// This process among others, if the store is shared.
     pub(crate) node: Option<Arc<Node>>,
+    /// What shares limits with the other nodes.
+    pub(crate) limits: Option<Limits>,
 }
 
 impl Opened {
@@ -79,7 +81,7 @@ impl Opened {
         peppers.check(directory)?;
         let signer = CheckpointSigner::load_or_generate(directory, &SystemEntropy)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let engine = engine(directory, &options, &peppers, Arc::clone(&clock))?;
+        let engine = Arc::new(engine(directory, &options, &peppers, Arc::clone(&clock))?);
         store.attach(Arc::clone(&engine) as Arc<dyn ChangeSink>);
         engine.reserve(store.key_count().await.map_err(failed)?);
         let loaded = load_into(&*store, &engine, &peppers).await.map_err(|problem| match problem {
@@ -90,7 +92,7 @@ impl Opened {
         restore_limits(&*store, &engine, &*clock, loaded.longest_window_seconds).await?;
         // A single node with an embedded store: what is committed is applied before the commit is answered.
         engine.set_leases([LeaseEnd::NEVER; LeaseTerm::ALL.len()]);
-        Ok(Self { store, engine, signer, is_set_up, clock, node: None })
+        Ok(Self { store, engine, signer, is_set_up, clock, node: None, limits: None })
     }
 }
 
@@ -100,14 +102,14 @@ pub(super) fn engine(
     options: &OpenOptions<'_>,
     peppers: &Peppers,
     clock: Arc<dyn Clock>,
-) -> Result<Arc<Engine>, Failure> {
+) -> Result<Engine, Failure> {
     let spool = open_spool(&directory.spool(), options.spool_bytes)?;
-    Ok(Arc::new(Engine::new(EngineOptions {
+    Ok(Engine::new(EngineOptions {
         peppers: peppers.to_set(),
         issuer_tag: options.issuer_tag,
         clock,
         spool: Arc::new(spool),
-    })))
+    }))
 }
 
 /// Writes what a killed process had counted to the database, so that limits take it into account. What cannot be written

@@ -13,6 +13,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{DataDirectory, private_file};
 use crate::{
+    cluster::AuditKeys,
     config::PepperSource,
     failure::{Exit, Failure},
 };
@@ -129,6 +130,11 @@ impl Peppers {
         let current = *self.by_version.last_key_value().expect("there is at least one pepper").0;
         let all = self.by_version.iter().map(|(version, pepper)| (*version, pepper.clone()));
         PepperSet::new(current, all).expect("versions of a map differ and hold the highest")
+    }
+
+    /// The keys by which nodes know each other in the self-audit.
+    pub(crate) fn audit_keys(&self) -> AuditKeys {
+        AuditKeys::of(self.by_version.values())
     }
 
     /// Compares the peppers with the values that were kept when they were first used, and keeps those of new ones.

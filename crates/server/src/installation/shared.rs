@@ -9,7 +9,7 @@ use keywright_domain::{
     time::Clock,
 };
 use keywright_store_postgres::{
-    Announcements, ConnectError, PostgresControl, PostgresOptions, PostgresStore, Promise,
+    Announcements, ConnectError, PostgresControl, PostgresLimits, PostgresOptions, PostgresStore, Promise,
 };
 use tokio::time::{sleep, timeout};
 
@@ -20,7 +20,7 @@ use super::{
     signing_key::CheckpointSigner,
 };
 use crate::{
-    cluster::{DatabaseServer, InForce, Node, NodeClock, NodeParts, Runs},
+    cluster::{DatabaseServer, InForce, Journal, Limits, Node, NodeClock, NodeParts, Runs},
     config::Database,
     failure::{Exit, Failure},
     system::SystemClock,
@@ -58,6 +58,8 @@ impl Opened {
         let signer = CheckpointSigner::load_or_generate(directory, &crate::system::SystemEntropy)?;
         let postgres = postgres_options(shared.database);
         let store = Arc::new(connect(&postgres, shared.patience, progress).await?);
+        declare_ended(&runs, &control(postgres.clone(), shared.database)?).await;
+        let pool = PostgresLimits::new(postgres.clone()).map_err(|error| explain_connect(&error))?;
         let control: Arc<dyn ControlLog> = Arc::new(control(postgres, shared.database)?);
         let is_set_up = store.is_set_up().await.map_err(|error| explain_store(&error))?;
         if is_set_up {
@@ -65,6 +67,7 @@ impl Opened {
         }
         let clock = Arc::new(NodeClock::new());
         let engine = engine(directory, &options, &peppers, Arc::clone(&clock) as Arc<dyn Clock>)?;
+        let engine = Arc::new(engine.with_shared_limits());
         engine.reserve(store.key_count().await.map_err(|error| explain_store(&error))?);
         progress("loading the keys");
         let node = Node::start(NodeParts {
@@ -77,11 +80,31 @@ impl Opened {
             clock: Arc::clone(&clock),
             peppers,
             runs,
+            journal: Journal::open(directory.ends()),
         })?;
         let longest_window_seconds = node.ready().await?;
         flush_left_over(&*store, engine.spool()).await;
         restore_limits(&*store, &engine, &*clock, longest_window_seconds).await?;
-        Ok(Self { store, engine, signer, is_set_up, clock, node: Some(Arc::new(node)) })
+        let limits = Limits::start(&engine, Arc::new(pool), Arc::clone(&clock) as Arc<dyn Clock>)?;
+        Ok(Self { store, engine, signer, is_set_up, clock, node: Some(Arc::new(node)), limits: Some(limits) })
+    }
+}
+
+/// Tells the others that the runs before this one have ended: the lock of the data directory proves it. If that cannot
+/// be told, revocations wait for their leases once.
+async fn declare_ended(runs: &Runs, control: &PostgresControl) {
+    let ended = runs.ended();
+    for run in &ended {
+        match control.forget(*run).await {
+            Ok(true) => tracing::info!(%run, "the run before has ended; no revocation waits for it"),
+            Ok(false) => {}
+            Err(error) => {
+                return tracing::warn!(%run, %error, "that the run before has ended could not be told");
+            }
+        }
+    }
+    if let Err(failure) = runs.forget(&ended) {
+        tracing::warn!(%failure, "the ends of runs are not noted");
     }
 }
 
@@ -110,7 +133,8 @@ async fn connect(
     let mut rest = REST_FIRST;
     loop {
         let left = Duration::from_nanos(until_ns.saturating_sub(SystemClock.boot_ns()));
-        let attempt = timeout(left.max(Duration::from_secs(1)), PostgresStore::connect(options.clone())).await;
+        let attempt =
+            timeout(left.max(Duration::from_secs(1)), PostgresStore::connect(options.clone())).await;
         let error = match attempt {
             Ok(Ok(store)) => return Ok(store),
             Ok(Err(error)) => error,
@@ -143,9 +167,8 @@ fn may_pass(error: &ConnectError) -> bool {
 /// Why the database cannot be used, with what to do. The messages of the driver do not quote the address.
 pub(crate) fn explain_connect(error: &ConnectError) -> Failure {
     let exit = match error {
-        ConnectError::Options(_) => Exit::Config,
+        ConnectError::Options(_) | ConnectError::Credentials(_) | ConnectError::NoDatabase(_) => Exit::Config,
         ConnectError::Unreachable(_) | ConnectError::Standby => Exit::Unavailable,
-        ConnectError::Credentials(_) | ConnectError::NoDatabase(_) => Exit::Config,
         ConnectError::Store(error) => return explain_store(error),
         _ => Exit::Data,
     };
@@ -166,7 +189,8 @@ pub(crate) fn in_force(promise: &Promise) -> InForce {
     match promise {
         Promise::Strict => ("strict", None),
         Promise::BestEffortAcrossFailover => {
-            let reason = "a standby follows that commits do not wait for: promoted, it may lack the newest changes";
+            let reason =
+                "a standby follows that commits do not wait for: promoted, it may lack the newest changes";
             ("best_effort_across_failover", Some(reason.to_owned()))
         }
         Promise::None { reason } => ("none", Some(reason.clone())),

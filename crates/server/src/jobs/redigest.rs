@@ -6,9 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use keywright_domain::{
-    command::{Command, Outcome},
-};
+use keywright_domain::command::{Command, Outcome};
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{JobName, Shared, repeat};

@@ -178,11 +178,19 @@ fn encode_spool(writer: &mut Writer<'_>, gauges: &SpoolGauges) -> fmt::Result {
 fn encode_standing(writer: &mut Writer<'_>, standing: &Standing, now_ns: u64) -> fmt::Result {
     writer.gauge("cluster_head", "Head of the change log at the last poll", standing.head.load(Relaxed))?;
     let stable = standing.stable.load(Relaxed);
-    writer.gauge("cluster_stable", "Up to here every node is known to have applied the change log", stable)?;
+    writer.gauge(
+        "cluster_stable",
+        "Up to here every node is known to have applied the change log",
+        stable,
+    )?;
     writer.gauge("cluster_generation", "Which history is followed", standing.generation.load(Relaxed))?;
     writer.gauge("cluster_nodes", "Registered nodes at the last look", standing.nodes.load(Relaxed))?;
     let lag = standing.lag.load(Relaxed);
-    writer.gauge("cluster_lag", "Changes that the slowest node has not acknowledged, at the last look", lag)?;
+    writer.gauge(
+        "cluster_lag",
+        "Changes that the slowest node has not acknowledged, at the last look",
+        lag,
+    )?;
     writer.gauge("cluster_waiting", "Changes that somebody waits for", standing.waiting.load(Relaxed))?;
     let left = standing.leases_left_ns(now_ns).into_iter().map(|(term_seconds, left_ns)| {
         (vec![("term_seconds", term_seconds.to_string())], left_ns / 1_000_000)
@@ -199,6 +207,17 @@ fn encode_standing(writer: &mut Writer<'_>, standing: &Standing, now_ns: u64) ->
     writer.counter("cluster_registrations", "Registrations", standing.registrations.load(Relaxed))?;
     let silent = standing.silent.load(Relaxed);
     writer.counter("cluster_barriers_by_time", "Barriers that ended by time: a node was silent", silent)?;
+    let audits = &standing.audits;
+    let outcomes =
+        [("passed", &audits.passed), ("unanswered", &audits.unanswered), ("skipped", &audits.skipped)];
+    let outcomes = outcomes.map(|(word, count)| (vec![("outcome", word.to_owned())], count.load(Relaxed)));
+    writer.counters("self_audits", "Questions to nodes after a revocation returned", outcomes.into_iter())?;
+    let violations = audits.violations.load(Relaxed);
+    writer.counter(
+        "revocation_violations",
+        "Nodes that would accept what was revoked: must be 0",
+        violations,
+    )?;
     writer.barriers(&standing.barriers())
 }
 
@@ -223,12 +242,7 @@ impl Writer<'_> {
         metric.encode_counter::<NoLabelSet, u64, u64>(&value, None)
     }
 
-    fn gauges(
-        &mut self,
-        name: &str,
-        help: &str,
-        series: impl Iterator<Item = (Labels, u64)>,
-    ) -> fmt::Result {
+    fn gauges(&mut self, name: &str, help: &str, series: impl Iterator<Item = (Labels, u64)>) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, value) in series {
             metric.encode_family(&labels)?.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX))?;
@@ -239,7 +253,8 @@ impl Writer<'_> {
     fn barriers(&mut self, barriers: &Barriers) -> fmt::Result {
         let (name, help) = ("barrier_duration_seconds", "Time from a commit until every node goes by it");
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
-        let ends = cluster::BUCKETS_US.map(|end_us| f64::from(end_us) / 1e6).into_iter().chain([f64::INFINITY]);
+        let ends =
+            cluster::BUCKETS_US.map(|end_us| f64::from(end_us) / 1e6).into_iter().chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = ends.zip(barriers.buckets).collect();
         let count = barriers.buckets.iter().sum();
         metric.encode_histogram::<NoLabelSet>(barriers.sum_seconds, count, &buckets, None)

@@ -12,7 +12,7 @@ use keywright_api::{
 use keywright_domain::time::Clock as _;
 
 use super::{Health, RequestStats, Traces, requests::HotStats, traces::Parent};
-use crate::{runtime::Respond, system::SystemClock};
+use crate::{cluster::AuditDesk, runtime::Respond, system::SystemClock};
 
 /// The route label of what no route matches.
 const NO_ROUTE: &str = "none";
@@ -25,6 +25,8 @@ pub(crate) struct Observed {
     hot: Arc<HotStats>,
     stats: Arc<RequestStats>,
     health: Arc<Health>,
+    /// Who answers the self-audit of other nodes.
+    desk: Option<Arc<AuditDesk>>,
     traces: Option<Arc<Traces>>,
 }
 
@@ -32,7 +34,8 @@ pub(crate) struct Observed {
 impl Clone for Observed {
     fn clone(&self) -> Self {
         let (counts, health) = (Arc::clone(&self.stats), Arc::clone(&self.health));
-        Self::new(self.state.clone(), self.router.clone(), counts, health, self.traces.clone())
+        let clone = Self::new(self.state.clone(), self.router.clone(), counts, health, self.traces.clone());
+        clone.with_desk(self.desk.clone())
     }
 }
 
@@ -49,7 +52,13 @@ impl Observed {
         let mut own_state = state.clone();
         own_state.verdicts = verdicts;
         let front = Front::new(own_state, router.clone());
-        Self { front, state, router, hot, stats: counts, health, traces }
+        Self { front, state, router, hot, stats: counts, health, desk: None, traces }
+    }
+
+    /// The same with somebody who answers other nodes.
+    pub(crate) fn with_desk(mut self, desk: Option<Arc<AuditDesk>>) -> Self {
+        self.desk = desk;
+        self
     }
 
     fn trace(
@@ -67,7 +76,9 @@ impl Observed {
     /// Whatever is not hot: also logged.
     async fn other(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<FrontBody> {
         let health = match (request.method(), request.uri().path()) {
-            (&(Method::GET | Method::HEAD), path) => self.health.answer(path),
+            (&(Method::GET | Method::HEAD), path) => {
+                self.health.answer(path).or_else(|| self.desk.as_ref()?.answer(path))
+            }
             _ => None,
         };
         if let Some(answer) = health {
@@ -130,7 +141,22 @@ impl Respond for Observed {
             // What a trace says about its parent is in headers that only the full way reads.
             return Quick::Other;
         }
-        let quick = self.front.quick(input, headers_max, peer, output);
+        self.record_quick(self.front.quick(input, headers_max, peer, output))
+    }
+
+    async fn respond_later(
+        &self,
+        input: &[u8],
+        headers_max: usize,
+        peer: SocketAddr,
+        output: &mut String,
+    ) -> Quick {
+        self.record_quick(self.front.patiently(input, headers_max, peer, output).await)
+    }
+}
+
+impl Observed {
+    fn record_quick(&self, quick: Quick) -> Quick {
         if let Quick::Answered(answered) = quick {
             let stats = match answered.route {
                 HotRoute::Check => &self.hot.check,

@@ -59,6 +59,17 @@ pub(crate) trait Respond: Clone + Send + Sync + 'static {
     ) -> Quick {
         Quick::Other
     }
+
+    /// Answers a request that [`Self::respond_quick`] has put off ([`Quick::Later`]); the answer is appended at once.
+    fn respond_later(
+        &self,
+        _input: &[u8],
+        _headers_max: usize,
+        _peer: SocketAddr,
+        _output: &mut String,
+    ) -> impl Future<Output = Quick> + Send {
+        std::future::ready(Quick::Other)
+    }
 }
 
 /// Limits of connections, as durations.

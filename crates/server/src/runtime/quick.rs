@@ -106,13 +106,16 @@ impl Exchange {
         let input_max = limits.header_bytes.min(INPUT_MAX_BYTES);
         let mut body_pieces = 0;
         loop {
-            let next = self.answer(responder, peer, watch, limits.headers);
+            let mut next = self.answer(responder, peer, watch, limits.headers);
+            if next == Quick::Later {
+                next = self.answer_later(responder, peer, watch, limits.headers).await;
+            }
             if self.send(stream).await.is_err() {
                 return Stop::Gone;
             }
             let read = match next {
                 Quick::Answered(_) => continue,
-                Quick::Other => return Stop::NotPlain,
+                Quick::Other | Quick::Later => return Stop::NotPlain,
                 _ if self.input.len() >= input_max || body_pieces == BODY_PIECES => return Stop::NotPlain,
                 Quick::HeadMissing => {
                     body_pieces = 0;
@@ -136,6 +139,26 @@ impl Exchange {
                 Err(_) => return Stop::Gone,
             }
         }
+    }
+
+    /// Answers a request for which something has to be waited for. What was answered before it leaves first. Until this
+    /// has come to its end, nothing of the request is taken out of the input.
+    async fn answer_later<R: Respond>(
+        &mut self,
+        responder: &R,
+        peer: SocketAddr,
+        watch: &Arc<Watch>,
+        headers_max: usize,
+    ) -> Quick {
+        self.begin(watch);
+        let mut output = String::new();
+        let quick = responder.respond_later(&self.input, headers_max, peer, &mut output).await;
+        if let Quick::Answered(answered) = quick {
+            self.output.push_str(&output);
+            self.input.drain(..answered.input_bytes);
+            self.has_answered = true;
+        }
+        quick
     }
 
     /// Answers what is there, until enough waits to be sent. `Answered` if there may be more to answer after that.

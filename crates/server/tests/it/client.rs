@@ -9,6 +9,7 @@ pub(crate) struct Client {
     agent: Agent,
     url: String,
     credential: String,
+    header: Option<(&'static str, &'static str)>,
 }
 
 impl Client {
@@ -17,7 +18,13 @@ impl Client {
             .http_status_as_error(false)
             .timeout_global(Some(crate::process::SOON))
             .build();
-        Self { agent: config.into(), url, credential }
+        Self { agent: config.into(), url, credential, header: None }
+    }
+
+    /// The same with one more header line in each request.
+    pub(crate) fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.header = Some((name, value));
+        self
     }
 
     /// The answer's status and text, or why there is none.
@@ -40,6 +47,13 @@ impl Client {
 
     pub(crate) fn try_post(&self, path: &str, body: &Value) -> Result<(u16, Value), ureq::Error> {
         let request = self.agent.post(format!("{}{path}", self.url)).content_type("application/json");
+        let mut answer = self.authorize(request).send(body.to_string())?;
+        let text = answer.body_mut().read_to_string()?;
+        Ok((answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null)))
+    }
+
+    pub(crate) fn try_patch(&self, path: &str, body: &Value) -> Result<(u16, Value), ureq::Error> {
+        let request = self.agent.patch(format!("{}{path}", self.url)).content_type("application/json");
         let mut answer = self.authorize(request).send(body.to_string())?;
         let text = answer.body_mut().read_to_string()?;
         Ok((answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null)))
@@ -71,6 +85,10 @@ impl Client {
     }
 
     fn authorize<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
+        let request = match self.header {
+            Some((name, value)) => request.header(name, value),
+            None => request,
+        };
         if self.credential.is_empty() {
             return request;
         }

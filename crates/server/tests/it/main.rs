@@ -4,9 +4,12 @@
 
 mod cli;
 mod client;
+mod cluster;
 mod crash;
 mod life;
 mod metrics;
+mod migrate;
+mod nodes;
 mod process;
 mod protocol;
 mod secrets;

@@ -7,12 +7,18 @@ use keywright_domain::{
     store::Store as _,
     time::Timestamp,
 };
+use keywright_store_postgres::PostgresControl;
 use keywright_store_sqlite::{DATABASE_FILE, LOCK_FILE};
 use rustix::fs::{FlockOperation, flock, statvfs};
 use serde::Deserialize;
 
 use super::{Finding, certificate};
-use crate::cli::offline::Offline;
+use crate::{
+    cli::offline::Offline,
+    config::Database,
+    installation::{explain_connect, in_force, postgres_options},
+    serving::block_on,
+};
 
 const MEBIBYTE: u64 = 1 << 20;
 /// Free space below which nothing goes on for long.
@@ -171,6 +177,27 @@ pub(super) fn audit(offline: &Offline, now: Timestamp) -> Vec<Finding> {
     });
     findings.push(clock(now, at));
     findings
+}
+
+/// What a shared database promises about changes that it acknowledged.
+pub(super) fn shared_database(database: &Result<Database, String>) -> Finding {
+    let name = "promise";
+    let fix =
+        "See what the message says; the settings of PostgreSQL are explained in docs/guides/cluster.md.";
+    let database = match database {
+        Ok(database) => database,
+        Err(error) => return Finding::fail(name, error.clone(), "Correct --database."),
+    };
+    let asked = block_on(async {
+        let durability = PostgresControl::durability(postgres_options(database)).await;
+        durability.map_err(|error| explain_connect(&error))
+    });
+    match asked.map(|durability| in_force(&durability.promise())) {
+        Err(failure) => Finding::fail(name, failure.to_string(), fix),
+        Ok((word, None)) => Finding::ok(name, word.replace('_', " ")),
+        Ok(("none", Some(reason))) => Finding::fail(name, format!("none: {reason}"), fix),
+        Ok((word, Some(reason))) => Finding::warn(name, format!("{}: {reason}", word.replace('_', " ")), fix),
+    }
 }
 
 /// Whether the machine's clock can be right.

@@ -13,7 +13,7 @@ use serde_json::json;
 use self::checks::Missing;
 use super::console::Console;
 use crate::{
-    config::Config,
+    config::{Config, Database, value::DatabaseAddress},
     failure::{Exit, Failure},
     system::SystemClock,
 };
@@ -33,6 +33,7 @@ const HEALTH_MAX_BYTES: u64 = 65_536;
 Examples:
   keywright doctor --data /var/lib/keywright
   keywright doctor --config /etc/keywright.toml --json
+  keywright doctor --database postgres://keywright@db/keywright
   keywright doctor --url https://keys.example.com")]
 pub(crate) struct Doctor {
     /// Data directory
@@ -41,6 +42,9 @@ pub(crate) struct Doctor {
     /// Configuration file; names the data directory, peppers and certificates
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// A PostgreSQL database that several nodes share, instead of `database.url` in the configuration
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
     /// Address of a running server
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -84,9 +88,9 @@ impl Finding {
 impl Doctor {
     /// Does what the arguments say.
     pub(crate) fn run(self, mut console: Console) -> Result<(), Failure> {
-        if self.data.is_none() && self.config.is_none() && self.url.is_none() {
+        if self.data.is_none() && self.config.is_none() && self.url.is_none() && self.database.is_none() {
             return Err(Failure::new(Exit::Arguments, "nothing to look at was named")
-                .remedy("Name --data DIR, --config FILE or --url URL, or several of them."));
+                .remedy("Name --data DIR, --config FILE, --database URL or --url URL, or several of them."));
         }
         let findings = self.examine();
         if self.json {
@@ -125,10 +129,16 @@ impl Doctor {
                 None
             }
         });
+        let shared = match &self.database {
+            Some(url) => Some(DatabaseAddress::try_from(url.clone()).map(Database::at)),
+            None => config.as_ref().and_then(|config| config.database.clone()).map(Ok),
+        };
+        findings.extend(shared.as_ref().map(checks::shared_database));
         let data = self.data.clone().or_else(|| config.as_ref().map(|config| config.data_dir.clone()));
         if let Some(directory) = data {
             let peppers_elsewhere = config.as_ref().is_some_and(|config| !config.peppers.is_empty());
-            findings.extend(examine_directory(&directory, peppers_elsewhere));
+            let kind = if shared.is_some() { Holds::Node } else { Holds::Installation };
+            findings.extend(examine_directory(&directory, peppers_elsewhere, kind));
         }
         if let Some(tls) = config.as_ref().and_then(|config| config.tls.as_ref()) {
             findings.push(checks::tls(&tls.certificate, SystemClock.now()));
@@ -139,15 +149,28 @@ impl Doctor {
     }
 }
 
-fn examine_directory(path: &Path, peppers_elsewhere: bool) -> Vec<Finding> {
+/// What a data directory is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holds {
+    /// The database, too.
+    Installation,
+    /// Only what belongs to one node.
+    Node,
+}
+
+fn examine_directory(path: &Path, peppers_elsewhere: bool, kind: Holds) -> Vec<Finding> {
     let mut findings = vec![checks::directory(path)];
     if !path.is_dir() {
         return findings;
     }
-    findings.push(checks::lock(path));
+    if kind == Holds::Installation {
+        findings.push(checks::lock(path));
+    }
     findings.push(checks::free_space(path));
     let now = SystemClock.now();
-    if checks::has_database(path) {
+    if kind == Holds::Node {
+        findings.push(checks::clock(now, None));
+    } else if checks::has_database(path) {
         let (finding, opened) = checks::database(path);
         findings.push(finding);
         match opened {
@@ -218,7 +241,7 @@ mod tests {
         let peppers = data.join("peppers.toml");
         fs::write(&peppers, "x").unwrap();
         fs::set_permissions(&peppers, fs::Permissions::from_mode(0o600)).unwrap();
-        let findings = examine_directory(&data, false);
+        let findings = examine_directory(&data, false, Holds::Installation);
         assert!(findings.iter().all(|finding| finding.state != State::Fail), "{findings:#?}");
         assert!(findings.iter().any(|finding| finding.check == "lock" && finding.found.contains("in use")));
         drop(store);
@@ -227,16 +250,19 @@ mod tests {
         fs::set_permissions(&peppers, fs::Permissions::from_mode(0o640)).unwrap();
         fs::set_permissions(&data, fs::Permissions::from_mode(0o750)).unwrap();
         fs::write(data.join("keywright.db"), "this is no database, whatever its name says").unwrap();
-        let findings = examine_directory(&data, false);
+        let findings = examine_directory(&data, false, Holds::Installation);
         for check in ["directory", "database", "peppers"] {
             assert_eq!(state(&findings, check), Some(State::Fail), "{check}");
         }
         assert!(findings.iter().all(|finding| (finding.state == State::Ok) == finding.fix.is_none()));
         fs::remove_file(&peppers).unwrap();
-        assert_eq!(state(&examine_directory(&data, false), "peppers"), Some(State::Fail));
-        assert_eq!(state(&examine_directory(&data, true), "peppers"), None);
         assert_eq!(
-            state(&examine_directory(&parent.path().join("none"), false), "directory"),
+            state(&examine_directory(&data, false, Holds::Installation), "peppers"),
+            Some(State::Fail)
+        );
+        assert_eq!(state(&examine_directory(&data, true, Holds::Installation), "peppers"), None);
+        assert_eq!(
+            state(&examine_directory(&parent.path().join("none"), false, Holds::Installation), "directory"),
             Some(State::Fail)
         );
     }
@@ -256,7 +282,13 @@ mod tests {
         let finding = examine_server(server.url());
         assert!(finding.state == State::Fail && finding.found.contains("no store"));
         let (console, out, _) = console(b"", Dialogue::Impossible);
-        let doctor = Doctor { data: None, config: None, url: Some(server.url().to_owned()), json: true };
+        let doctor = Doctor {
+            data: None,
+            config: None,
+            database: None,
+            url: Some(server.url().to_owned()),
+            json: true,
+        };
         assert_eq!(doctor.run(console).unwrap_err().exit(), Exit::Negative);
         assert!(out.text().contains("\"fail\""));
     }
