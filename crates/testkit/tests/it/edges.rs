@@ -24,6 +24,7 @@ const NORMAL: &[(&str, &str)] = &[
     ("domain", "keyformat"),
     ("engine", "domain"),
     ("engine", "keyformat"),
+    ("redaction", "keyformat"),
     ("server", "api"),
     ("server", "cluster"),
     ("server", "domain"),
@@ -52,6 +53,10 @@ const DEV: &[(&str, &str)] = &[
 
 /// All that `keyformat` ships with: others should be able to depend on it alone.
 const KEYFORMAT_SHIPS_WITH: &[&str] = &["memchr", "subtle", "zeroize"];
+
+/// The same for the libraries on texts.
+const TEXT_LIBRARIES_SHIP_WITH: &[(&str, &[&str])] =
+    &[("redaction", &["memchr"]), ("template", &["serde_json", "thiserror"])];
 
 /// Crates from elsewhere that a room must never know in what it ships.
 const NEVER: &[(&str, &[&str])] = &[
@@ -113,6 +118,15 @@ fn keyformat_can_be_depended_on_alone() {
         outside, allowed,
         "keyformat is for others to depend on: each of its dependencies becomes theirs"
     );
+}
+
+#[test]
+fn text_libraries_ship_with_little() {
+    let metadata = metadata();
+    for (room, allowed) in TEXT_LIBRARIES_SHIP_WITH {
+        let allowed = allowed.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        assert_eq!(outside(&metadata, room), allowed, "{room}");
+    }
 }
 
 fn metadata() -> Metadata {
