@@ -174,7 +174,7 @@ fn takes_away(command: &Command) -> TakesAway {
         | Command::CreateKey(_)
         | Command::Redigest(_)
         | Command::CreateWorkspace(_)
-        | Command::SettleLease(_)
+        | Command::SettleLease { .. }
         | Command::CreateMember { .. }
         | Command::PutPermission { .. }
         | Command::CreateOperator(_) => false,

@@ -96,6 +96,17 @@ impl Front {
         hot::answer_quickly(&self.state, input, headers_max, peer, output)
     }
 
+    /// Answers a request that [`Self::quick`] has put off ([`Quick::Later`]).
+    pub async fn patiently(
+        &self,
+        input: &[u8],
+        headers_max: usize,
+        peer: SocketAddr,
+        output: &mut String,
+    ) -> Quick {
+        hot::answer_patiently(&self.state, input, headers_max, peer, output).await
+    }
+
     async fn route<B>(&self, request: Request<B>, peer: SocketAddr) -> Response<FrontBody>
     where
         B: Body<Data = Bytes> + Send + 'static,

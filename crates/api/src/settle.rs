@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use keywright_domain::{
     audit::PersonalData,
-    change::Change,
     command::{Command, Committed, Context, Outcome},
     entropy::random_bytes,
     ids::{AuditId, WorkspaceId},
     permit::{self, Action, Actor},
-    store::StoreError,
 };
 
 use crate::{
@@ -22,8 +20,6 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Changes that are looked at in one go.
-const PAGE: u32 = 1_000;
 
 impl AppState {
     /// If the workspace that `committed` changed has a shorter lease than revocations wait for, ends that once every node
@@ -33,27 +29,15 @@ impl AppState {
         let Outcome::Workspace(workspace) = &committed.outcome else { return };
         if workspace.policy.wait > workspace.policy.lease {
             let change = Awaited { sequence: committed.sequence, term: committed.wait };
-            tokio::spawn(self.clone().settle(workspace.id, change));
+            tokio::spawn(self.clone().settle(workspace.id, workspace.policy.lease_version, change));
         }
     }
 
-    async fn settle(self, workspace: WorkspaceId, change: Awaited) {
+    async fn settle(self, workspace: WorkspaceId, version: u32, change: Awaited) {
         while let Progress::Waiting { .. } = self.plane.cluster().everywhere(change, PATIENCE).await {
             tokio::time::sleep(PAUSE).await;
         }
-        // Nobody cuts the lease again, on this node, between the look and the command.
-        let _turn = self.workspace_writes.lock().await;
         loop {
-            match self.is_untouched(workspace, change.sequence).await {
-                Ok(true) => {}
-                // Whoever changed the workspace since then sees to it.
-                Ok(false) => return,
-                Err(error) => {
-                    tracing::warn!(%workspace, %error, "the log cannot be read to settle a lease");
-                    tokio::time::sleep(PAUSE).await;
-                    continue;
-                }
-            }
             let Ok(permit) = permit::authorize(Actor::System, Action::Operate, None) else { return };
             let now = self.clock.now();
             let context = Context {
@@ -68,28 +52,12 @@ impl AppState {
                 },
                 idempotency: None,
             };
-            match self.store.execute(context, Command::SettleLease(workspace)).await {
+            match self.store.execute(context, Command::SettleLease { workspace, version }).await {
                 Ok(_) => return,
                 Err(error) => {
                     tracing::warn!(%workspace, %error, "a lease cannot be settled");
                     tokio::time::sleep(PAUSE).await;
                 }
-            }
-        }
-    }
-
-    /// Whether the workspace was not changed after `sequence`.
-    async fn is_untouched(&self, workspace: WorkspaceId, sequence: u64) -> Result<bool, StoreError> {
-        let mut after = sequence;
-        loop {
-            let page = self.store.changes_after(after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(true) };
-            after = last.sequence;
-            let is_touched = page
-                .iter()
-                .any(|change| matches!(&change.change, Change::Workspace(view) if view.id == workspace));
-            if is_touched {
-                return Ok(false);
             }
         }
     }

@@ -11,6 +11,7 @@ use super::{
     answer,
     head::Head,
     outlet::Outlet,
+    quick::Quick,
     request::{Around, check_url},
 };
 use crate::{
@@ -51,32 +52,44 @@ pub(crate) struct CheckQuery {
 /// Answers `/v1/check`, whatever the method: proxies pass on the one of the request they hold.
 pub(crate) async fn check(state: &AppState, parts: &Parts, peer: SocketAddr) -> Response<FrontBody> {
     let mut response = Response::new(FrontBody::Empty);
-    let head = Head::of_parts(state, parts, peer);
-    let mut around = Around::new(state, &head, Moment::read(&*state.clock));
+    answer_patiently(state, &Head::of_parts(state, parts, peer), &mut response).await;
+    response
+}
+
+/// Puts the answer to a request with this head into `outlet`, and waits for what has to be known first.
+pub(super) async fn answer_patiently(state: &AppState, head: &Head<'_>, outlet: &mut impl Outlet) {
+    let mut around = Around::new(state, head, Moment::read(&*state.clock));
     let judged = loop {
         let judged = read_through(state, |trust| {
             around.now = Moment::read(&*state.clock);
-            judge(&around, &head, trust)
+            judge(&around, head, trust)
         });
         match judged.await {
             Err(Unfinished::Share(missing)) if around.settle(&missing).await => {}
             judged => break judged.map_err(|unfinished| around.finish(unfinished)),
         }
     };
-    answer(&around, judged, &mut response);
-    response
+    answer(&around, judged, outlet);
 }
 
-/// Puts the answer to a request with this head into `outlet`; says `false`, and does nothing, where nothing can be said
-/// from memory.
-pub(super) fn try_answer(state: &AppState, head: &Head<'_>, now: Moment, outlet: &mut impl Outlet) -> bool {
+/// Puts the answer to a request with this head into `outlet`.
+///
+/// # Errors
+/// Who can answer it, where nothing can be said from memory. Nothing was done then.
+pub(super) fn try_answer(
+    state: &AppState,
+    head: &Head<'_>,
+    now: Moment,
+    outlet: &mut impl Outlet,
+) -> Result<(), Quick> {
     let around = Around::new(state, head, now);
     match judge(&around, head, Trust::Lease) {
         Ok(judged) => answer(&around, Ok(judged), outlet),
         Err(Unfinished::Failed(error)) => answer(&around, Err(error), outlet),
-        Err(Unfinished::Stale | Unfinished::Share(_)) => return false,
+        Err(Unfinished::Stale) => return Err(Quick::Other),
+        Err(Unfinished::Share(_)) => return Err(Quick::Later),
     }
-    true
+    Ok(())
 }
 
 fn answer(around: &Around<'_>, judged: Result<(Verdict, PermissionSet), ApiError>, outlet: &mut impl Outlet) {

@@ -14,8 +14,8 @@ mod verify;
 mod whoami;
 
 pub(crate) use check::{CHECK_PATH, check};
-pub(crate) use quick::answer as answer_quickly;
 pub use quick::{Answered, HotRoute, Quick};
+pub(crate) use quick::{answer as answer_quickly, answer_patiently};
 pub(crate) use request_id::RequestIds;
 pub(crate) use routes::routes;
 pub(crate) use verify::{VERIFY_PATH, verify};

@@ -25,6 +25,7 @@ use super::{
     answer::{self, Audience},
     head::Head,
     outlet::Outlet,
+    quick::Quick,
     request::{Around, check_url},
 };
 use crate::{
@@ -156,11 +157,38 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<axum::BoxError>,
 {
-    let state = around.state;
-    let caller = read_through(state, |trust| authenticate(around, head, trust)).await?;
+    let caller = read_through(around.state, |trust| authenticate(around, head, trust)).await?;
     let body = edge::read_json_body(headers, body).await?;
+    judge_settled(around, &caller, &body, response).await
+}
+
+/// Puts the answer to a request that is there completely into `outlet`, and waits for what has to be known first.
+pub(super) async fn answer_patiently(
+    state: &AppState,
+    head: &Head<'_>,
+    body: &[u8],
+    outlet: &mut impl Outlet,
+) {
+    let mut around = Around::new(state, head, Moment::read(&*state.clock));
+    let caller = read_through(state, |trust| authenticate(&around, head, trust)).await;
+    let judged = match caller {
+        Ok(caller) => judge_settled(&mut around, &caller, body, outlet).await,
+        Err(unfinished) => Err(unfinished.into()),
+    };
+    if let Err(error) = judged {
+        outlet.whole(around.refuse(&error));
+    }
+}
+
+/// Judges what `body` asks, and settles its limits with the other nodes.
+async fn judge_settled(
+    around: &mut Around<'_>,
+    caller: &Caller,
+    body: &[u8],
+    outlet: &mut impl Outlet,
+) -> Result<(), ApiError> {
     loop {
-        match judge_patiently(around, &caller, &body, response).await {
+        match judge_patiently(around, caller, body, outlet).await {
             Err(Unfinished::Share(missing)) if around.settle(&missing).await => {}
             judged => return judged.map_err(|unfinished| around.finish(unfinished)),
         }
@@ -171,14 +199,14 @@ where
 async fn judge_patiently(
     around: &mut Around<'_>,
     caller: &Caller,
-    body: &Bytes,
-    response: &mut Response<FrontBody>,
+    body: &[u8],
+    outlet: &mut impl Outlet,
 ) -> Result<(), Unfinished<ApiError>> {
     let state = around.state;
     let mut judge_now = |trust| {
         // The body, or the store, may have been waited for.
         around.now = Moment::read(&*state.clock);
-        judge(around, caller, body, trust, response)
+        judge(around, caller, body, trust, outlet)
     };
     match judge_now(Trust::Lease) {
         Err(Unfinished::Stale) => {}
@@ -198,24 +226,28 @@ async fn judge_patiently(
     read_through(state, judge_now).await
 }
 
-/// Puts the answer to a request that is there completely into `outlet`; says `false`, and puts nothing there, where
-/// nothing can be said from memory. The caller of this has checked that `body` is declared as JSON and not empty.
+/// Puts the answer to a request that is there completely into `outlet`. The caller of this has checked that `body` is
+/// declared as JSON and not empty.
+///
+/// # Errors
+/// Who can answer it, where nothing can be said from memory. Nothing was done then.
 pub(super) fn try_answer(
     state: &AppState,
     head: &Head<'_>,
     body: &[u8],
     now: Moment,
     outlet: &mut impl Outlet,
-) -> bool {
+) -> Result<(), Quick> {
     let around = Around::new(state, head, now);
     let judged = authenticate(&around, head, Trust::Lease)
         .and_then(|caller| judge(&around, &caller, body, Trust::Lease, outlet));
     match judged {
-        Err(Unfinished::Stale | Unfinished::Share(_)) => return false,
+        Err(Unfinished::Stale) => return Err(Quick::Other),
+        Err(Unfinished::Share(_)) => return Err(Quick::Later),
         Err(Unfinished::Failed(error)) => outlet.whole(around.refuse(&error)),
         Ok(()) => {}
     }
-    true
+    Ok(())
 }
 
 /// The caller, who must hold `keys:verify`.

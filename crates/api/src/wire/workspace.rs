@@ -238,6 +238,7 @@ impl PolicyPatch {
         Ok(workspace::WorkspacePolicy {
             lease: self.lease_seconds.try_map(lease_term)?.or_cleared(fresh.lease).unwrap_or(before.lease),
             wait: before.wait,
+            lease_version: before.lease_version,
             atomic: self.atomic_revocation.required("policy.atomic_revocation")?.unwrap_or(before.atomic),
             rotation: match self.rotation {
                 Patch::Leave => before.rotation,

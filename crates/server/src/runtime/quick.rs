@@ -108,6 +108,10 @@ impl Exchange {
         loop {
             let mut next = self.answer(responder, peer, watch, limits.headers);
             if next == Quick::Later {
+                // What was answered before it leaves first.
+                if self.send(stream).await.is_err() {
+                    return Stop::Gone;
+                }
                 next = self.answer_later(responder, peer, watch, limits.headers).await;
             }
             if self.send(stream).await.is_err() {
@@ -141,8 +145,8 @@ impl Exchange {
         }
     }
 
-    /// Answers a request for which something has to be waited for. What was answered before it leaves first. Until this
-    /// has come to its end, nothing of the request is taken out of the input.
+    /// Answers a request for which something has to be waited for. May be dropped: until it has come to its end, nothing of
+    /// the request is taken out of the input.
     async fn answer_later<R: Respond>(
         &mut self,
         responder: &R,
@@ -156,7 +160,6 @@ impl Exchange {
         if let Quick::Answered(answered) = quick {
             self.output.push_str(&output);
             self.input.drain(..answered.input_bytes);
-            self.has_answered = true;
         }
         quick
     }

@@ -36,6 +36,9 @@ pub enum Quick {
     HeadMissing,
     /// The rest of its body is missing.
     BodyMissing,
+    /// A plain request, complete, for which something has to be waited for: see
+    /// [`Front::patiently`](crate::front::Front::patiently).
+    Later,
     /// Something for the full server.
     Other,
 }
@@ -102,13 +105,41 @@ pub(crate) fn answer(
     let address = client_address(state, peer, request.headers);
     let head = Head::of_values(plain.query, lines.authorization, lines.api_key, lines.user_agent, address);
     let mut wire = Wire::new(output, now.wall);
-    let is_answered = match plain.route {
+    let tried = match plain.route {
         HotRoute::Check => check::try_answer(state, &head, now, &mut wire),
         HotRoute::Verify => verify::try_answer(state, &head, plain.body, now, &mut wire),
     };
-    if !is_answered {
-        // The full server may wait for what this node does not know.
-        return Quick::Other;
+    if let Err(other) = tried {
+        // Nothing was written.
+        return other;
+    }
+    let (route, status) = (plain.route, wire.written());
+    Quick::Answered(Answered { input_bytes: plain.bytes, route, status, began_ns: now.boot_ns })
+}
+
+/// As [`answer`], and waits for what this node has to know first.
+pub(crate) async fn answer_patiently(
+    state: &AppState,
+    input: &[u8],
+    headers_max: usize,
+    peer: SocketAddr,
+    output: &mut String,
+) -> Quick {
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut []);
+    let headers = &mut headers[..headers_max.min(HEADERS_MAX)];
+    let plain = match read(input, &mut request, headers) {
+        Ok(plain) => plain,
+        Err(other) => return other,
+    };
+    let now = Moment::read(&*state.clock);
+    let lines = &plain.lines;
+    let address = client_address(state, peer, request.headers);
+    let head = Head::of_values(plain.query, lines.authorization, lines.api_key, lines.user_agent, address);
+    let mut wire = Wire::new(output, now.wall);
+    match plain.route {
+        HotRoute::Check => check::answer_patiently(state, &head, &mut wire).await,
+        HotRoute::Verify => verify::answer_patiently(state, &head, plain.body, &mut wire).await,
     }
     let (route, status) = (plain.route, wire.written());
     Quick::Answered(Answered { input_bytes: plain.bytes, route, status, began_ns: now.boot_ns })
