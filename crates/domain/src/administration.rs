@@ -94,6 +94,8 @@ pub fn patch_workspace(
         // A raise holds at once: whoever uses the longer lease has applied everything before it. A cut is waited for
         // with the term from before; see `settle_lease`.
         after.policy.wait = before.policy.wait.max(policy.lease);
+        let is_changed = before.policy.lease != policy.lease;
+        after.policy.lease_version = before.policy.lease_version.wrapping_add(u32::from(is_changed));
     }
     match patch.suspended {
         Some(true) if before.suspended_at.is_none() => after.suspended_at = Some(now),
@@ -105,10 +107,13 @@ pub fn patch_workspace(
     Ok(Decided { value: after, effect, action: "workspace.updated", fields })
 }
 
-/// Ends the longer wait after a cut of the lease that every node has heard of.
-pub fn settle_lease(before: &Workspace) -> Decided<Workspace> {
+/// Ends the longer wait after the change of the lease that `version` counts, of which every node has heard. Nothing
+/// changes if there was a later one: it is waited for on its own.
+pub fn settle_lease(before: &Workspace, version: u32) -> Decided<Workspace> {
     let mut after = before.clone();
-    after.policy.wait = after.policy.lease;
+    if before.policy.lease_version == version {
+        after.policy.wait = after.policy.lease;
+    }
     let fields = workspace_differences(before, &after);
     let effect = if fields.is_empty() { Effect::None } else { Effect::Loosening };
     Decided { value: after, effect, action: "workspace.lease_settled", fields }
@@ -374,10 +379,12 @@ mod tests {
         assert_eq!((lower.policy.lease, lower.policy.wait), (LeaseTerm::ReadThrough, LeaseTerm::Long));
         let back = with_lease(&lower, LeaseTerm::Standard).value;
         assert_eq!((back.policy.lease, back.policy.wait), (LeaseTerm::Standard, LeaseTerm::Long));
-        let settled = settle_lease(&lower);
+        let settled = settle_lease(&lower, lower.policy.lease_version);
         assert_eq!(settled.value.policy.wait, LeaseTerm::ReadThrough);
         assert_eq!((settled.effect, settled.action), (Effect::Loosening, "workspace.lease_settled"));
-        assert_eq!(settle_lease(&settled.value).effect, Effect::None);
+        assert_eq!(settle_lease(&settled.value, lower.policy.lease_version).effect, Effect::None);
+        // Whoever heard of the first cut only can say nothing about the second.
+        assert_eq!(settle_lease(&lower, cut.value.policy.lease_version).effect, Effect::None);
         let renamed = WorkspacePatch { name: Some("Acme Inc.".to_owned()), ..WorkspacePatch::default() };
         let renamed = patch_workspace(&lower, renamed, None, NOW).unwrap().value;
         assert_eq!(renamed.policy.wait, LeaseTerm::Long, "no other change settles it");

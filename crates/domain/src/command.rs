@@ -134,8 +134,13 @@ pub enum Command {
         /// What to change.
         patch: WorkspacePatch,
     },
-    /// Note that every node has heard of the last cut of a workspace's lease. Needs `Operate`.
-    SettleLease(WorkspaceId),
+    /// Note that every node has heard of a change of a workspace's lease. Needs `Operate`.
+    SettleLease {
+        /// The workspace.
+        workspace: WorkspaceId,
+        /// Which change of its lease: `lease_version` of its policy after it.
+        version: u32,
+    },
     /// Create a user with a membership. Needs `Operate` on the installation.
     CreateMember {
         /// The user.
@@ -181,7 +186,7 @@ impl Command {
             | Self::ChangeKey { .. }
             | Self::RevokeKeys { .. }
             | Self::PatchWorkspace { .. }
-            | Self::SettleLease(_)
+            | Self::SettleLease { .. }
             | Self::CreateMember { .. } => Reach::Workspace,
             Self::Bootstrap(_)
             | Self::CreateWorkspace(_)

@@ -113,6 +113,9 @@ pub struct WorkspacePolicy {
     /// longer from the moment `lease` is lowered until every node has heard of it.
     #[serde(default)]
     pub wait: LeaseTerm,
+    /// Counts the changes of `lease`: whoever settles one must not settle a later one.
+    #[serde(default)]
+    pub lease_version: u32,
     /// While a revocation is under way, nodes that know of it answer `revoking` instead of refusing, so that no key is
     /// accepted after it was refused once.
     #[serde(default)]
@@ -131,6 +134,7 @@ impl Default for WorkspacePolicy {
             self_service: true,
             lease: LeaseTerm::default(),
             wait: LeaseTerm::default(),
+            lease_version: 0,
             atomic: false,
         }
     }

@@ -369,7 +369,7 @@ impl Wanted {
                 }
                 Command::Redigest(items) => wanted.keys.extend(items.iter().map(|item| item.key)),
                 Command::PatchWorkspace { workspace, .. }
-                | Command::SettleLease(workspace)
+                | Command::SettleLease { workspace, .. }
                 | Command::CreateMember { workspace, .. } => {
                     wanted.workspaces.insert(*workspace);
                 }

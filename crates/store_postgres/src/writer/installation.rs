@@ -92,8 +92,8 @@ impl Scope<'_> {
         Ok(changed_workspace(decided))
     }
 
-    pub(super) async fn settle_lease(&mut self, id: WorkspaceId) -> Result<Draft, Fault> {
-        let decided = administration::settle_lease(&self.group.workspace(id).await?.workspace);
+    pub(super) async fn settle_lease(&mut self, id: WorkspaceId, version: u32) -> Result<Draft, Fault> {
+        let decided = administration::settle_lease(&self.group.workspace(id).await?.workspace, version);
         if decided.effect != Effect::None {
             let values = installation::workspace_update_params(&decided.value);
             self.group.transaction.write(sql::UPDATE_WORKSPACE, values);

@@ -241,7 +241,7 @@ impl Scope<'_> {
             Command::Redigest(items) => self.redigest(&items).await,
             Command::CreateWorkspace(new) => self.create_workspace(*new).await,
             Command::PatchWorkspace { workspace, patch } => self.patch_workspace(workspace, patch).await,
-            Command::SettleLease(workspace) => self.settle_lease(workspace).await,
+            Command::SettleLease { workspace, version } => self.settle_lease(workspace, version).await,
             Command::CreateMember { user, workspace, role } => {
                 self.create_member(&user, workspace, role).await
             }
@@ -266,7 +266,7 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
         Command::Bootstrap(_)
         | Command::Redigest(_)
         | Command::CreateWorkspace(_)
-        | Command::SettleLease(_)
+        | Command::SettleLease { .. }
         | Command::CreateMember { .. }
         | Command::PutPlan(_)
         | Command::DeletePlan(_)

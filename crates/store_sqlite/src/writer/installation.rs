@@ -72,8 +72,9 @@ impl Scope<'_> {
         Ok(draft)
     }
 
-    pub(super) fn settle_lease(&mut self, id: WorkspaceId) -> Result<Draft, Fault> {
-        let decided = administration::settle_lease(&self.workspaces.get(self.connection, id)?.workspace);
+    pub(super) fn settle_lease(&mut self, id: WorkspaceId, version: u32) -> Result<Draft, Fault> {
+        let decided =
+            administration::settle_lease(&self.workspaces.get(self.connection, id)?.workspace, version);
         if decided.effect != Effect::None {
             installation::update_workspace(self.connection, &decided.value)?;
         }

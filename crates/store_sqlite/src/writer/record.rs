@@ -186,7 +186,7 @@ impl Scope<'_> {
             Command::Redigest(items) => self.redigest(&items),
             Command::CreateWorkspace(new) => self.create_workspace(*new),
             Command::PatchWorkspace { workspace, patch } => self.patch_workspace(workspace, patch),
-            Command::SettleLease(workspace) => self.settle_lease(workspace),
+            Command::SettleLease { workspace, version } => self.settle_lease(workspace, version),
             Command::CreateMember { user, workspace, role } => self.create_member(&user, workspace, role),
             Command::PutPlan(plan) => self.put_plan(plan),
             Command::DeletePlan(name) => self.delete_plan(&name),
@@ -209,7 +209,7 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
         Command::Bootstrap(_)
         | Command::Redigest(_)
         | Command::CreateWorkspace(_)
-        | Command::SettleLease(_)
+        | Command::SettleLease { .. }
         | Command::CreateMember { .. }
         | Command::PutPlan(_)
         | Command::DeletePlan(_)
