@@ -3,6 +3,7 @@
 use arc_swap::ArcSwap;
 use keywright_domain::time::{Clock, Timestamp};
 
+use super::controls;
 use crate::system::SystemClock;
 
 /// A clock that is ahead loses a quarter of a second each second until it is not.
@@ -73,11 +74,11 @@ impl Clock for NodeClock {
     }
 
     fn boot_ns(&self) -> u64 {
-        SystemClock.boot_ns()
+        controls::boot_ns()
     }
 
     fn both(&self) -> (Timestamp, u64) {
-        let boot_ns = SystemClock.boot_ns();
+        let boot_ns = controls::boot_ns();
         let wall_ns = signed(boot_ns) + self.0.load().at(boot_ns);
         (Timestamp::from_unix_ms(wall_ns.div_euclid(1_000_000)), boot_ns)
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use keywright_cluster::{
-    Barrier, Follower, Timing,
+    Barrier, Follower,
     barrier::{self, Receipt},
     follower::{self, Operation},
 };
@@ -18,9 +18,8 @@ use keywright_domain::{
     control::{Incarnation, NewNode, NodeRow, PollRequest},
     entropy::random_bytes,
     store::StoreError,
-    time::Clock as _,
 };
-use keywright_engine::{ApplyError, LeaseEnd};
+use keywright_engine::ApplyError;
 use parking_lot::Mutex;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -30,12 +29,13 @@ use tokio::{
 use super::{
     Parts, Readiness,
     alarm::Alarm,
+    controls,
     waits::{Asked, Waits},
 };
 use crate::{
     failure::Failure,
     installation::{LoadProblem, load_into},
-    system::{SystemClock, SystemEntropy},
+    system::SystemEntropy,
 };
 
 /// How long an operation may take. The control log gives its connections up on its own, at about the same time.
@@ -116,8 +116,8 @@ impl Driver {
         Self {
             parts,
             events,
-            follower: Follower::new(Timing::STANDARD),
-            barrier: Barrier::new(Timing::STANDARD),
+            follower: Follower::new(controls::timing()),
+            barrier: Barrier::new(controls::timing()),
             waits: Waits::default(),
             run: None,
             fresh_asked: None,
@@ -139,7 +139,7 @@ impl Driver {
         tokio::spawn(keep_journal(Arc::clone(&self.parts)));
         self.follow(&follower::Input::Tick);
         while self.stopping.is_none() {
-            alarm.set(self.next_tick_ns())?;
+            alarm.set(controls::real_ns(self.next_tick_ns()))?;
             tokio::select! {
                 biased;
                 event = events.recv() => {
@@ -171,7 +171,7 @@ impl Driver {
     }
 
     fn tick(&mut self) {
-        let now_ns = SystemClock.boot_ns();
+        let now_ns = controls::boot_ns();
         if self.follower.next_tick_ns().is_some_and(|tick_ns| tick_ns <= now_ns) {
             self.follow(&follower::Input::Tick);
         }
@@ -215,7 +215,7 @@ impl Driver {
             Event::Settled => self.is_settling = false,
             Event::Everywhere(asked, reply) => self.everywhere(asked, reply),
             Event::HowFar(asked, reply) => {
-                let progress = self.waits.progress(&self.barrier, asked, SystemClock.boot_ns());
+                let progress = self.waits.progress(&self.barrier, asked, controls::boot_ns());
                 drop(reply.send(progress));
             }
             Event::Fresh(reply) => {
@@ -246,11 +246,13 @@ impl Driver {
     // --- following ------------------------------------------------------------------------------------------------
 
     fn follow(&mut self, input: &follower::Input) {
-        let now_ns = SystemClock.boot_ns();
+        let now_ns = controls::boot_ns();
         for output in self.follower.step(now_ns, input) {
             match output {
                 follower::Output::DropLeases => {
-                    self.parts.engine.drop_leases();
+                    if controls::drops_leases() {
+                        self.parts.engine.drop_leases();
+                    }
                     self.parts.standing.leases_ns.iter().for_each(|end| end.store(0, Relaxed));
                 }
                 follower::Output::Lease(ends_ns) => self.lease(ends_ns),
@@ -268,7 +270,7 @@ impl Driver {
     }
 
     fn lease(&self, ends_ns: keywright_cluster::TermTable<u64>) {
-        self.parts.engine.set_leases(ends_ns.map(LeaseEnd));
+        self.parts.engine.set_leases(controls::leases(ends_ns));
         for (place, end_ns) in self.parts.standing.leases_ns.iter().zip(ends_ns) {
             place.store(end_ns, Relaxed);
         }
@@ -284,7 +286,7 @@ impl Driver {
             tokio::spawn(forget(Arc::clone(&self.parts), run));
         }
         self.parts.standing.set_run(None);
-        self.follower = Follower::new(Timing::STANDARD);
+        self.follower = Follower::new(controls::timing());
         self.follow(&follower::Input::Tick);
     }
 
@@ -297,7 +299,7 @@ impl Driver {
                 self.spawn_long(async move { load(&parts, is_first).await });
             }
             Operation::Poll { incarnation, applied, anchor } => {
-                let sent_at_ns = SystemClock.boot_ns();
+                let sent_at_ns = controls::boot_ns();
                 let request = PollRequest { incarnation, applied, anchor };
                 self.spawn(async move {
                     let reply = parts.control.poll(request).await?;
@@ -378,14 +380,14 @@ impl Driver {
     // --- barriers -------------------------------------------------------------------------------------------------
 
     fn everywhere(&mut self, asked: Asked, reply: oneshot::Sender<Receipt>) {
-        let now_ns = SystemClock.boot_ns();
+        let now_ns = controls::boot_ns();
         if let Some(ticket) = self.waits.add(asked, reply, now_ns) {
             self.bar(barrier::Input::Committed { ticket, sequence: asked.sequence, term: asked.term });
         }
     }
 
     fn bar(&mut self, input: barrier::Input) {
-        let now_ns = SystemClock.boot_ns();
+        let now_ns = controls::boot_ns();
         let mut outputs: VecDeque<_> = self.barrier.step(now_ns, input).into();
         while let Some(output) = outputs.pop_front() {
             match output {
@@ -419,7 +421,7 @@ impl Driver {
 
     fn look(&self) {
         let (parts, events) = (Arc::clone(&self.parts), self.events.clone());
-        let asked_at_ns = SystemClock.boot_ns();
+        let asked_at_ns = controls::boot_ns();
         tokio::spawn(async move {
             let event = match parts.control.nodes().await {
                 Ok(rows) => Event::Looked { asked_at_ns, rows },

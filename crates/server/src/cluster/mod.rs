@@ -7,6 +7,7 @@ mod alarm;
 mod applier;
 mod audit;
 mod clock;
+mod controls;
 mod driver;
 mod journal;
 mod limits;
