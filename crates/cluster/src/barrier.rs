@@ -30,6 +30,12 @@ pub enum Input {
         /// The longest term of the leases that may still vouch for the state before it.
         term: LeaseTerm,
     },
+    /// The history changed, and what this process knew has been re-asserted: what is waited for holds in the new
+    /// history since now, at a sequence number of its own. Follows [`crate::follower::Input::Reasserted`].
+    HistoryChanged {
+        /// The head of the log after the re-assertion.
+        sequence: u64,
+    },
     /// Nobody waits for this any more.
     Abandoned(Ticket),
     /// The registry as a question that was sent at `asked_at_ns` found it.
@@ -223,6 +229,13 @@ impl Barrier {
                 );
                 self.pause_ns = self.timing.look_every_ns;
                 self.next_look_ns = now_ns;
+            }
+            Input::HistoryChanged { sequence } => {
+                for waiter in self.waiting.values_mut() {
+                    waiter.sequence = waiter.sequence.max(sequence);
+                    waiter.committed_ns = now_ns;
+                    waiter.is_look_early = self.is_looking;
+                }
             }
             Input::Abandoned(ticket) => drop(self.waiting.remove(&ticket)),
             Input::Looked { asked_at_ns, rows, own } => self.looked(now_ns, asked_at_ns, rows, own, &mut out),

@@ -98,6 +98,20 @@ fn the_registry_counts_only_if_it_was_read_after_the_commit() {
 }
 
 #[test]
+fn a_wait_begins_anew_in_a_new_history() {
+    let mut revoker = Revoker::new();
+    revoker.commit(7, LeaseTerm::Short);
+    revoker.looked(&[row(1, 6, 1)]);
+    revoker.now += 4 * SECOND;
+    revoker.step(Input::HistoryChanged { sequence: 100 });
+    assert_eq!(receipts(&revoker.looked(&[row(1, 99, 1)])), []);
+    revoker.now += 4_250 * MS - 1;
+    assert_eq!(receipts(&revoker.step(Input::Tick)), []);
+    revoker.now += 1;
+    assert_eq!(receipts(&revoker.step(Input::Tick)).len(), 1);
+}
+
+#[test]
 fn a_look_that_failed_is_early_no_more() {
     let mut revoker = Revoker::new();
     revoker.step(Input::Tick);

@@ -205,6 +205,10 @@ impl Simulation {
         if self.processes[node].operation == operation {
             self.processes[node].operation += 1;
             self.follow(node, input);
+            if matches!(input, follower::Input::Reasserted { .. }) {
+                let sequence = self.database.head;
+                self.audit(node, barrier::Input::HistoryChanged { sequence });
+            }
         }
     }
 

@@ -126,7 +126,8 @@ struct Simulation {
 pub fn run(design: Design, seed: u64) -> Outcome {
     let mut random = Random::new(seed);
     let nodes = random.between(2, 5);
-    let processes = (0..nodes).map(|node| Process::new(clock(design, node, &mut random))).collect();
+    let processes =
+        (0..nodes).map(|node| Process::new(clock(design, node, &mut random), timing(design))).collect();
     let mut simulation = Simulation {
         design,
         random,
@@ -166,6 +167,15 @@ fn clock(design: Design, node: u64, random: &mut Random) -> BootClock {
         _ => random.between(900, 1_100),
     };
     BootClock { offset: random.between(0, 1_000) * SECOND, per_mille }
+}
+
+/// Where memory is all that is left of a revocation, nobody may be fenced before it could speak.
+const fn timing(design: Design) -> Timing {
+    let mut timing = TIMING;
+    if matches!(design, Design::Lossy) {
+        timing.waits_ns[LeaseTerm::Long as usize] = 1_000 * SECOND;
+    }
+    timing
 }
 
 /// The term of the key's workspace.

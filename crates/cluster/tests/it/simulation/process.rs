@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use keywright_cluster::{Barrier, Follower, TermTable, barrier::Ticket};
-
-use super::TIMING;
+use keywright_cluster::{Barrier, Follower, TermTable, Timing, barrier::Ticket};
 
 /// Runs at its own rate, from its own beginning.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +24,7 @@ impl BootClock {
 
 pub struct Process {
     pub clock: BootClock,
+    timing: Timing,
     pub follower: Follower,
     pub barrier: Barrier,
     /// Counts the process's lives.
@@ -51,11 +50,12 @@ pub struct Process {
 }
 
 impl Process {
-    pub const fn new(clock: BootClock) -> Self {
+    pub const fn new(clock: BootClock, timing: Timing) -> Self {
         Self {
             clock,
-            follower: Follower::new(TIMING),
-            barrier: Barrier::new(TIMING),
+            timing,
+            follower: Follower::new(timing),
+            barrier: Barrier::new(timing),
             life: 0,
             is_up: true,
             paused_until: 0,
@@ -76,7 +76,7 @@ impl Process {
 
     /// kill -9, and a start later: nothing is left but the clock.
     pub fn restart(&mut self) {
-        *self = Self { life: self.life + 1, is_up: true, ..Self::new(self.clock) };
+        *self = Self { life: self.life + 1, is_up: true, ..Self::new(self.clock, self.timing) };
     }
 
     pub fn take_in(&mut self, (sequence, key): (u64, u8), now: u64) {
