@@ -92,6 +92,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn measure(cluster: &Cluster, options: &Options, mode: &str) -> Result<()> {
     let secret = create(cluster, options, mode)?;
+    // A new key is told to other nodes within milliseconds, but nobody waits for that.
+    thread::sleep(Duration::from_secs(1));
     let (seen, stop) = (Arc::new(Seen::default()), Arc::new(AtomicBool::new(false)));
     let length = Duration::from_secs(options.window_seconds);
     let mut callers = Vec::new();

@@ -181,6 +181,9 @@ impl Shares {
             return None;
         }
         let idle: Vec<Return> = self.engine.idle_shares(self.now());
+        if idle.is_empty() {
+            return None;
+        }
         let give_back = async move {
             // At most once: what gets lost is over with its window.
             drop(timeout(PATIENCE, shares.pool.give_back(idle)).await);

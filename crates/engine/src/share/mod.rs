@@ -165,7 +165,8 @@ impl Engine {
         let sent_ms = sent.boot_ns / 1_000_000;
         let now_ms = self.clock.boot_ns() / 1_000_000;
         sharing.offset_ms.store(pool_now_ms.saturating_sub_unsigned(sent_ms), Relaxed);
-        let until_ms = sent_ms.saturating_add(grant.valid_for_ms);
+        // Less what may have been lost in rounding to milliseconds.
+        let until_ms = sent_ms.saturating_add(grant.valid_for_ms).saturating_sub(1);
         if now_ms >= until_ms {
             return vec![Outcome::Late; costs.len()];
         }

@@ -252,3 +252,51 @@ async fn leaves_what_memory_cannot_answer() {
     let unavailable = keywright_domain::verdict::Code::Unavailable;
     assert_eq!(api.state.verdicts.of(unavailable), 1, "counted by the one that answers");
 }
+
+/// A pool that grants what is needed, and no more.
+struct Generous;
+
+#[async_trait::async_trait]
+impl keywright_domain::pool::LimitPool for Generous {
+    async fn draw(
+        &self,
+        draws: Vec<keywright_domain::pool::Draw>,
+    ) -> Result<keywright_domain::pool::Drawn, keywright_domain::store::StoreError> {
+        let grant = |draw: &keywright_domain::pool::Draw| keywright_domain::pool::Grant {
+            granted: draw.needed,
+            valid_for_ms: 1_000,
+            ..Default::default()
+        };
+        Ok(keywright_domain::pool::Drawn { grants: draws.iter().map(grant).collect(), now_ms: 0 })
+    }
+
+    async fn give_back(
+        &self,
+        _units: Vec<keywright_domain::pool::Return>,
+    ) -> Result<(), keywright_domain::store::StoreError> {
+        Ok(())
+    }
+
+    async fn prune(&self) -> Result<(), keywright_domain::store::StoreError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_needs_a_share_is_put_off_and_then_answered_the_same_way() {
+    let api = Api::sharing(std::sync::Arc::new(Generous)).await;
+    let owner = api.owner_key().await;
+    let credential = format!("authorization: Bearer {}", secret(&owner));
+    let valid = keywright_domain::verdict::Code::Valid;
+    let before = api.state.verdicts.of(valid);
+    for text in [check(&credential), verify(&credential, &json!({"key": secret(&owner)}).to_string())] {
+        assert_eq!(quick(&api.state, &text).0, Quick::Later, "{text}");
+        let mut output = String::new();
+        let input = text.clone() + "GET";
+        let answered = answer_patiently(&api.state, input.as_bytes(), 100, peer(), &mut output).await;
+        let Quick::Answered(answered) = answered else { panic!("{answered:?}") };
+        assert_eq!((answered.input_bytes, answered.status.is_success()), (text.len(), true), "{output}");
+        split(&output);
+    }
+    assert_eq!(api.state.verdicts.of(valid), before + 2, "each call is counted once");
+}
