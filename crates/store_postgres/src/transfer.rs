@@ -133,6 +133,28 @@ impl Session {
         self.query(&statement, params![item, rows, value]).await.map(drop)
     }
 
+    /// Drops indexes and references that only cost time while rows come in, and keeps their definitions. Keys and
+    /// constraints of uniqueness stay.
+    async fn put_off(&self) -> Result<(), Fault> {
+        for row in self.query(PUT_OFF, params![]).await? {
+            let (item, drop, make) = (text(&row, 0)?, text(&row, 1)?, text(&row, 2)?);
+            self.connected.batch(drop).await?;
+            self.put_point(item, 0, make.as_bytes().to_vec()).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes what was put off: indexes before references, which are checked for all rows.
+    async fn make_up(&self) -> Result<(), Fault> {
+        let statement = format!(
+            "SELECT convert_from(value, 'UTF8') FROM {UNFINISHED_TABLE} WHERE starts_with(item, $1) ORDER BY item"
+        );
+        for row in self.query(&statement, params![LATER]).await? {
+            self.connected.batch(text(&row, 0)?).await?;
+        }
+        Ok(())
+    }
+
     async fn identity(&self, table: &str) -> Result<(Identity, Timestamp), Fault> {
         let mark = self.point(table, "").await?;
         let mark =
@@ -352,9 +374,9 @@ impl TransferTarget for PostgresTarget {
     async fn begin(&mut self, source: &Identity, now: Timestamp) -> Result<(), StoreError> {
         let tables: Vec<_> = TABLES.iter().map(|table| table.name).collect();
         let statement = format!(
-            "DROP TABLE IF EXISTS {UNFINISHED_TABLE}; \
-             CREATE TABLE {UNFINISHED_TABLE} (\
+            "CREATE TABLE IF NOT EXISTS {UNFINISHED_TABLE} (\
                  item text COLLATE \"C\" PRIMARY KEY, rows bigint NOT NULL, value bytea NOT NULL); \
+             DELETE FROM {UNFINISHED_TABLE} WHERE NOT starts_with(item, '{LATER}'); \
              TRUNCATE {}",
             tables.join(", ")
         );
@@ -363,6 +385,7 @@ impl TransferTarget for PostgresTarget {
             .transact(async move |session| {
                 session.connected.batch("SET LOCAL synchronous_commit TO on").await?;
                 session.connected.batch(&statement).await?;
+                session.put_off().await?;
                 session.put_point("", now.unix_ms(), identity).await
             })
             .await
@@ -410,6 +433,7 @@ impl TransferTarget for PostgresTarget {
         self.session
             .transact(async move |session| {
                 session.connected.batch("SET LOCAL synchronous_commit TO on").await?;
+                session.make_up().await?;
                 session.connected.batch(SET_HEAD).await?;
                 for table in ["operators", "incidents"] {
                     session.query(&next_number_sql(table), params![]).await?;
@@ -428,6 +452,21 @@ impl TransferTarget for PostgresTarget {
         Ok(())
     }
 }
+
+/// What the items are called that keep definitions of what is made in the end.
+const LATER: &str = "later:";
+
+/// What is put off: its item, how it is dropped, how it is made.
+const PUT_OFF: &str = "\
+SELECT 'later:1:' || c.relname, format('DROP INDEX %I', c.relname), pg_get_indexdef(c.oid)
+FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid
+WHERE c.relnamespace = current_schema()::regnamespace
+  AND NOT EXISTS (SELECT 1 FROM pg_constraint o WHERE o.conindid = c.oid)
+UNION ALL
+SELECT 'later:2:' || o.conname, format('ALTER TABLE %s DROP CONSTRAINT %I', o.conrelid::regclass, o.conname),
+       format('ALTER TABLE %s ADD CONSTRAINT %I %s', o.conrelid::regclass, o.conname, pg_get_constraintdef(o.oid))
+FROM pg_constraint o
+WHERE o.connamespace = current_schema()::regnamespace AND o.contype = 'f'";
 
 /// The last numbers given out are in the tables.
 const SET_HEAD: &str = "\

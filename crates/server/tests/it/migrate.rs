@@ -93,7 +93,7 @@ fn an_installation_moves_to_postgresql_and_back() {
     let again = answer(&places.there().output().unwrap());
     assert_eq!(again["result"], "moved_before");
     let served = keywright()
-        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .args(["dev", "--json", "--listen", "127.0.0.1:0", "--data"])
         .arg(&places.directory)
         .output()
         .unwrap();

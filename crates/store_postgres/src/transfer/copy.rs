@@ -1,7 +1,7 @@
 //! Rows in the binary format of `COPY`.
 
 use keywright_domain::{
-    audit::AuditBody,
+    ids::AuditId,
     transfer::{DERIVED_COLUMNS, Row, Table, Value},
 };
 
@@ -82,7 +82,12 @@ fn derive(table: &Table, column: &str, row: &Row) -> Result<Value, Fault> {
 }
 
 fn audit_id(body: &[u8]) -> Result<Value, Fault> {
-    let body: AuditBody = serde_json::from_slice(body)
+    /// All that is read of it.
+    #[derive(serde::Deserialize)]
+    struct Body {
+        id: AuditId,
+    }
+    let body: Body = serde_json::from_slice(body)
         .map_err(|_| Fault::Damaged("the body of an audit entry cannot be read".to_owned()))?;
     Ok(Value::Blob(body.id.to_bytes().to_vec()))
 }
