@@ -362,7 +362,9 @@ impl Simulation {
                 settled.map(|(call, outcome)| Call { settled: call.settled.with(&target, outcome), ..call }),
             );
         }
-        again.into_iter().for_each(|call| self.ask(number, call));
+        for call in again {
+            self.ask(number, call);
+        }
     }
 
     /// Checks every fixed window but the last against `part` of its limit; returns the worst use of full windows.
