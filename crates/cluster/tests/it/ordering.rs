@@ -70,7 +70,7 @@ impl Node {
     fn record(&self, mutant: Option<Mutant>) -> (u64, u64) {
         loop {
             let version = self.meta.load(Acquire);
-            if version / VERSION % 2 == 0 {
+            if (version / VERSION).is_multiple_of(2) {
                 let word = self.word.load(Relaxed);
                 if !matches!(mutant, Some(Mutant::NoFenceInReader | Mutant::RelaxedReadWithoutFence)) {
                     fence(Acquire);

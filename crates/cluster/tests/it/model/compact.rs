@@ -8,7 +8,7 @@ use stateright::{Model, Property};
 
 /// How the model departs from the protocol. Each must be refuted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mutant {
+pub(crate) enum Mutant {
     /// A lease counts from when the answer was received.
     LeaseFromReceipt,
     /// A lease is published before what its poll showed was applied.
@@ -31,23 +31,24 @@ pub enum Mutant {
 
 /// What is modelled.
 #[derive(Clone, Debug)]
-pub struct Protocol {
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
+pub(crate) struct Protocol {
     /// How many nodes.
-    pub nodes: usize,
+    pub(crate) nodes: usize,
     /// Length of a lease, in ticks of the node's clock.
-    pub term: u8,
+    pub(crate) term: u8,
     /// How long the revoker waits, in ticks of its own clock.
-    pub wait: u8,
+    pub(crate) wait: u8,
     /// Whether changes are acknowledged at all.
-    pub has_acks: bool,
+    pub(crate) has_acks: bool,
     /// Whether the nodes' clocks run at half the revoker's rate.
-    pub is_slow: bool,
+    pub(crate) is_slow: bool,
     /// Whether memory holds only part of the keys.
-    pub is_partial: bool,
+    pub(crate) is_partial: bool,
     /// Whether a key that is being revoked is answered with neither yes nor no.
-    pub is_atomic: bool,
+    pub(crate) is_atomic: bool,
     /// The departure.
-    pub mutant: Option<Mutant>,
+    pub(crate) mutant: Option<Mutant>,
 }
 
 /// How far the revocation is.
@@ -120,7 +121,8 @@ struct Node {
 
 /// A state of the whole installation. Nodes are sorted: which one is which makes no difference.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct State {
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
+pub(crate) struct State {
     revocation: Revocation,
     is_stable: bool,
     was_rejected: bool,
@@ -134,7 +136,7 @@ pub struct State {
 
 /// Something that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Time passes.
     Tick,
     /// The revocation is committed.
@@ -153,7 +155,7 @@ pub enum Action {
 
 /// What a node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Its row is committed.
     Register,
     /// It reads the state.
@@ -230,6 +232,7 @@ impl Protocol {
         !self.is_atomic || node.knows_stable || node.received >= self.wait
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each step of a node")]
     fn step(&self, state: &mut State, index: usize, step: Step) -> Option<()> {
         let is_committed = state.revocation != Revocation::Open;
         let late = state.revocation == Revocation::Returned;
@@ -265,7 +268,7 @@ impl Protocol {
             }
             Step::Receive => self.receive(node)?,
             Step::Lose if matches!(node.poll, Poll::Sent { .. } | Poll::Answered { .. }) => {
-                node.poll = Poll::None
+                node.poll = Poll::None;
             }
             Step::Apply if node.is_loaded && !node.has_applied => {
                 // Only what a poll or an announcement brought: a poll that reflects it, or a fetch at any time.

@@ -1,6 +1,24 @@
 //! The exhaustive models: what must hold, and what must be refuted.
 
-pub mod cases;
-pub mod compact;
-pub mod real;
-pub mod report;
+pub(crate) mod cases;
+pub(crate) mod compact;
+pub(crate) mod real;
+pub(crate) mod report;
+
+#[cfg(test)]
+mod tests {
+    use super::{cases, report};
+
+    #[test]
+    fn what_must_hold_holds_and_each_mutant_is_refuted() {
+        let cases = cases::all();
+        assert!(report::run(cases.iter().filter(|case| case.is_short), 2, false));
+    }
+
+    #[test]
+    #[ignore = "takes the better part of an hour; run it with --release"]
+    fn the_same_for_the_large_configurations() {
+        let cases = cases::all();
+        assert!(report::run(cases.iter().filter(|case| !case.is_short), 2, false));
+    }
+}

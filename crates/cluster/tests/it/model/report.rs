@@ -4,7 +4,11 @@ use super::cases::{Case, Promise};
 
 /// Runs the cases whose name contains `filter`, prints a table, and says whether all came out as expected.
 #[expect(clippy::print_stdout, reason = "the table is what this is for")]
-pub fn run<'cases>(cases: impl Iterator<Item = &'cases Case>, threads: usize, has_paths: bool) -> bool {
+pub(crate) fn run<'cases>(
+    cases: impl Iterator<Item = &'cases Case>,
+    threads: usize,
+    has_paths: bool,
+) -> bool {
     println!("| configuration | states | seconds | P1 | P2 | as expected |");
     println!("|---|---:|---:|---|---|---|");
     let mut all_agree = true;

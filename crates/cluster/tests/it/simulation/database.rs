@@ -4,7 +4,7 @@
 use keywright_domain::control::{Anchor, Epoch, Incarnation, NodeRow, PollReply};
 
 #[derive(Clone, Copy, Debug)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     head: u64,
     stable: u64,
     generation: u64,
@@ -18,23 +18,23 @@ pub struct Snapshot {
 type Entry = (u64, u8);
 
 #[derive(Clone, Debug)]
-pub struct Database {
-    pub head: u64,
-    pub log: Vec<Entry>,
-    pub stable: u64,
-    pub rows: Vec<NodeRow>,
+pub(crate) struct Database {
+    pub(crate) head: u64,
+    pub(crate) log: Vec<Entry>,
+    pub(crate) stable: u64,
+    pub(crate) rows: Vec<NodeRow>,
     /// What of each row's acknowledgement is on disk.
     synced: Vec<u64>,
     generation: u64,
     epoch: Epoch,
     generation_epoch: Epoch,
     /// Counts connections' lives: what began before a crash ends with it.
-    pub life: u64,
-    pub is_up: bool,
+    pub(crate) life: u64,
+    pub(crate) is_up: bool,
 }
 
 impl Database {
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             head: 0,
             log: Vec::new(),
@@ -49,12 +49,12 @@ impl Database {
         }
     }
 
-    pub fn revoked(&self) -> u64 {
+    pub(crate) fn revoked(&self) -> u64 {
         self.log.iter().fold(0, |keys, (_, key)| keys | 1 << key)
     }
 
     /// The sequence number of the key's revocation, new or not; `None` while nothing may be committed.
-    pub fn revoke(&mut self, key: u8) -> Option<u64> {
+    pub(crate) fn revoke(&mut self, key: u8) -> Option<u64> {
         if let Some((sequence, _)) = self.log.iter().find(|(_, revoked)| *revoked == key) {
             return Some(*sequence);
         }
@@ -66,7 +66,7 @@ impl Database {
         Some(self.head)
     }
 
-    pub fn register(&mut self, name: String, run: Incarnation, applied: u64, reasserted: Option<u64>) {
+    pub(crate) fn register(&mut self, name: String, run: Incarnation, applied: u64, reasserted: Option<u64>) {
         self.rows.push(NodeRow {
             name,
             incarnation: run,
@@ -86,12 +86,12 @@ impl Database {
     }
 
     /// The entries after `after`; `None` if they do not follow on it.
-    pub fn fetch(&self, after: u64) -> Option<Vec<Entry>> {
+    pub(crate) fn fetch(&self, after: u64) -> Option<Vec<Entry>> {
         let found: Vec<_> = self.log.iter().filter(|(sequence, _)| *sequence > after).copied().collect();
         found.first().map_or(after >= self.head, |(sequence, _)| *sequence == after + 1).then_some(found)
     }
 
-    pub fn snapshot(&self, anchor: Option<Anchor>) -> Snapshot {
+    pub(crate) fn snapshot(&self, anchor: Option<Anchor>) -> Snapshot {
         let rows = &self.rows;
         Snapshot {
             head: self.head,
@@ -105,7 +105,7 @@ impl Database {
     }
 
     /// The poll has waited for its row: the update sees the row as it is now, the answer the snapshot of before.
-    pub fn poll(&mut self, run: Incarnation, applied: u64, seen: Snapshot) -> PollReply {
+    pub(crate) fn poll(&mut self, run: Incarnation, applied: u64, seen: Snapshot) -> PollReply {
         let place = self.place(run).filter(|place| !self.rows[*place].is_fenced);
         let row = place.map(|place| {
             let row = &mut self.rows[place];
@@ -132,13 +132,13 @@ impl Database {
     }
 
     /// Not synced: a crash may lose it.
-    pub fn acknowledge(&mut self, run: Incarnation, applied: u64) {
+    pub(crate) fn acknowledge(&mut self, run: Incarnation, applied: u64) {
         if let Some(place) = self.place(run) {
             self.rows[place].applied = self.rows[place].applied.max(applied);
         }
     }
 
-    pub fn challenge(&mut self, run: Incarnation, renewals: u64, sequence: u64) -> bool {
+    pub(crate) fn challenge(&mut self, run: Incarnation, renewals: u64, sequence: u64) -> bool {
         let place = self.place(run).filter(|place| self.rows[*place].renewals == renewals);
         place.is_some_and(|place| {
             self.rows[place].challenge = self.rows[place].challenge.max(sequence);
@@ -146,13 +146,13 @@ impl Database {
         })
     }
 
-    pub fn fence(&mut self, run: Incarnation, renewals: u64) {
+    pub(crate) fn fence(&mut self, run: Incarnation, renewals: u64) {
         if let Some(place) = self.place(run).filter(|place| self.rows[*place].renewals == renewals) {
             self.rows[place].is_fenced = true;
         }
     }
 
-    pub fn begin_generation(&mut self, generation: u64, epoch: Epoch) {
+    pub(crate) fn begin_generation(&mut self, generation: u64, epoch: Epoch) {
         if self.generation == generation && self.epoch == epoch {
             if generation > 0 {
                 self.head = ((self.head >> 32) + 1) << 32;
@@ -162,7 +162,7 @@ impl Database {
         }
     }
 
-    pub fn reassert(&mut self, run: Incarnation, knows: u64, generation: u64) {
+    pub(crate) fn reassert(&mut self, run: Incarnation, knows: u64, generation: u64) {
         if generation > 1 {
             let lost = knows & !self.revoked();
             for key in (0..64_u8).filter(|key| lost >> key & 1 == 1) {
@@ -176,7 +176,7 @@ impl Database {
     }
 
     /// Killed at once, and started again later.
-    pub fn crash(&mut self) {
+    pub(crate) fn crash(&mut self) {
         self.is_up = false;
         self.life += 1;
         for (row, synced) in self.rows.iter_mut().zip(&self.synced) {
@@ -185,7 +185,7 @@ impl Database {
     }
 
     /// A standby takes over that has everything but the last `lost` entries.
-    pub fn promote(&mut self, lost: usize) {
+    pub(crate) fn promote(&mut self, lost: usize) {
         self.crash();
         self.log.truncate(self.log.len().saturating_sub(lost));
         let begun = if self.generation > 1 { (self.head >> 32) << 32 } else { 0 };

@@ -12,7 +12,7 @@ use super::{
     term,
 };
 
-pub enum Event {
+pub(crate) enum Event {
     /// Something on a node. Waits while the node is stopped, and dies with it.
     Local {
         node: usize,
@@ -39,7 +39,7 @@ pub enum Event {
     DatabaseUp,
 }
 
-pub enum Local {
+pub(crate) enum Local {
     Wake,
     Audit,
     Answered {
@@ -106,7 +106,7 @@ pub enum Local {
 const PATIENCE: u64 = 3 * SECOND;
 
 impl Simulation {
-    pub fn handle(&mut self, event: Event) {
+    pub(crate) fn handle(&mut self, event: Event) {
         match event {
             Event::Local { node, life, what } => {
                 let process = &self.processes[node];
@@ -132,7 +132,7 @@ impl Simulation {
         }
     }
 
-    pub fn local_at(&mut self, at: u64, node: usize, what: Local) {
+    pub(crate) fn local_at(&mut self, at: u64, node: usize, what: Local) {
         let life = self.processes[node].life;
         self.at(at, Event::Local { node, life, what });
     }
@@ -170,7 +170,9 @@ impl Simulation {
             Local::Fetched { operation, entries } => {
                 let process = &mut self.processes[node];
                 if process.operation == operation {
-                    entries.into_iter().for_each(|entry| process.take_in(entry, boot));
+                    for entry in entries {
+                        process.take_in(entry, boot);
+                    }
                     let input = follower::Input::Fetched { applied: process.applied };
                     let at = self.now + self.random.below(MS);
                     self.local_at(at, node, Local::Answered { operation, input });
@@ -424,9 +426,9 @@ impl Simulation {
 }
 
 /// A poll between its snapshot and its row.
-pub struct Pending {
-    pub operation: u64,
-    pub run: Incarnation,
-    pub applied: u64,
-    pub seen: Snapshot,
+pub(crate) struct Pending {
+    pub(crate) operation: u64,
+    pub(crate) run: Incarnation,
+    pub(crate) applied: u64,
+    pub(crate) seen: Snapshot,
 }

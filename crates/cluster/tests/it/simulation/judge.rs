@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// What a client saw, with moments of the one clock that only the simulation has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Record {
+pub(crate) enum Record {
     Revoke { at: u64, key: u8, node: usize },
     Returned { at: u64, key: u8, silent: u32 },
     Verified { started: u64, ended: u64, node: usize, key: u8, answer: Answer },
@@ -12,7 +12,7 @@ pub enum Record {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     Accepted,
     Rejected,
     /// No lease.
@@ -23,7 +23,7 @@ pub enum Answer {
 
 /// A promise that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Violation {
+pub(crate) enum Violation {
     /// Rejected before anybody asked for a revocation.
     P0 { key: u8, at: u64 },
     /// Accepted after the revocation returned.
@@ -32,18 +32,18 @@ pub enum Violation {
     P2 { key: u8, node: usize, rejected: u64, started: u64 },
 }
 
-pub struct Judge {
+pub(crate) struct Judge {
     is_atomic: bool,
     revoked: BTreeMap<u8, u64>,
-    pub returned: BTreeMap<u8, u64>,
+    pub(crate) returned: BTreeMap<u8, u64>,
     rejected: BTreeMap<u8, u64>,
-    pub late: u64,
-    pub violations: Vec<Violation>,
-    pub history: Vec<Record>,
+    pub(crate) late: u64,
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) history: Vec<Record>,
 }
 
 impl Judge {
-    pub const fn new(is_atomic: bool) -> Self {
+    pub(crate) const fn new(is_atomic: bool) -> Self {
         Self {
             is_atomic,
             revoked: BTreeMap::new(),
@@ -55,21 +55,21 @@ impl Judge {
         }
     }
 
-    pub fn revokes(&mut self, at: u64, key: u8, node: usize) {
+    pub(crate) fn revokes(&mut self, at: u64, key: u8, node: usize) {
         self.revoked.entry(key).or_insert(at);
         self.history.push(Record::Revoke { at, key, node });
     }
 
-    pub fn returns(&mut self, at: u64, key: u8, silent: u32) {
+    pub(crate) fn returns(&mut self, at: u64, key: u8, silent: u32) {
         self.returned.entry(key).or_insert(at);
         self.history.push(Record::Returned { at, key, silent });
     }
 
-    pub fn faults(&mut self, at: u64, kind: &'static str, node: usize, until: u64) {
+    pub(crate) fn faults(&mut self, at: u64, kind: &'static str, node: usize, until: u64) {
         self.history.push(Record::Fault { at, kind, node, until });
     }
 
-    pub fn verified(&mut self, started: u64, ended: u64, node: usize, key: u8, answer: Answer) {
+    pub(crate) fn verified(&mut self, started: u64, ended: u64, node: usize, key: u8, answer: Answer) {
         self.history.push(Record::Verified { started, ended, node, key, answer });
         let returned = self.returned.get(&key).copied().filter(|returned| started > *returned);
         self.late += u64::from(returned.is_some());

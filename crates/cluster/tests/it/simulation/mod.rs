@@ -12,7 +12,7 @@ use std::{
     collections::{BTreeMap, BinaryHeap},
 };
 
-pub use self::judge::Violation;
+pub(crate) use self::judge::Violation;
 use keywright_cluster::Timing;
 use keywright_domain::lease::LeaseTerm;
 
@@ -40,7 +40,7 @@ const TIMING: Timing = Timing {
 
 /// What runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Design {
+pub(crate) enum Design {
     /// The protocol.
     Full,
     /// The protocol, with no flip-back while a revocation is under way.
@@ -56,28 +56,28 @@ pub enum Design {
 }
 
 impl Design {
-    pub const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 6] =
         [Self::Full, Self::Atomic, Self::Lossy, Self::SlowClock, Self::NotifyOnly, Self::NotifyAndAcks];
 
-    pub const fn has_leases(self) -> bool {
+    pub(crate) const fn has_leases(self) -> bool {
         !matches!(self, Self::NotifyOnly | Self::NotifyAndAcks)
     }
 
-    pub const fn is_expected_to_hold(self) -> bool {
+    pub(crate) const fn is_expected_to_hold(self) -> bool {
         matches!(self, Self::Full | Self::Atomic | Self::Lossy)
     }
 }
 
 /// What a run came to.
-pub struct Outcome {
-    pub violations: Vec<Violation>,
+pub(crate) struct Outcome {
+    pub(crate) violations: Vec<Violation>,
     /// Verifications that started after a revocation of their key returned.
-    pub late: u64,
+    pub(crate) late: u64,
     /// How many revocations returned.
-    pub returned: u64,
-    pub faults: u64,
+    pub(crate) returned: u64,
+    pub(crate) faults: u64,
     /// All that a client could see, in order.
-    pub history: Vec<Record>,
+    pub(crate) history: Vec<Record>,
 }
 
 struct Scheduled {
@@ -123,7 +123,7 @@ struct Simulation {
 }
 
 /// Runs `design` from `seed`. The same seed gives the same history.
-pub fn run(design: Design, seed: u64) -> Outcome {
+pub(crate) fn run(design: Design, seed: u64) -> Outcome {
     let mut random = Random::new(seed);
     let nodes = random.between(2, 5);
     let processes =
@@ -227,6 +227,7 @@ mod tests {
     use super::*;
 
     fn seeds(design: Design, seeds: std::ops::Range<u64>) -> (u64, u64, u64) {
+        assert!(design.is_expected_to_hold());
         let (mut late, mut returned, mut faults) = (0, 0, 0);
         for seed in seeds {
             let outcome = run(design, seed);

@@ -8,7 +8,7 @@ use super::{
     events::{Event, Local, Pending},
 };
 
-pub enum Statement {
+pub(crate) enum Statement {
     Operation { operation: u64, begun: Operation },
     PollCommits(Pending),
     Look { look: u64, asked_at_ns: u64 },
@@ -20,7 +20,7 @@ pub enum Statement {
 
 impl Simulation {
     /// Sends a statement; it may get lost.
-    pub fn send(&mut self, node: usize, what: Statement) {
+    pub(crate) fn send(&mut self, node: usize, what: Statement) {
         let at = self.now + self.delay();
         if !self.is_reachable(node) || self.random.percent(1) {
             return;
@@ -38,7 +38,8 @@ impl Simulation {
         self.at(at, Event::Local { node, life, what });
     }
 
-    pub fn statement(&mut self, node: usize, life: u64, server: u64, what: Statement) {
+    #[expect(clippy::needless_pass_by_value, reason = "a statement arrives once")]
+    pub(crate) fn statement(&mut self, node: usize, life: u64, server: u64, what: Statement) {
         if !self.database.is_up || server != self.database.life {
             return;
         }

@@ -11,13 +11,13 @@
 
 mod node;
 mod revoker;
-pub mod store;
+pub(crate) mod store;
 
 use keywright_cluster::Timing;
 use keywright_domain::lease::LeaseTerm;
 use stateright::{Model, Property};
 
-pub use self::revoker::Planned;
+pub(crate) use self::revoker::Planned;
 use self::{
     node::{Node, Verdict},
     revoker::{Returned, Revoker},
@@ -29,7 +29,7 @@ const NEVER: u64 = 1 << 40;
 
 /// How the model departs from the protocol. Each must be refuted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mutant {
+pub(crate) enum Mutant {
     LeaseFromReceipt,
     LeaseBeforeApply,
     EntryBeforeLease,
@@ -48,42 +48,43 @@ pub enum Mutant {
 }
 
 /// What is modelled.
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 #[derive(Clone, Debug)]
-pub struct World {
+pub(crate) struct World {
     /// What every clock shows. Longer than any span that is modelled, and no longer than that: a moment at zero is so
     /// long ago that it makes no difference any more.
-    pub now: u64,
-    pub is_fine: bool,
-    pub nodes: usize,
-    pub timing: Timing,
+    pub(crate) now: u64,
+    pub(crate) is_fine: bool,
+    pub(crate) nodes: usize,
+    pub(crate) timing: Timing,
     /// The state that everybody starts from.
-    pub first: Truth,
-    pub script: Vec<Planned>,
+    pub(crate) first: Truth,
+    pub(crate) script: Vec<Planned>,
     /// The node whose process the revoker is part of.
-    pub own: Option<usize>,
+    pub(crate) own: Option<usize>,
     /// Whether the nodes' clocks run at half the revoker's rate.
-    pub is_slow: bool,
-    pub is_atomic: bool,
-    pub is_p2_tracked: bool,
-    pub has_announcements: bool,
+    pub(crate) is_slow: bool,
+    pub(crate) is_atomic: bool,
+    pub(crate) is_p2_tracked: bool,
+    pub(crate) has_announcements: bool,
     /// Whether the answer to a look may take time.
-    pub has_slow_looks: bool,
+    pub(crate) has_slow_looks: bool,
     /// Whether silence is observed: challenges and fences.
-    pub counts_renewals: bool,
+    pub(crate) counts_renewals: bool,
     /// How many operations may get lost.
-    pub losses: u8,
+    pub(crate) losses: u8,
     /// How often nodes may be killed and started again.
-    pub restarts: u8,
+    pub(crate) restarts: u8,
     /// How often a standby may be promoted that lacks the last change.
-    pub promotions: u8,
+    pub(crate) promotions: u8,
     /// How many ticks are explored; `None`: all.
-    pub horizon: Option<u8>,
-    pub mutant: Option<Mutant>,
+    pub(crate) horizon: Option<u8>,
+    pub(crate) mutant: Option<Mutant>,
 }
 
 impl World {
     /// Two nodes, one revocation, leases of two ticks in every term, a wait of as many.
-    pub fn small() -> Self {
+    pub(crate) fn small() -> Self {
         Self {
             now: 3,
             is_fine: false,
@@ -114,14 +115,14 @@ impl World {
         }
     }
 
-    pub fn is(&self, mutant: Mutant) -> bool {
+    pub(crate) fn is(&self, mutant: Mutant) -> bool {
         self.mutant == Some(mutant)
     }
 }
 
 /// A state of the whole installation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct State {
+pub(crate) struct State {
     store: Store,
     nodes: Vec<Node>,
     revoker: Revoker,
@@ -136,7 +137,7 @@ pub struct State {
 
 /// Something that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     Tick,
     Promote,
     Commit,
@@ -198,12 +199,12 @@ impl World {
 
     fn verify(&self, state: &mut State, index: usize) -> Option<()> {
         match state.nodes[index].continue_verification(self)? {
-            Some(Verdict::Rejected) => state.was_rejected |= self.is_p2_tracked,
-            Some(Verdict::Accepted { late, after_rejection }) => {
+            Verdict::Rejected => state.was_rejected |= self.is_p2_tracked,
+            Verdict::Accepted { late, after_rejection } => {
                 state.broken.0 |= late;
                 state.broken.1 |= after_rejection;
             }
-            None => {}
+            Verdict::Open => {}
         }
         Some(())
     }

@@ -42,13 +42,13 @@ enum Verification {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Node {
-    pub follower: Follower,
+pub(crate) struct Node {
+    pub(crate) follower: Follower,
     flight: Option<(Operation, Stage)>,
     /// When the operation in flight was begun, for mutants that count from there.
     sent_at: u64,
-    pub memory: Truth,
-    pub sequence: u64,
+    pub(crate) memory: Truth,
+    pub(crate) sequence: u64,
     /// When the revocation was received.
     received_at: u64,
     stable: u64,
@@ -60,13 +60,18 @@ pub struct Node {
 }
 
 /// What a verification led to.
-pub enum Verdict {
+pub(crate) enum Verdict {
     Rejected,
-    Accepted { late: bool, after_rejection: bool },
+    /// Not at its end yet, or at none.
+    Open,
+    Accepted {
+        late: bool,
+        after_rejection: bool,
+    },
 }
 
 impl Node {
-    pub fn new(world: &World) -> Self {
+    pub(crate) fn new(world: &World) -> Self {
         Self {
             follower: Follower::new(world.timing),
             flight: None,
@@ -82,12 +87,12 @@ impl Node {
         }
     }
 
-    pub fn restart(&mut self, world: &World) {
+    pub(crate) fn restart(&mut self, world: &World) {
         *self = Self::new(world);
     }
 
     /// A tick of the node's clock has passed.
-    pub fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         self.follower = self.follower.clone().rebased(1);
         let earlier = |at: &mut u64| *at = at.saturating_sub(1);
         self.lease.iter_mut().for_each(earlier);
@@ -100,34 +105,34 @@ impl Node {
         }
     }
 
-    pub fn has_lease(&self, world: &World) -> bool {
+    pub(crate) fn has_lease(&self, world: &World) -> bool {
         self.lease.iter().any(|end| world.now < *end)
     }
 
     /// Any order will do, if it is always the same.
-    pub fn order(&self) -> u64 {
+    pub(crate) fn order(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
         hasher.finish()
     }
 
     /// Whether the key will never be active here again, provided that the store holds its revocation.
-    pub fn has_revoked_for_good(&self) -> bool {
+    pub(crate) fn has_revoked_for_good(&self) -> bool {
         let loads_old = matches!(&self.flight, Some((_, Stage::Loaded(_, truth))) if !truth.is_revoked);
         let has_read = matches!(self.verification, Verification::Read(_) | Verification::Decided(..));
         self.memory.is_revoked && !loads_old && !has_read
     }
 
-    pub fn wake(&mut self, world: &World) -> Option<()> {
+    pub(crate) fn wake(&mut self, world: &World) -> Option<()> {
         (self.follower.next_tick_ns()? <= world.now).then(|| self.step(&Input::Tick, world))
     }
 
-    pub fn announce(&mut self, sequence: u64, world: &World) -> Option<()> {
+    pub(crate) fn announce(&mut self, sequence: u64, world: &World) -> Option<()> {
         let matters = self.follower.is_following() && self.follower.applied() < sequence;
         matters.then(|| self.step(&Input::Announced { sequence }, world))
     }
 
-    pub fn step(&mut self, input: &Input, world: &World) {
+    pub(crate) fn step(&mut self, input: &Input, world: &World) {
         for output in self.follower.step(world.now, input) {
             match output {
                 Output::DropLeases => self.lease = [0; 4],
@@ -139,14 +144,16 @@ impl Node {
                 Output::Stable(_) | Output::WallClock { .. } => {}
                 Output::Begin(operation) => {
                     self.flight = Some((operation, Stage::Sent));
-                    self.sent_at = if world.is(Mutant::AtomicTimerFromSend) { world.now } else { 0 };
+                    if world.is(Mutant::AtomicTimerFromSend) && matches!(operation, Operation::Poll { .. }) {
+                        self.sent_at = world.now;
+                    }
                 }
             }
         }
     }
 
     /// The store takes the statement one step further.
-    pub fn execute(&mut self, store: &mut Store, world: &World) -> Option<()> {
+    pub(crate) fn execute(&mut self, store: &mut Store, world: &World) -> Option<()> {
         let (operation, stage) = self.flight.as_mut()?;
         let next = match (*operation, &*stage) {
             (Operation::Register { .. }, Stage::Sent) if world.is(Mutant::RegistrationAfterSnapshot) => {
@@ -193,7 +200,7 @@ impl Node {
     }
 
     /// The mutant's row is committed at last.
-    pub fn commit_row(&mut self, store: &mut Store, world: &World) -> Option<()> {
+    pub(crate) fn commit_row(&mut self, store: &mut Store, world: &World) -> Option<()> {
         let run = self.follower.incarnation().filter(|_| self.is_row_missing)?;
         let register = Operation::Register { applied: 0, reasserted: None };
         let taken = store.register(register, world)?;
@@ -203,12 +210,14 @@ impl Node {
     }
 
     /// What was fetched is put into memory.
-    pub fn apply(&mut self, world: &World) -> Option<()> {
+    pub(crate) fn apply(&mut self, world: &World) -> Option<()> {
         let (_, stage) = self.flight.as_mut()?;
         let Stage::Fetched(changes) = stage else { return None };
         let changes = std::mem::take(changes);
         *stage = Stage::Answered(Input::Fetched { applied: 0 });
-        changes.iter().for_each(|change| self.take_in(*change, world));
+        for change in changes {
+            self.take_in(change, world);
+        }
         let applied = self.sequence;
         self.flight.as_mut()?.1 = Stage::Answered(Input::Fetched { applied });
         if world.is_fine { Some(()) } else { self.deliver(world) }
@@ -227,7 +236,7 @@ impl Node {
     }
 
     /// The node's own commit.
-    pub fn advance(&mut self, sequence: u64, change: Change, world: &World) {
+    pub(crate) fn advance(&mut self, sequence: u64, change: Change, world: &World) {
         if self.follower.is_following() && self.sequence + 1 == sequence {
             self.take_in((sequence, change), world);
             self.step(&Input::Advanced { applied: sequence }, world);
@@ -235,7 +244,7 @@ impl Node {
     }
 
     /// The answer arrives.
-    pub fn deliver(&mut self, world: &World) -> Option<()> {
+    pub(crate) fn deliver(&mut self, world: &World) -> Option<()> {
         match &self.flight.as_ref()?.1 {
             Stage::Answered(_) | Stage::Loaded(..) => {}
             Stage::Sent | Stage::Started(_) | Stage::Broken | Stage::Fetched(_) => return None,
@@ -258,7 +267,7 @@ impl Node {
     }
 
     /// The statement or its answer is lost.
-    pub fn lose(&mut self, is_free: bool, world: &World) -> Option<()> {
+    pub(crate) fn lose(&mut self, is_free: bool, world: &World) -> Option<()> {
         let is_broken = matches!(self.flight.as_ref()?.1, Stage::Broken);
         if !is_free && !is_broken {
             return None;
@@ -268,19 +277,19 @@ impl Node {
         Some(())
     }
 
-    pub const fn is_broken(&self) -> bool {
+    pub(crate) const fn is_broken(&self) -> bool {
         matches!(self.flight, Some((_, Stage::Broken)))
     }
 
     /// The server is gone. Answers that left it may still arrive.
-    pub fn cut(&mut self) {
+    pub(crate) fn cut(&mut self) {
         if let Some((_, stage @ (Stage::Started(_) | Stage::Fetched(_)))) = &mut self.flight {
             *stage = Stage::Broken;
         }
     }
 
     /// What a verification that takes no time comes to.
-    pub fn verdict(&self, world: &World) -> Option<bool> {
+    pub(crate) fn verdict(&self, world: &World) -> Option<bool> {
         let is_leased = world.now < self.lease[self.memory.lease as usize] || world.is(Mutant::NoLeaseCheck);
         match self.memory.is_revoked {
             _ if !is_leased => None,
@@ -289,7 +298,12 @@ impl Node {
         }
     }
 
-    pub fn begin_verification(&mut self, late: bool, after_rejection: bool, world: &World) -> Option<()> {
+    pub(crate) fn begin_verification(
+        &mut self,
+        late: bool,
+        after_rejection: bool,
+        world: &World,
+    ) -> Option<()> {
         // Others can break nothing, and reject nothing.
         let matters = late || after_rejection || (self.memory.is_revoked && world.is_p2_tracked);
         if self.verification != Verification::None || !matters {
@@ -306,7 +320,7 @@ impl Node {
         }
     }
 
-    pub fn continue_verification(&mut self, world: &World) -> Option<Option<Verdict>> {
+    pub(crate) fn continue_verification(&mut self, world: &World) -> Option<Verdict> {
         let verification = std::mem::replace(&mut self.verification, Verification::None);
         let accepted =
             |flags: Flags| Verdict::Accepted { late: flags.late, after_rejection: flags.after_rejection };
@@ -326,7 +340,7 @@ impl Node {
             Verification::Read(flags) => self.has_lease(world).then(|| accepted(flags)),
             Verification::Decided(flags, end) => (world.now < end).then(|| accepted(flags)),
         };
-        Some(verdict)
+        Some(verdict.unwrap_or(Verdict::Open))
     }
 
     /// Whether a node that knows of the revocation says so.

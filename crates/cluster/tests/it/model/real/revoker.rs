@@ -14,9 +14,9 @@ use super::{
 
 /// A change, and whether the next one waits for its receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Planned {
-    pub change: Change,
-    pub is_awaited: bool,
+pub(crate) struct Planned {
+    pub(crate) change: Change,
+    pub(crate) is_awaited: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,7 +44,7 @@ struct Challenge {
 
 /// How the revocation came to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Returned {
+pub(crate) enum Returned {
     No,
     /// Every node had applied it.
     Acknowledged,
@@ -55,7 +55,7 @@ pub enum Returned {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Revoker {
+pub(crate) struct Revoker {
     barrier: Barrier,
     at: u8,
     commit: Commit,
@@ -64,11 +64,11 @@ pub struct Revoker {
     fences: Vec<(Incarnation, u64)>,
     /// Where silence is no matter, every look finds every node to have polled.
     is_odd: bool,
-    pub returned: Returned,
+    pub(crate) returned: Returned,
 }
 
 impl Revoker {
-    pub fn new(world: &World) -> Self {
+    pub(crate) fn new(world: &World) -> Self {
         let barrier = Barrier::new(world.timing);
         Self {
             barrier,
@@ -82,7 +82,7 @@ impl Revoker {
         }
     }
 
-    pub fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         self.barrier = self.barrier.clone().rebased(1);
         if let Look::Asked(at) | Look::Answered(at, _) = &mut self.look {
             *at = at.saturating_sub(1);
@@ -90,7 +90,7 @@ impl Revoker {
     }
 
     /// The next change is committed.
-    pub fn commit(&mut self, store: &mut Store, world: &World) -> Option<()> {
+    pub(crate) fn commit(&mut self, store: &mut Store, world: &World) -> Option<()> {
         let planned = world.script.get(usize::from(self.at))?;
         if self.commit != Commit::None {
             return None;
@@ -100,7 +100,7 @@ impl Revoker {
     }
 
     /// The caller gets to know.
-    pub fn know(&mut self, store: &mut Store, nodes: &mut [Node], world: &World) -> Option<()> {
+    pub(crate) fn know(&mut self, store: &mut Store, nodes: &mut [Node], world: &World) -> Option<()> {
         let Commit::Unknown(sequence) = self.commit else { return None };
         let planned = world.script[usize::from(self.at)];
         // The store says in the same transaction what the change has to be waited for.
@@ -121,7 +121,7 @@ impl Revoker {
         Some(())
     }
 
-    pub fn wake(&mut self, store: &mut Store, world: &World) -> Option<()> {
+    pub(crate) fn wake(&mut self, store: &mut Store, world: &World) -> Option<()> {
         if self.commit != Commit::Awaited && !world.has_slow_looks {
             return None;
         }
@@ -129,12 +129,14 @@ impl Revoker {
     }
 
     /// The registry is read.
-    pub fn look(&mut self, store: &mut Store, nodes: &[Node], world: &World) -> Option<()> {
+    pub(crate) fn look(&mut self, store: &mut Store, nodes: &[Node], world: &World) -> Option<()> {
         let Look::Asked(at) = self.look else { return None };
         let mut rows = store.rows.clone();
         if !world.counts_renewals {
             self.is_odd = !self.is_odd;
-            rows.iter_mut().for_each(|row| row.renewals = u64::from(self.is_odd));
+            for row in &mut rows {
+                row.renewals = u64::from(self.is_odd);
+            }
         }
         self.look = Look::Answered(at, rows);
         if !world.has_slow_looks {
@@ -144,7 +146,7 @@ impl Revoker {
     }
 
     /// What was read arrives.
-    pub fn see(&mut self, store: &mut Store, nodes: &[Node], world: &World) -> Option<()> {
+    pub(crate) fn see(&mut self, store: &mut Store, nodes: &[Node], world: &World) -> Option<()> {
         if !matches!(self.look, Look::Answered(..)) {
             return None;
         }
@@ -156,13 +158,13 @@ impl Revoker {
         Some(())
     }
 
-    pub fn challenge(&mut self, store: &mut Store) -> Option<()> {
+    pub(crate) fn challenge(&mut self, store: &mut Store) -> Option<()> {
         let open = self.challenges.iter_mut().find(|challenge| challenge.answer.is_none())?;
         open.answer = Some(store.challenge(open.node, open.renewals, open.sequence));
         Some(())
     }
 
-    pub fn challenged(&mut self, store: &mut Store, world: &World) -> Option<()> {
+    pub(crate) fn challenged(&mut self, store: &mut Store, world: &World) -> Option<()> {
         let index = self.challenges.iter().position(|challenge| challenge.answer.is_some())?;
         let Challenge { node, sequence, answer, .. } = self.challenges.remove(index);
         let is_silent = answer?;
@@ -170,7 +172,7 @@ impl Revoker {
         Some(())
     }
 
-    pub fn fence(&mut self, store: &mut Store, world: &World) -> Option<()> {
+    pub(crate) fn fence(&mut self, store: &mut Store, world: &World) -> Option<()> {
         let (node, renewals) = self.fences.pop()?;
         store.fence(node, renewals);
         self.step(Input::Fenced { node }, false, store, world);
@@ -186,7 +188,7 @@ impl Revoker {
                     self.challenges.push(Challenge { node, renewals, sequence, answer });
                 }
                 Output::Fence { node, renewals } if world.counts_renewals => {
-                    self.fences.push((node, renewals))
+                    self.fences.push((node, renewals));
                 }
                 Output::Challenge { .. } | Output::Fence { .. } => {}
                 Output::Settled(sequence) => {

@@ -10,7 +10,7 @@ use super::{Mutant, World};
 
 /// What a change does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Change {
+pub(crate) enum Change {
     /// The key is revoked.
     Revoke,
     /// Something else.
@@ -21,14 +21,14 @@ pub enum Change {
 
 /// What the log adds up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Truth {
-    pub is_revoked: bool,
-    pub lease: LeaseTerm,
-    pub wait: LeaseTerm,
+pub(crate) struct Truth {
+    pub(crate) is_revoked: bool,
+    pub(crate) lease: LeaseTerm,
+    pub(crate) wait: LeaseTerm,
 }
 
 impl Truth {
-    pub fn apply(&mut self, change: Change) {
+    pub(crate) fn apply(&mut self, change: Change) {
         match change {
             Change::Revoke => self.is_revoked = true,
             Change::Other => {}
@@ -39,7 +39,7 @@ impl Truth {
 
 /// What a poll's statement sees when it starts. It waits for its row afterwards, and keeps the snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     head: u64,
     stable: u64,
     generation: u64,
@@ -52,20 +52,20 @@ pub struct Snapshot {
 const JUMP: u64 = 16;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Store {
+pub(crate) struct Store {
     first: Truth,
     log: Vec<(u64, Change)>,
-    pub head: u64,
+    pub(crate) head: u64,
     stable: u64,
-    pub rows: Vec<NodeRow>,
-    pub generation: u64,
+    pub(crate) rows: Vec<NodeRow>,
+    pub(crate) generation: u64,
     generation_epoch: Epoch,
     epoch: Epoch,
     next_run: u8,
 }
 
 impl Store {
-    pub fn new(first: Truth) -> Self {
+    pub(crate) fn new(first: Truth) -> Self {
         let epoch = Epoch { system: 1, timeline: 1 };
         Self {
             first,
@@ -80,14 +80,14 @@ impl Store {
         }
     }
 
-    pub fn truth(&self) -> Truth {
+    pub(crate) fn truth(&self) -> Truth {
         let mut truth = self.first;
         self.log.iter().for_each(|(_, change)| truth.apply(*change));
         truth
     }
 
     /// Appends to the log; `None` while nothing may be.
-    pub fn commit(&mut self, change: Change, world: &World) -> Option<u64> {
+    pub(crate) fn commit(&mut self, change: Change, world: &World) -> Option<u64> {
         if self.epoch != self.generation_epoch && !world.is(Mutant::CommitBeforeGeneration) {
             return None;
         }
@@ -97,13 +97,13 @@ impl Store {
     }
 
     /// The changes after `after`; `None` if they do not follow on it.
-    pub fn fetch(&self, after: u64) -> Option<Vec<(u64, Change)>> {
+    pub(crate) fn fetch(&self, after: u64) -> Option<Vec<(u64, Change)>> {
         let found: Vec<_> = self.log.iter().filter(|(sequence, _)| *sequence > after).copied().collect();
         let follows = found.first().map_or(after >= self.head, |(sequence, _)| *sequence == after + 1);
         follows.then_some(found)
     }
 
-    pub fn register(&mut self, operation: Operation, world: &World) -> Option<Incarnation> {
+    pub(crate) fn register(&mut self, operation: Operation, world: &World) -> Option<Incarnation> {
         let Operation::Register { applied, reasserted } = operation else { return None };
         let run = self.fresh_run();
         let row = NodeRow {
@@ -124,16 +124,16 @@ impl Store {
         Some(run)
     }
 
-    pub fn fresh_run(&mut self) -> Incarnation {
+    pub(crate) fn fresh_run(&mut self) -> Incarnation {
         self.next_run += 1;
         Incarnation([self.next_run; 16])
     }
 
-    pub fn row(&mut self, run: Incarnation) -> Option<&mut NodeRow> {
+    pub(crate) fn row(&mut self, run: Incarnation) -> Option<&mut NodeRow> {
         self.rows.iter_mut().find(|row| row.incarnation == run)
     }
 
-    pub fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
             head: self.head,
             stable: self.stable,
@@ -148,7 +148,13 @@ impl Store {
     }
 
     /// The poll got its row, and commits.
-    pub fn poll(&mut self, run: Incarnation, applied: u64, seen: Snapshot, world: &World) -> PollReply {
+    pub(crate) fn poll(
+        &mut self,
+        run: Incarnation,
+        applied: u64,
+        seen: Snapshot,
+        world: &World,
+    ) -> PollReply {
         let acknowledged = if world.is(Mutant::AckBeforeApply) { applied.max(seen.head) } else { applied };
         let counts = world.counts_renewals;
         let row = self.row(run).filter(|row| !row.is_fenced);
@@ -174,30 +180,30 @@ impl Store {
         }
     }
 
-    pub fn acknowledge(&mut self, run: Incarnation, applied: u64) {
+    pub(crate) fn acknowledge(&mut self, run: Incarnation, applied: u64) {
         if let Some(row) = self.row(run) {
             row.applied = row.applied.max(applied);
         }
     }
 
-    pub fn challenge(&mut self, run: Incarnation, renewals: u64, sequence: u64) -> bool {
+    pub(crate) fn challenge(&mut self, run: Incarnation, renewals: u64, sequence: u64) -> bool {
         self.row(run).filter(|row| row.renewals == renewals).is_some_and(|row| {
             row.challenge = row.challenge.max(sequence);
             true
         })
     }
 
-    pub fn fence(&mut self, run: Incarnation, renewals: u64) {
+    pub(crate) fn fence(&mut self, run: Incarnation, renewals: u64) {
         if let Some(row) = self.row(run).filter(|row| row.renewals == renewals) {
             row.is_fenced = true;
         }
     }
 
-    pub fn settle(&mut self, sequence: u64) {
+    pub(crate) fn settle(&mut self, sequence: u64) {
         self.stable = self.stable.max(sequence);
     }
 
-    pub fn begin_generation(&mut self, generation: u64, epoch: Epoch, world: &World) {
+    pub(crate) fn begin_generation(&mut self, generation: u64, epoch: Epoch, world: &World) {
         if self.generation == generation && self.epoch == epoch {
             self.generation += 1;
             self.generation_epoch = epoch;
@@ -208,7 +214,7 @@ impl Store {
     }
 
     /// What `run` knew to be revoked is revoked again.
-    pub fn reassert(&mut self, run: Incarnation, knows: Truth, generation: u64, world: &World) {
+    pub(crate) fn reassert(&mut self, run: Incarnation, knows: Truth, generation: u64, world: &World) {
         if knows.is_revoked && !self.truth().is_revoked && !world.is(Mutant::NoReassertion) {
             self.head += 1;
             self.log.push((self.head, Change::Revoke));
@@ -219,7 +225,7 @@ impl Store {
     }
 
     /// A standby that lacks the last change becomes the primary.
-    pub fn promote(&mut self) -> bool {
+    pub(crate) fn promote(&mut self) -> bool {
         let is_lossy = self.log.pop().is_some();
         self.head = self.log.last().map_or(0, |(sequence, _)| *sequence);
         for row in &mut self.rows {
