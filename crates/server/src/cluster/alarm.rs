@@ -18,7 +18,7 @@ impl Alarm {
     pub(super) fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Boottime, flags)?;
-        #[expect(deprecated, reason = "its successor is `unsafe`; what it asks for, an `OwnedFd` grants")]
+        #[expect(deprecated, reason = "its successor asks for a promise that an `OwnedFd` keeps anyway")]
         let timer = AsyncFd::with_interest(timer, Interest::READABLE)?;
         Ok(Self { timer, set_to_ns: u64::MAX })
     }

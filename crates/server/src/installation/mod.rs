@@ -6,7 +6,7 @@ mod loading;
 mod opened;
 pub(crate) mod peppers;
 mod private_file;
-mod shared;
+mod in_postgres;
 mod signing_key;
 
 pub(crate) use crate::cluster::InForce;
@@ -16,4 +16,4 @@ pub(crate) use loading::{LoadProblem, load_into};
 pub(crate) use opened::{OpenOptions, Opened, explain_open, explain_store, system_context};
 pub(crate) use peppers::Peppers;
 pub(crate) use private_file::{read as read_private, write as write_private};
-pub(crate) use shared::{Progress, SharedOptions, control, explain_connect, in_force, postgres_options};
+pub(crate) use in_postgres::{Progress, SharedOptions, control, explain_connect, in_force, postgres_options};
