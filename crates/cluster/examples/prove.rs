@@ -22,7 +22,8 @@ fn main() -> ExitCode {
         ["simulate", design, "--seeds", seeds, ..] => match (designs(design), range(seeds)) {
             (designs, Some(seeds)) if !designs.is_empty() => {
                 let has_history = arguments.contains(&"--history");
-                designs.iter().all(|design| simulate(*design, seeds.clone(), has_history))
+                // All of them run, whatever the first comes to.
+                designs.iter().filter(|design| !simulate(**design, seeds.clone(), has_history)).count() == 0
             }
             _ => return usage(),
         },
@@ -70,7 +71,7 @@ fn simulate(design: Design, seeds: Range<u64>, has_history: bool) -> bool {
         }
         if let Some(violation) = outcome.violations.first() {
             caught += 1;
-            if design.is_expected_to_hold() || caught == 1 {
+            if !has_history && caught <= 20 {
                 println!(
                     "{design:?} seed {seed}: {} violations, first {violation:?}",
                     outcome.violations.len()
@@ -83,5 +84,5 @@ fn simulate(design: Design, seeds: Range<u64>, has_history: bool) -> bool {
         "{design:?}: seeds {seeds:?}, {faults} faults, {returned} revocations returned, {late} verifications after that, \
          {caught} seeds with violations"
     );
-    (caught == 0) == design.is_expected_to_hold()
+    design.expected(seeds.end - seeds.start).contains(&caught)
 }
