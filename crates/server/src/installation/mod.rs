@@ -2,18 +2,18 @@
 
 mod directory;
 mod first_objects;
+mod in_postgres;
 mod loading;
 mod opened;
 pub(crate) mod peppers;
 mod private_file;
-mod in_postgres;
 mod signing_key;
 
 pub(crate) use crate::cluster::InForce;
 pub(crate) use directory::DataDirectory;
 pub(crate) use first_objects::{FirstWorkspace, bootstrap, explain_command, issue};
+pub(crate) use in_postgres::{Progress, SharedOptions, control, explain_connect, in_force, postgres_options};
 pub(crate) use loading::{LoadProblem, load_into};
 pub(crate) use opened::{OpenOptions, Opened, explain_open, explain_store, system_context};
 pub(crate) use peppers::Peppers;
 pub(crate) use private_file::{read as read_private, write as write_private};
-pub(crate) use in_postgres::{Progress, SharedOptions, control, explain_connect, in_force, postgres_options};
