@@ -148,7 +148,9 @@ impl Seen {
     }
 
     const fn has_been_silent(&self, term: LeaseTerm, now_ns: u64, timing: &Timing) -> bool {
-        now_ns >= self.silent_since_ns + timing.wait_ns(term)
+        // A node that has never polled, such as one that is loading, has no lease: the challenge tells that none of its
+        // polls was committed before, and binds the first one.
+        self.renewals == 0 || now_ns >= self.silent_since_ns + timing.wait_ns(term)
     }
 }
 

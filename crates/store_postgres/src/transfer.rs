@@ -545,7 +545,10 @@ mod tests {
             place("postgres://ada:hunter2@db.example.com:5433/keys"),
             "the PostgreSQL database keys on db.example.com:5433, schema keywright"
         );
-        assert_eq!(place("postgres://ada:hunter2@db"), "the PostgreSQL database ada on db:5432, schema keywright");
+        assert_eq!(
+            place("postgres://ada:hunter2@db"),
+            "the PostgreSQL database ada on db:5432, schema keywright"
+        );
         assert_eq!(place("hunter2"), "PostgreSQL");
     }
 }

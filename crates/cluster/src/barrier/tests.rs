@@ -273,3 +273,18 @@ fn looks_come_fast_while_something_waits_and_seldom_otherwise() {
     revoker.look_after(20 * MS, &[row(2, 6, 1)]);
     assert_eq!(revoker.barrier.next_tick_ns(), revoker.now + 2 * SECOND);
 }
+
+#[test]
+fn a_node_that_has_never_polled_costs_a_challenge_and_no_wait() {
+    let mut revoker = Revoker::new();
+    revoker.commit(7, LeaseTerm::Long);
+    let loading = [row(1, 7, 3), row(2, 0, 0)];
+    let out = revoker.looked(&loading);
+    assert_eq!(out, [Output::Challenge { node: run(2), renewals: 0, sequence: 7 }]);
+    revoker.step(Input::Challenged { node: run(2), sequence: 7, is_silent: true });
+    let out = revoker.looked(&loading);
+    assert_eq!(out, [Output::Done { ticket: TICKET, receipt: Receipt { nodes: 1, silent: 1 } }]);
+    // Its first poll is bound by the challenge; until it has acknowledged, it counts as any other node.
+    revoker.step(Input::Committed { ticket: Ticket(2), sequence: 8, term: LeaseTerm::Long });
+    assert_eq!(revoker.looked(&[row(1, 8, 3), row(2, 7, 1)]), []);
+}

@@ -106,7 +106,10 @@ pub const STAYING_TABLES: &[(&str, &str)] = &[
     ("probe", "written to find out whether the disk can be written"),
     ("head", "the last numbers given out: the target finds them in the tables"),
     ("nodes", "the processes of the source"),
-    ("limit_windows", "what nodes have drawn of limits; an embedded database restores its windows from usage"),
+    (
+        "limit_windows",
+        "what nodes have drawn of limits; an embedded database restores its windows from usage",
+    ),
     ("limit_drains", "what nodes have drawn of limits"),
     (super::UNFINISHED_TABLE, "of the transfer itself"),
     (super::FINISHED_TABLE, "of the transfer itself"),

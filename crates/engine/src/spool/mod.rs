@@ -441,6 +441,12 @@ impl Spool {
         self.active.load_full().sync().map_err(|source| self.io(source))
     }
 
+    /// Whether nothing was counted since the last seal, so that there is nothing to sync.
+    pub fn is_idle(&self) -> bool {
+        let active = self.active.load();
+        active.claimed() == 0 && active.overflow().0 == 0
+    }
+
     /// The state in numbers.
     pub fn gauges(&self) -> Gauges {
         let state = self.state.lock();

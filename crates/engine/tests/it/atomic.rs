@@ -52,7 +52,8 @@ fn put(key: &KeyView) -> Change {
 
 #[test]
 fn each_kind_of_end_is_revoking_until_it_is_stable() {
-    let takings: [(fn(&mut KeyView), Code); 5] = [
+    type Taking = (fn(&mut KeyView), Code);
+    let takings: [Taking; 5] = [
         (|key| key.revoked = true, Code::RevokedKey),
         (|key| key.disabled = true, Code::DisabledKey),
         (|key| key.secrets[0].retired = true, Code::RevokedKey),

@@ -189,7 +189,9 @@ fn a_verification_across_a_reload_says_nothing() {
     fixture.engine.finish_load(1).unwrap();
     fixture.engine.set_leases([LeaseEnd::NEVER; 4]);
     stop.store(true, Relaxed);
-    readers.into_iter().for_each(|reader| reader.join().unwrap());
+    for reader in readers {
+        reader.join().unwrap();
+    }
     assert_eq!(fixture.verify(&secret).code, Code::Valid);
 }
 

@@ -63,6 +63,8 @@ pub(super) enum Event {
     Broken,
     /// An operation of the follower ended.
     Followed(follower::Input),
+    /// What this process knew of the history before is in effect again; the head of the log after that.
+    Reasserted { generation: u64, head: u64 },
     /// A poll of the follower was answered; what it said, for whoever looks.
     Polled(Box<keywright_domain::control::PollReply>, u64),
     /// An operation failed.
@@ -191,6 +193,11 @@ impl Driver {
             Event::Followed(input) => {
                 self.works();
                 self.follow(&input);
+            }
+            Event::Reasserted { generation, head } => {
+                self.works();
+                self.follow(&follower::Input::Reasserted { generation });
+                self.bar(barrier::Input::HistoryChanged { sequence: head });
             }
             Event::Polled(reply, sent_at_ns) => {
                 self.works();
@@ -330,7 +337,8 @@ impl Driver {
             Operation::Reassert { incarnation, generation } => self.spawn_long(async move {
                 super::reassert::reassert(&parts).await?;
                 parts.control.reasserted(incarnation, generation).await?;
-                Ok(Event::Followed(follower::Input::Reasserted { generation }))
+                let head = parts.control.head().await?;
+                Ok(Event::Reasserted { generation, head })
             }),
         }
     }

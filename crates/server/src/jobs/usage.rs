@@ -31,6 +31,9 @@ pub(super) fn start(jobs: &mut JoinSet<()>, shared: &Shared, stopping: &watch::R
     jobs.spawn(repeat(JobName::SpoolSync, SYNC_PERIOD, stats(), stopping.clone(), move || {
         let spool = Arc::clone(&spool);
         async move {
+            if spool.is_idle() {
+                return Ok(());
+            }
             // Waits for the disk, which must not hold up the other jobs.
             tokio::task::spawn_blocking(move || spool.sync()).await?.context("the usage spool was not synced")
         }

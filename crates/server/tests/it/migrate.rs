@@ -42,9 +42,9 @@ impl Places {
         let listen = free_address();
         let config = self.directory.with_extension("toml");
         let text = format!(
-            "listen = {listen:?}\nadmin_listen = \"off\"\ndata_dir = {:?}\nworkers = 1\n\n\
+            "listen = {listen:?}\nadmin_listen = \"off\"\ndata_dir = \"{}\"\nworkers = 1\n\n\
              [database]\nurl = {:?}\nschema = {:?}\n\n[node]\nname = \"a\"\nadvertise = \"http://{listen}\"\n",
-            self.directory,
+            self.directory.display(),
             shared().url(),
             self.schema
         );

@@ -1,10 +1,6 @@
 //! The limit pool against its oracle, and against itself.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use keywright_domain::{
     key::KeyNumber,
@@ -65,7 +61,7 @@ async fn the_database_computes_as_the_oracle_does() {
         (Algorithm::Smooth, 60),
     ] {
         let (mut counter, mut dice) = (Counter::default(), Dice(7 + u64::from(window_seconds)));
-        let begin = Instant::now();
+        let begin = tokio::time::Instant::now();
         let (mut granted, mut refused) = (0, 0);
         while begin.elapsed() < Duration::from_millis(1_600 * u64::from(window_seconds.min(2))) {
             let already =
@@ -75,9 +71,9 @@ async fn the_database_computes_as_the_oracle_does() {
             let expected = counter.draw(&asked, u64::try_from(answer.now_ms).unwrap());
             assert_eq!(answer.grants[0], expected, "{asked:?} at {}", answer.now_ms);
             if expected.granted > 0 {
-                granted += 1
+                granted += 1;
             } else {
-                refused += 1
+                refused += 1;
             }
             if dice.below(4) == 0 && algorithm == Algorithm::Sliding {
                 let back =

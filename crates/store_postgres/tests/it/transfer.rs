@@ -174,7 +174,9 @@ async fn facts<S: Store>(store: &Arc<S>) -> Facts {
     let mut ledger = Vec::new();
     for key in 1..=5 {
         let mut rows = store.ledger(KeyNumber(key), None, 10_000).await.unwrap();
-        rows.iter_mut().for_each(|row| row.route = row.route.replace('\0', "\u{fffd}"));
+        for row in &mut rows {
+            row.route = row.route.replace('\0', "\u{fffd}");
+        }
         rows.sort_by_key(|row| format!("{row:?}"));
         ledger.extend(rows);
     }
@@ -360,13 +362,11 @@ impl<T> Ending<T> {
     }
 
     fn after(&mut self) -> Result<(), StoreError> {
-        match (self.left, self.when) {
-            (0, When::After) => Err(ended()),
-            _ => {
-                self.left = self.left.saturating_sub(1);
-                Ok(())
-            }
+        if let (0, When::After) = (self.left, self.when) {
+            return Err(ended());
         }
+        self.left = self.left.saturating_sub(1);
+        Ok(())
     }
 }
 
