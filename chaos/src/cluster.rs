@@ -110,7 +110,7 @@ impl Cluster {
         database.primary.kill();
         standby.promote();
         // A lone primary: with nobody to wait for, commits would hang.
-        standby.sql("ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf();");
+        wait_for(&standby, "");
         for node in &self.nodes {
             node.proxy.retarget(standby.port());
         }
@@ -124,9 +124,14 @@ impl Cluster {
 /// Starts a standby that commits wait for.
 fn follow(primary: &PostgresServer) -> PostgresServer {
     let standby = primary.standby(STANDBY);
-    primary
-        .sql(&format!("ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'; SELECT pg_reload_conf();"));
+    wait_for(primary, STANDBY);
     standby
+}
+
+/// From now on commits wait for this standby; for none, if it has no name.
+fn wait_for(primary: &PostgresServer, standby: &str) {
+    primary.sql(&format!("ALTER SYSTEM SET synchronous_standby_names = '{standby}'"));
+    primary.sql("SELECT pg_reload_conf()");
 }
 
 /// All nodes sign checkpoints with the same key.
