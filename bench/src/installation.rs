@@ -24,11 +24,13 @@ use keywright_domain::{
     principal::Creator,
     store::Store as _,
     time::Clock as _,
+    vault::SharedVault,
     workspace::{Slug, Workspace},
 };
 use keywright_engine::SystemClock;
 use keywright_keyformat::{KeyKind, Secret};
 use keywright_store_sqlite::{Options, SqliteStore};
+use keywright_vault::{KeyEncryptionKey, KeyVault};
 use sha2::Sha256;
 use tokio::task::JoinSet;
 
@@ -100,7 +102,7 @@ struct Maker {
 }
 
 async fn create_all(data: &Path, keys: u32) -> Result<Vec<Secret>> {
-    let store = SqliteStore::open(data, &Options::default())?;
+    let store = SqliteStore::open(data, &Options::default(), vault(data)?)?;
     let slug = Slug::parse("acme").expect("a slug");
     let workspace = store.workspace(slug).await?.context("keywright dev makes the workspace acme")?;
     let members = store.memberships(workspace.id).await?;
@@ -186,9 +188,22 @@ impl Maker {
 
 /// The installation's only pepper.
 fn pepper(data: &Path) -> Result<Vec<u8>> {
-    let file: toml::Table = toml::from_str(&fs::read_to_string(data.join("peppers.toml"))?)?;
-    let peppers = file.get("peppers").and_then(toml::Value::as_array).context("no peppers")?;
-    ensure!(peppers.len() == 1, "a new installation has one pepper");
-    let text = peppers[0].get("secret").and_then(toml::Value::as_str).context("a pepper without secret")?;
+    only_secret(&data.join("peppers.toml"), "peppers")
+}
+
+/// The vault with the installation's only key-encryption key.
+fn vault(data: &Path) -> Result<SharedVault> {
+    let kek = only_secret(&data.join("encryption-keys.toml"), "encryption_keys")?;
+    let kek = kek.as_slice().try_into().context("a key-encryption key has 32 bytes")?;
+    let kek = KeyEncryptionKey::from_bytes(kek);
+    Ok(Arc::new(KeyVault::new([(1, kek)], Arc::new(SharedRandom::new(2)))?))
+}
+
+/// The secret of the only entry of a list in a file.
+fn only_secret(path: &Path, list: &str) -> Result<Vec<u8>> {
+    let file: toml::Table = toml::from_str(&fs::read_to_string(path)?)?;
+    let entries = file.get(list).and_then(toml::Value::as_array).context("the file has no such list")?;
+    ensure!(entries.len() == 1, "a new installation has one entry in {list}");
+    let text = entries[0].get("secret").and_then(toml::Value::as_str).context("an entry without secret")?;
     Ok(hex::decode(text)?)
 }

@@ -176,10 +176,13 @@ impl Node {
         let text = format!(
             "listen = {:?}\nadmin_listen = \"off\"\ndata_dir = \"{}\"\nworkers = 1\n\n\
              [database]\nurl = {:?}\n\n[node]\nname = {name:?}\nadvertise = {base:?}\n\n\
-             [[peppers]]\nversion = 1\nfile = \"{}\"\n",
+             [[peppers]]\nversion = 1\nfile = \"{}\"\n\n\
+             [[encryption_keys]]\nversion = 1\nfile = \"{}\"\n",
             base.trim_start_matches("http://"),
             data.display(),
             if setup.has_proxies { primary.url_through(proxy.port()) } else { primary.url() },
+            pepper.display(),
+            // The same file: what is measured here is not how keys are kept.
             pepper.display(),
         );
         private(&config, &text)?;

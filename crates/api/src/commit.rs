@@ -173,6 +173,7 @@ fn takes_away(command: &Command) -> TakesAway {
         Command::Bootstrap(_)
         | Command::CreateKey(_)
         | Command::Redigest(_)
+        | Command::Privacy(_)
         | Command::CreateWorkspace(_)
         | Command::SettleLease { .. }
         | Command::CreateMember { .. }

@@ -12,6 +12,7 @@ use crate::{
     permit::Permit,
     plan::{Plan, PlanError},
     principal::{Membership, User},
+    privacy::{PrivacyCommand, PrivacyOutcome},
     query::KeyFilter,
     store::StoreError,
     time::Timestamp,
@@ -165,6 +166,8 @@ pub enum Command {
     CreateOperator(Box<NewOperator>),
     /// Revoke an operator credential; not the last one. Needs `Operate`.
     RevokeOperator(OperatorId),
+    /// Something about personal data.
+    Privacy(PrivacyCommand),
 }
 
 /// Whose verifications a command touches, and with that, which leases may still vouch for the state before.
@@ -192,9 +195,11 @@ impl Command {
             | Self::CreateWorkspace(_)
             | Self::CreateOperator(_)
             | Self::RevokeOperator(_) => Reach::Operators,
-            Self::Redigest(_) | Self::PutPlan(_) | Self::DeletePlan(_) | Self::PutPermission { .. } => {
-                Reach::Installation
-            }
+            Self::Redigest(_)
+            | Self::PutPlan(_)
+            | Self::DeletePlan(_)
+            | Self::PutPermission { .. }
+            | Self::Privacy(_) => Reach::Installation,
         }
     }
 }
@@ -237,6 +242,8 @@ pub enum Outcome {
         /// The workspace and the owner's membership.
         workspace: Option<Box<(Workspace, Membership)>>,
     },
+    /// Of a change that concerns personal data.
+    Privacy(PrivacyOutcome),
     /// Nothing to show.
     Done,
 }

@@ -17,6 +17,7 @@ use crate::{
     permission::Catalogue,
     plan::Plan,
     principal::Membership,
+    privacy::PrivacyStore,
     query::{AuditQuery, KeyQuery, LastUsed, Page},
     usage::{LedgerRow, UsageBatch, UsageBucket, UsageQuery},
     workspace::{Slug, Workspace},
@@ -50,7 +51,7 @@ pub type RecentCost = Vec<(KeyNumber, i64, u64)>;
 
 /// A database that keeps an installation.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: PrivacyStore + Send + Sync + 'static {
     // --- writes ---------------------------------------------------------------------------------------------
 
     /// Carries out `command` in one transaction. The attached [`ChangeSink`] has taken its changes when this

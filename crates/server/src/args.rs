@@ -54,6 +54,9 @@ enum Command {
     /// Rotate the peppers under which keys are stored
     #[command(subcommand, after_help = "Examples:\n  keywright pepper rotate --data /var/lib/keywright")]
     Pepper(commands::pepper::PepperCommand),
+    /// Care for personal data: rotate the key-encryption key
+    #[command(subcommand, after_help = "Examples:\n  keywright privacy rekey --data /var/lib/keywright")]
+    Privacy(commands::privacy::PrivacyCommand),
 }
 
 impl Args {
@@ -68,6 +71,7 @@ impl Args {
             Command::Migrate(command) => command.run(),
             Command::Config(command) => command.run(),
             Command::Pepper(command) => command.run(),
+            Command::Privacy(command) => command.run(),
         }
     }
 }

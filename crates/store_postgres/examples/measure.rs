@@ -67,7 +67,9 @@ async fn measure(server: &PostgresServer, keys: usize) {
 }
 
 async fn connect(server: &PostgresServer) -> Arc<PostgresStore> {
-    Arc::new(PostgresStore::connect(PostgresOptions::new(server.url())).await.unwrap())
+    Arc::new(
+        PostgresStore::connect(PostgresOptions::new(server.url()), keywright_testkit::vault()).await.unwrap(),
+    )
 }
 
 async fn create(installation: &Arc<Installation<PostgresStore>>, callers: usize, count: usize) {

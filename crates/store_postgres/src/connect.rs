@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::{TryStreamExt as _, future::try_join_all};
-use keywright_domain::store::StoreError;
+use keywright_domain::{store::StoreError, vault::VaultError};
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -107,6 +107,14 @@ pub enum ConnectError {
         "the migration {0} of this database differs from the one in this program: run the program that made it"
     )]
     MigrationChanged(String),
+    /// The key-encryption keys do not fit.
+    #[error("{0}")]
+    Vault(VaultError),
+    /// Personal data lies in the clear.
+    #[error(
+        "personal data in this database is not sealed yet: serve it once with this program, then stop it"
+    )]
+    Unsealed,
     /// Anything else.
     #[error(transparent)]
     Store(StoreError),
@@ -117,6 +125,7 @@ impl From<Fault> for ConnectError {
         match fault {
             Fault::Sql(error) => from_driver(&error),
             Fault::Silent => Self::Unreachable("it does not answer".to_owned()),
+            Fault::Vault(error) => Self::Vault(error),
             other => Self::Store(other.into_store_error()),
         }
     }

@@ -8,6 +8,7 @@ use keywright_domain::{
     operator::OperatorError,
     plan::PlanError,
     store::StoreError,
+    vault::VaultError,
     workspace::WorkspaceError,
 };
 use tokio_postgres::{
@@ -25,8 +26,16 @@ pub(crate) enum Fault {
     Silent,
     /// A row holds what it cannot hold.
     Damaged(String),
+    /// Something cannot be sealed or opened.
+    Vault(VaultError),
     /// The rules refuse.
     Refused(CommandError),
+}
+
+impl From<VaultError> for Fault {
+    fn from(error: VaultError) -> Self {
+        Self::Vault(error)
+    }
 }
 
 impl Fault {
@@ -36,6 +45,7 @@ impl Fault {
             Self::Sql(error) => store_error(&error),
             Self::Silent => StoreError::Unavailable(SILENT.to_owned()),
             Self::Damaged(text) => StoreError::Damaged(text),
+            Self::Vault(error) => StoreError::Damaged(error.to_string()),
             Self::Refused(CommandError::Store(error)) => error,
             Self::Refused(error) => StoreError::Internal(error.to_string()),
         }
@@ -46,7 +56,7 @@ impl Fault {
         match self {
             Self::Sql(error) => ends_connection(error),
             Self::Silent => true,
-            Self::Damaged(_) | Self::Refused(_) => false,
+            Self::Damaged(_) | Self::Vault(_) | Self::Refused(_) => false,
         }
     }
 
@@ -62,7 +72,7 @@ impl Fault {
                 )
             ),
             Self::Silent => false,
-            Self::Damaged(_) | Self::Refused(_) => true,
+            Self::Damaged(_) | Self::Vault(_) | Self::Refused(_) => true,
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     fault::Fault,
     params,
     rows::{installation, text},
-    sql,
+    sealing, sql,
 };
 
 /// One step of the schema.
@@ -39,6 +39,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "0002_limits",
         sql: include_str!("../migrations/0002_limits.sql"),
         sha256: "17b74c1f348521b4e922bd9c679442f521d837f8e1053f040e2c4523c7439a5f",
+    },
+    Migration {
+        name: "0003_sealing",
+        sql: include_str!("../migrations/0003_sealing.sql"),
+        sha256: "d3190db43d1e7fd40a04387ae181d56977b79331afb681127a22399f9b3fbdf9",
     },
 ];
 
@@ -77,6 +82,7 @@ async fn migrate_on(connected: &Connected, schema: &str) -> Result<(), ConnectEr
         connected.execute(sql::migrations::INSERT, values).await?;
     }
     seed(connected).await?;
+    sealing::drop_if_empty(connected, schema).await?;
     let warnings = connected.warnings();
     connected.batch("COMMIT").await?;
     if connected.warnings() != warnings {

@@ -24,6 +24,7 @@ use keywright_domain::{
     query::{AuditQuery, KeyQuery, LastUsed, Page},
     store::{RecentCost, Store, StoreError},
     usage::{LedgerRow, UsageBatch, UsageBucket, UsageQuery},
+    vault::SharedVault,
     workspace::{Slug, Workspace},
 };
 use parking_lot::Mutex;
@@ -43,6 +44,7 @@ use crate::{
     params,
     read::{self, load::Piece},
     rows::{bytes, each, installation, journal, keys, number},
+    sealing::Sealing,
     sql,
     usage::UsageWriter,
     writer::{Job, PendingCommand, Reply, Sink, Writer},
@@ -61,6 +63,7 @@ pub struct PostgresStore {
     /// Questions that may still be asked.
     questions: Arc<Semaphore>,
     usage: Arc<UsageWriter>,
+    sealing: Arc<Sealing>,
     /// The runtime that drives all connections.
     runtime: Handle,
     thread: Mutex<Option<Thread>>,
@@ -77,15 +80,16 @@ struct Parts {
     jobs: mpsc::Sender<Job>,
     readers: Vec<Lane>,
     usage: UsageWriter,
+    sealing: Arc<Sealing>,
     runtime: Handle,
 }
 
 impl PostgresStore {
-    /// Connects, checks the server, brings the schema up to date, and starts the writer and the readers.
+    /// Connects, checks the server, brings the schema up to date, seals what an older program wrote in the clear, and starts the writer and the readers.
     ///
     /// # Errors
     /// [`ConnectError`]; its text says what to do.
-    pub async fn connect(options: PostgresOptions) -> Result<Self, ConnectError> {
+    pub async fn connect(options: PostgresOptions, vault: SharedVault) -> Result<Self, ConnectError> {
         let plan = Arc::new(Plan::new(options)?);
         let sink = Sink::default();
         let (ready, parts) = oneshot::channel();
@@ -93,7 +97,7 @@ impl PostgresStore {
         let (for_thread, sink_for_thread) = (Arc::clone(&plan), Arc::clone(&sink));
         let handle = thread::Builder::new()
             .name("store-postgres".to_owned())
-            .spawn(move || run(&for_thread, &sink_for_thread, ready, ended))
+            .spawn(move || run(&for_thread, &sink_for_thread, vault, ready, ended))
             .map_err(|error| ConnectError::Store(no_thread(&error)))?;
         let parts = parts.await.unwrap_or_else(|_| Err(ConnectError::Store(closed())))?;
         let questions = Arc::new(Semaphore::new(plan.options.queue_max));
@@ -105,6 +109,7 @@ impl PostgresStore {
             next_reader: AtomicUsize::new(0),
             questions,
             usage: Arc::new(parts.usage),
+            sealing: parts.sealing,
             runtime: parts.runtime,
             thread: Mutex::new(Some(Thread { end, handle })),
         })
@@ -130,8 +135,13 @@ impl PostgresStore {
         .await
     }
 
+    /// What opens personal data.
+    pub(crate) fn sealing(&self) -> Arc<Sealing> {
+        Arc::clone(&self.sealing)
+    }
+
     /// Asks a question on one of the reading connections, in the runtime that drives them.
-    async fn ask<T, F>(&self, question: impl FnOnce(Arc<Connected>) -> F) -> Result<T, StoreError>
+    pub(crate) async fn ask<T, F>(&self, question: impl FnOnce(Arc<Connected>) -> F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Fault>> + Send + 'static,
@@ -203,6 +213,7 @@ impl Drop for PostgresStore {
 fn run(
     plan: &Arc<Plan>,
     sink: &Sink,
+    vault: SharedVault,
     ready: oneshot::Sender<Result<Parts, ConnectError>>,
     ended: oneshot::Receiver<()>,
 ) {
@@ -211,7 +222,7 @@ fn run(
         Err(error) => return drop(ready.send(Err(ConnectError::Store(no_thread(&error))))),
     };
     runtime.block_on(async {
-        let parts = start(plan, sink).await;
+        let parts = start(plan, sink, vault).await;
         let is_started = parts.is_ok();
         if ready.send(parts).is_ok() && is_started {
             // Nothing is ever sent: the sender is dropped.
@@ -222,8 +233,9 @@ fn run(
     runtime.shutdown_background();
 }
 
-async fn start(plan: &Arc<Plan>, sink: &Sink) -> Result<Parts, ConnectError> {
+async fn start(plan: &Arc<Plan>, sink: &Sink, vault: SharedVault) -> Result<Parts, ConnectError> {
     migrate::migrate(plan).await?;
+    let sealing = Arc::new(Sealing::prepare(plan, vault).await?);
     let write_lane = Lane::start(Arc::clone(plan), sql::writer()).await?;
     let usage = Lane::start(Arc::clone(plan), sql::usage_writer()).await?;
     let mut readers = Vec::with_capacity(plan.options.readers);
@@ -231,9 +243,10 @@ async fn start(plan: &Arc<Plan>, sink: &Sink) -> Result<Parts, ConnectError> {
         readers.push(Lane::start(Arc::clone(plan), &[sql::keys::CHANGES_AFTER]).await?);
     }
     let (jobs, arriving) = mpsc::channel(plan.options.queue_max.max(1));
-    tokio::spawn(Writer::new(Arc::clone(plan), write_lane, arriving, Arc::clone(sink)).run());
+    let writer = Writer::new(Arc::clone(plan), write_lane, arriving, Arc::clone(sink), Arc::clone(&sealing));
+    tokio::spawn(writer.run());
     let usage = UsageWriter::new(Arc::clone(plan), usage);
-    Ok(Parts { jobs, readers, usage, runtime: Handle::current() })
+    Ok(Parts { jobs, readers, usage, sealing, runtime: Handle::current() })
 }
 
 fn closed() -> StoreError {
@@ -387,14 +400,16 @@ impl Store for PostgresStore {
     }
 
     async fn audit(&self, query: AuditQuery) -> Result<Page<StoredEntry>, StoreError> {
-        self.ask(|connected| async move { read::journal::page(&connected, &query).await }).await
+        let sealing = Arc::clone(&self.sealing);
+        self.ask(|connected| async move { read::journal::page(&connected, &sealing, &query).await }).await
     }
 
     async fn audit_after(&self, sequence: u64, limit: u32) -> Result<Vec<StoredEntry>, StoreError> {
+        let sealing = Arc::clone(&self.sealing);
         self.ask(|connected| async move {
             let rows =
                 connected.query(sql::journal::AUDIT_AFTER, params![sequence, None::<&str>, limit]).await?;
-            each(&rows, journal::entry)
+            each(&rows, |row| journal::entry(row, &sealing))
         })
         .await
     }

@@ -24,7 +24,7 @@ use crate::{
     options::PostgresOptions,
     params,
     rows::{blob, number, optional_text, text},
-    sql,
+    sealing, sql,
 };
 
 /// Registered nodes are watched so long before they count as silent: more than two of their polls.
@@ -204,6 +204,9 @@ impl PostgresSource {
             return Err(ConnectError::UnfinishedTransfer);
         }
         migrate::check_current(&session.connected, &schema).await?;
+        if sealing::is_unsealed(&session.connected, &schema).await? {
+            return Err(ConnectError::Unsealed);
+        }
         Ok(Self { session, schema, watch: WATCH })
     }
 

@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Creations per second with so many callers.
 async fn create(place: &Path, callers: usize, keys: usize) -> f64 {
-    let store = Arc::new(SqliteStore::open(place, &Options::default()).unwrap());
+    let store = Arc::new(SqliteStore::open(place, &Options::default(), keywright_testkit::vault()).unwrap());
     let installation = Arc::new(Installation::set_up(store).await);
     let mut prepared: Vec<Vec<Command>> = (0..callers).map(|_| Vec::new()).collect();
     for number in 0..keys {
@@ -125,7 +125,7 @@ const COPIES: &[(&str, bool)] = &[
         false,
     ),
     (
-        "INSERT INTO audit_personal SELECT sequence + ?2, salt, address, user_agent FROM audit_personal \
+        "INSERT INTO audit_personal SELECT sequence + ?2, at, key_kind, key_owner, sealed FROM audit_personal \
          WHERE sequence = ?1",
         false,
     ),

@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     for _ in 0..3 {
         let start = Instant::now();
-        let store = SqliteStore::open(&directory, &Options::default())?;
+        let store = SqliteStore::open(&directory, &Options::default(), keywright_testkit::vault())?;
         let opened = start.elapsed();
         let seen = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&seen);
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 async fn create(place: &Path, keys: usize) {
     const CALLERS: usize = 512;
-    let store = Arc::new(SqliteStore::open(place, &Options::default()).unwrap());
+    let store = Arc::new(SqliteStore::open(place, &Options::default(), keywright_testkit::vault()).unwrap());
     let installation = Arc::new(Installation::set_up(Arc::clone(&store)).await);
     let mut tasks = Vec::new();
     for caller in 0..CALLERS {

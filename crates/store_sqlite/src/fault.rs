@@ -6,6 +6,7 @@ use keywright_domain::{
     operator::OperatorError,
     plan::PlanError,
     store::StoreError,
+    vault::VaultError,
     workspace::WorkspaceError,
 };
 use rusqlite::ErrorCode;
@@ -17,8 +18,16 @@ pub(crate) enum Fault {
     Sql(rusqlite::Error),
     /// A row holds what it cannot hold.
     Damaged(String),
+    /// Something cannot be sealed or opened.
+    Vault(VaultError),
     /// The rules refuse.
     Refused(CommandError),
+}
+
+impl From<VaultError> for Fault {
+    fn from(error: VaultError) -> Self {
+        Self::Vault(error)
+    }
 }
 
 impl Fault {
@@ -35,6 +44,7 @@ impl Fault {
         match self {
             Self::Sql(error) => store_error(&error),
             Self::Damaged(text) => StoreError::Damaged(text),
+            Self::Vault(error) => StoreError::Damaged(error.to_string()),
             Self::Refused(CommandError::Store(error)) => error,
             Self::Refused(error) => StoreError::Internal(error.to_string()),
         }

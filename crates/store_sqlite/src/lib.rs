@@ -16,14 +16,17 @@ mod fault;
 mod known;
 mod migrate;
 mod open;
+mod privacy;
 mod read;
 mod readers;
 mod rows;
+mod sealing;
 mod sql;
 mod store;
 mod transfer;
 mod writer;
 
 pub use open::{DATABASE_FILE, LOCK_FILE, OpenError, Options};
+pub use sealing::has_sealed;
 pub use store::{Access, SqliteStore};
 pub use transfer::{SqliteSource, SqliteTarget};

@@ -6,7 +6,7 @@ use keywright_domain::{permission::Catalogue, plan::Plan};
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
-use crate::{fault::Fault, open::OpenError, rows::installation, sql, transfer};
+use crate::{fault::Fault, open::OpenError, rows::installation, sealing, sql, transfer};
 
 /// What `PRAGMA application_id` says of a Keywright database: "KWRT".
 pub(crate) const APPLICATION_ID: i32 = 0x4b57_5254;
@@ -21,11 +21,18 @@ struct Migration {
 }
 
 /// All steps. A new one is appended; none is ever changed.
-const MIGRATIONS: &[Migration] = &[Migration {
-    name: "0001_init",
-    sql: include_str!("../migrations/0001_init.sql"),
-    sha256: "2bdbfae2d1833c3a4fa46f2f98a43aa2500ad82dc13d9fe4194fab0cf80e4361",
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "0001_init",
+        sql: include_str!("../migrations/0001_init.sql"),
+        sha256: "2bdbfae2d1833c3a4fa46f2f98a43aa2500ad82dc13d9fe4194fab0cf80e4361",
+    },
+    Migration {
+        name: "0002_sealing",
+        sql: include_str!("../migrations/0002_sealing.sql"),
+        sha256: "c14c202ac94536801cfc47e6bd8bb81cfc0ef6e3a1ca1f345d5a948da946a983",
+    },
+];
 
 /// The schema's version after all migrations.
 pub(crate) const VERSION: usize = MIGRATIONS.len();
@@ -95,6 +102,7 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
         )?;
     }
     seed(&transaction).map_err(|fault| OpenError::from(fault.into_store_error()))?;
+    sealing::drop_if_empty(&transaction)?;
     if done < VERSION {
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
@@ -166,5 +174,37 @@ mod tests {
         connection.execute("DELETE FROM permissions WHERE bit > 3", []).unwrap();
         migrate(&mut connection).unwrap();
         assert_eq!(installation::catalogue(&connection).unwrap(), Catalogue::builtin());
+    }
+
+    /// A database as the first version of the schema had it.
+    fn first_version() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        let first = &MIGRATIONS[0];
+        connection.execute_batch(CREATE_TABLE).unwrap();
+        connection.execute_batch(first.sql).unwrap();
+        let row = "INSERT INTO migrations (number, name, sha256) VALUES (1, ?1, ?2)";
+        connection.execute(row, [first.name, first.sha256]).unwrap();
+        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        connection
+    }
+
+    #[test]
+    fn personal_data_of_the_first_version_is_set_aside_for_sealing() {
+        let mut connection = first_version();
+        connection
+            .execute_batch(
+                "INSERT INTO users VALUES (x'01', 'a@example.com', 'Anna', NULL, 5);
+                 INSERT INTO audit_personal VALUES (1, x'02', x'7f000001', 'curl')",
+            )
+            .unwrap();
+        migrate(&mut connection).unwrap();
+        let one = |statement| connection.query_row(statement, [], |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(one("SELECT email || name FROM unsealed_users"), "a@example.comAnna");
+        assert_eq!(one("SELECT user_agent FROM unsealed_audit_personal"), "curl");
+        assert!(sealing::is_unsealed(&connection).unwrap());
+        let mut empty = first_version();
+        migrate(&mut empty).unwrap();
+        assert!(!sealing::is_unsealed(&empty).unwrap());
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use keywright_domain::store::StoreError;
+use keywright_domain::{store::StoreError, vault::VaultError};
 use rusqlite::{Connection, ErrorCode, OpenFlags, functions::FunctionFlags};
 use rustix::fs::{FlockOperation, flock};
 
@@ -128,6 +128,14 @@ pub enum OpenError {
     /// The database cannot be read.
     #[error("the database is damaged: {0}; restore the latest backup with `keywright restore`")]
     Damaged(String),
+    /// The key-encryption keys do not fit.
+    #[error("{0}")]
+    Vault(VaultError),
+    /// Personal data lies in the clear.
+    #[error(
+        "personal data in this database is not sealed yet: serve it once with this program, then stop it"
+    )]
+    Unsealed,
     /// Anything else.
     #[error(transparent)]
     Store(StoreError),
@@ -220,6 +228,8 @@ pub(crate) fn writer(directory: &Path, options: &Options) -> Result<Connection, 
             StoreError::Internal(format!("the file system allows journal mode {journal} only")).into()
         );
     }
+    // What is deleted is overwritten: erased data must not stay in unused parts of the file.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages)?;
     connection.pragma_update(None, "journal_size_limit", i64::from(options.checkpoint_pages) * 2 * 4_096)?;

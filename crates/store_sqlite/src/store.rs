@@ -24,6 +24,7 @@ use keywright_domain::{
     query::{AuditQuery, KeyQuery, LastUsed, Page},
     store::{RecentCost, Store, StoreError},
     usage::{LedgerRow, UsageBatch, UsageBucket, UsageQuery},
+    vault::SharedVault,
     workspace::{Slug, Workspace},
 };
 use parking_lot::Mutex;
@@ -42,6 +43,7 @@ use crate::{
         installation::{self, all},
         journal, keys, sequence_column,
     },
+    sealing::{self, Sealing},
     sql,
     writer::{Job, PendingCommand, Reply, Sink, Writer},
 };
@@ -55,6 +57,8 @@ pub struct SqliteStore {
     sink: Sink,
     /// `None`: another process may change workspaces.
     known: Option<Arc<KnownWorkspaces>>,
+    /// `None`: personal data cannot be opened here.
+    sealing: Option<Arc<Sealing>>,
     /// `None`: in memory.
     directory: Option<PathBuf>,
 }
@@ -65,24 +69,32 @@ struct WriterHandle {
 }
 
 impl SqliteStore {
-    /// Opens the data directory for this process alone, creating what is missing.
+    /// Opens the data directory for this process alone, creating what is missing, and seals what an older program wrote in
+    /// the clear.
     ///
     /// # Errors
     /// [`OpenError`]; its text says what to do.
-    pub fn open(directory: &Path, options: &Options) -> Result<Self, OpenError> {
+    pub fn open(directory: &Path, options: &Options, vault: SharedVault) -> Result<Self, OpenError> {
         open::prepare_directory(directory)?;
         let lock = open::lock(directory)?;
         let mut connection = open::writer(directory, options)?;
-        migrate::migrate(&mut connection)?;
+        let sealing = prepare(&mut connection, vault)?;
         let (sink, known) = (Sink::default(), Arc::<KnownWorkspaces>::default());
-        let writer =
-            Writer::new(connection, Arc::clone(&sink), Arc::clone(&known), options.group_max, Some(lock))?;
+        let writer = Writer::new(
+            connection,
+            Arc::clone(&sink),
+            Arc::clone(&known),
+            Arc::clone(&sealing),
+            options.group_max,
+            Some(lock),
+        )?;
         let readers = open_readers(directory, options)?;
         Ok(Self {
             writer: Some(WriterHandle::start(writer, options.queue_max)?),
             readers: Some(readers),
             sink,
             known: Some(known),
+            sealing: Some(sealing),
             directory: Some(directory.to_owned()),
         })
     }
@@ -91,33 +103,46 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open_in_memory() -> Result<Self, OpenError> {
+    pub fn open_in_memory(vault: SharedVault) -> Result<Self, OpenError> {
         let options = Options::default();
         let mut connection = open::memory()?;
-        migrate::migrate(&mut connection)?;
+        let sealing = prepare(&mut connection, vault)?;
         let (sink, known) = (Sink::default(), Arc::<KnownWorkspaces>::default());
-        let writer = Writer::new(connection, Arc::clone(&sink), Arc::clone(&known), options.group_max, None)?;
+        let writer = Writer::new(
+            connection,
+            Arc::clone(&sink),
+            Arc::clone(&known),
+            Arc::clone(&sealing),
+            options.group_max,
+            None,
+        )?;
         Ok(Self {
             writer: Some(WriterHandle::start(writer, options.queue_max)?),
             readers: None,
             sink,
             known: Some(known),
+            sealing: Some(sealing),
             directory: None,
         })
     }
 
     /// Opens the data directory for reading, whether or not another process owns it. Writes answer
-    /// [`StoreError::ReadOnly`].
+    /// [`StoreError::ReadOnly`]. Without a vault, personal data is left out of what is read.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open_read_only(directory: &Path) -> Result<Self, OpenError> {
+    pub fn open_read_only(directory: &Path, vault: Option<SharedVault>) -> Result<Self, OpenError> {
         let readers = open_readers(directory, &Options::default())?;
+        let sealing = match vault {
+            Some(vault) => Sealing::open_to_read(&open::reader(directory, 0)?, vault)?.map(Arc::new),
+            None => None,
+        };
         Ok(Self {
             writer: None,
             readers: Some(readers),
             sink: Sink::default(),
             known: None,
+            sealing,
             directory: Some(directory.to_owned()),
         })
     }
@@ -183,8 +208,13 @@ impl SqliteStore {
         self.ask(|connection| Ok(connection.pragma_query_value(None, "page_count", |row| row.get(0))?)).await
     }
 
+    /// What opens personal data.
+    pub(crate) const fn sealing(&self) -> Option<&Arc<Sealing>> {
+        self.sealing.as_ref()
+    }
+
     /// Asks a question of one snapshot.
-    async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -272,6 +302,14 @@ impl Drop for WriterHandle {
         self.jobs = None;
         self.join();
     }
+}
+
+/// Brings the schema up to date, fits the vault to it, and seals what an older program wrote.
+fn prepare(connection: &mut Connection, vault: SharedVault) -> Result<Arc<Sealing>, OpenError> {
+    migrate::migrate(connection)?;
+    let sealing = Arc::new(Sealing::open(connection, vault)?);
+    sealing::convert(connection, &sealing)?;
+    Ok(sealing)
 }
 
 fn open_readers(directory: &Path, options: &Options) -> Result<Readers, OpenError> {
@@ -430,13 +468,19 @@ impl Store for SqliteStore {
     }
 
     async fn audit(&self, query: AuditQuery) -> Result<Page<StoredEntry>, StoreError> {
-        self.ask(move |connection| read::journal::page(connection, &query)).await
+        let sealing = self.sealing.clone();
+        self.ask(move |connection| read::journal::page(connection, sealing.as_deref(), &query)).await
     }
 
     async fn audit_after(&self, sequence: u64, limit: u32) -> Result<Vec<StoredEntry>, StoreError> {
         let parameters = [sequence_column(sequence), i64::from(limit)];
-        self.ask(move |connection| all(connection, sql::journal::AUDIT_AFTER, parameters, journal::entry))
-            .await
+        let sealing = self.sealing.clone();
+        self.ask(move |connection| {
+            all(connection, sql::journal::AUDIT_AFTER, parameters, |row| {
+                journal::entry(row, sealing.as_deref())
+            })
+        })
+        .await
     }
 
     async fn audit_head(&self) -> Result<(u64, [u8; 32]), StoreError> {

@@ -28,6 +28,7 @@ use crate::{
     fault::Fault,
     migrate,
     open::{self, DATABASE_FILE, OpenError, Options},
+    sealing,
 };
 
 /// Page cache of the connection, in KiB: random locators are sorted into an index.
@@ -55,6 +56,9 @@ impl SqliteSource {
         }
         if has_table(&connection, UNFINISHED_TABLE)? {
             return Err(OpenError::UnfinishedTransfer);
+        }
+        if sealing::is_unsealed(&connection)? {
+            return Err(OpenError::Unsealed);
         }
         Ok(Self(Worker::start(connection, lock)?))
     }

@@ -11,7 +11,8 @@ use keywright_domain::{
     operator::OperatorCredential,
     permission::Catalogue,
     plan::Plan,
-    principal::Membership,
+    principal::{Membership, User},
+    privacy::{PrivacyStore, Who},
     query::{AuditQuery, KeyQuery, LastUsed, Page},
     store::{RecentCost, Store, StoreError},
     usage::{LedgerRow, UsageBatch, UsageBucket, UsageQuery},
@@ -135,6 +136,13 @@ impl<S: Store> FaultyStore<S> {
             Some(Failure::CommitUnknown) => call.await.and_then(|_| Err(Failure::Unavailable.error())),
             Some(failure) => Err(failure.error()),
         }
+    }
+}
+
+#[async_trait]
+impl<S: Store> PrivacyStore for FaultyStore<S> {
+    async fn person(&self, who: Who) -> Result<Option<User>, StoreError> {
+        self.question(self.inner.person(who)).await
     }
 }
 

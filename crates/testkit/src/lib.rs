@@ -12,6 +12,7 @@ mod installation;
 mod postgres;
 mod samples;
 pub mod store_suite;
+mod vault;
 
 pub use clock::ManualClock;
 pub use entropy::SeededEntropy;
@@ -20,3 +21,4 @@ pub use fold::{Recorder, VerificationState};
 pub use installation::Installation;
 pub use postgres::PostgresServer;
 pub use samples::Samples;
+pub use vault::{vault, vault_of, vault_with};

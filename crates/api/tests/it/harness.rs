@@ -114,7 +114,9 @@ impl Api {
             spool,
         });
         let engine = Arc::new(if pool.is_some() { engine.with_shared_limits() } else { engine });
-        let store = Arc::new(FaultyStore::new(Arc::new(SqliteStore::open_in_memory().unwrap())));
+        let store = Arc::new(FaultyStore::new(Arc::new(
+            SqliteStore::open_in_memory(keywright_testkit::vault()).unwrap(),
+        )));
         store.attach(Arc::clone(&engine) as Arc<dyn ChangeSink>);
         let loading = Arc::clone(&engine);
         let sequence = store.load(Box::new(move |change| loading.load(&change).unwrap())).await.unwrap();

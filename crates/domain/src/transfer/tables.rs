@@ -78,7 +78,8 @@ tables! {
     plans[1] { name: Text, description: Text, key_limits: Text, workspace_limits: Text }
     permissions[1] { bit: Integer, name: Text, description: Text }
     workspaces[1] { number: Integer, id: Blob, slug: Text, name: Text, plan: Text, policy: Text, suspended_at: Integer, created_at: Integer, key_count: Integer }
-    users[1] { id: Blob, email: Text, name: Text, password_hash: Text, created_at: Integer }
+    data_keys[2] { kind: Integer, owner: Blob, kek: Integer, wrapped: Blob }
+    users[1] { id: Blob, password_hash: Text, created_at: Integer, email_index: Blob, sealed: Blob }
     memberships[1] { number: Integer, workspace: Integer, principal_kind: Integer, principal_id: Blob, role: Integer, narrowed_to: Blob, created_at: Integer, ended_at: Integer }
     operators[1] { number: Integer, id: Blob, name: Text, secret_id: Blob, locator: Text, hint: Text, pepper: Integer, digest: Blob, created_at: Integer, revoked_at: Integer }
     keys[1] { number: Integer, id: Blob, workspace: Integer, environment: Integer, permissions: Blob, creator_kind: Integer, creator_id: Blob, membership: Integer, created_at: Integer, expires_at: Integer, disabled_at: Integer, revoked_at: Integer, deleted_at: Integer, limits: Text, networks: Text, external_id: Text, metadata: Text, name: Text, purpose: Text, revoked_reason: Text }
@@ -86,7 +87,7 @@ tables! {
     incidents[1] { number: Integer, id: Blob, workspace: Integer, key: Blob, reason: Text, opened_at: Integer }
     changes[1] { sequence: Integer, kind: Integer, restricting: Boolean, number: Integer, name: Text }
     audit[1] { sequence: Integer, hash: Blob, workspace: Integer, action: Text, target: Text, body: Blob }
-    audit_personal[1] { sequence: Integer, salt: Blob, address: Blob, user_agent: Text }
+    audit_personal[1] { sequence: Integer, at: Integer, key_kind: Integer, key_owner: Blob, sealed: Blob }
     checkpoints[1] { sequence: Integer, hash: Blob, at: Integer, public_key: Blob, signature: Blob }
     idempotency[2] { actor: Text, key: Text, fingerprint: Blob, target: Text, hint: Text, created_at: Integer }
     usage_batches[2] { incarnation: Blob, batch: Integer, rows_added: Integer }

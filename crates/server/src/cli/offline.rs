@@ -6,7 +6,10 @@ use keywright_domain::store::StoreError;
 use keywright_store_sqlite::{DATABASE_FILE, SqliteStore};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::failure::{Exit, Failure};
+use crate::{
+    failure::{Exit, Failure},
+    installation::{DataDirectory, EncryptionKeys},
+};
 
 /// A database opened for reading. A server may run on it meanwhile.
 pub(crate) struct Offline {
@@ -25,7 +28,10 @@ impl Offline {
             return Err(Failure::new(Exit::Negative, format!("there is no database {}", database.display()))
                 .remedy("Name the directory that holds keywright.db: the `data` of the configuration, or --data of `dev`."));
         }
-        let store = SqliteStore::open_read_only(directory)
+        // Without the keys beside it, a database can be read all the same, but for personal data.
+        let keys = DataDirectory::at(directory);
+        let vault = EncryptionKeys::load(&keys, &[]).ok().map(EncryptionKeys::into_vault);
+        let store = SqliteStore::open_read_only(directory, vault)
             .map_err(|error| Failure::new(Exit::Negative, error.to_string()))?;
         let runtime = Builder::new_current_thread()
             .build()

@@ -23,7 +23,8 @@ use crate::{
 };
 
 /// What every node has a copy of in its data directory.
-const SHARED_FILES: [&str; 3] = ["peppers.toml", "pepper-check.toml", "audit-signing-key"];
+const SHARED_FILES: [&str; 4] =
+    ["peppers.toml", "pepper-check.toml", "encryption-keys.toml", "audit-signing-key"];
 
 /// Move an installation from a data directory to PostgreSQL, or back
 ///
@@ -34,7 +35,7 @@ const SHARED_FILES: [&str; 3] = ["peppers.toml", "pepper-check.toml", "audit-sig
 /// Interrupt it whenever you like, also with kill -9: the same command goes on where it was. Until it is finished, the source
 /// keeps working; if it was served meanwhile, the copy begins anew by itself.
 ///
-/// Peppers and the audit signing key are files and are not copied: nodes need them in their data directories.
+/// Peppers, key-encryption keys and the audit signing key are files and are not copied: nodes need them in their data directories.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 An address with a password need not stand on the command line: env:NAME takes it from the environment variable NAME.

@@ -6,4 +6,5 @@ pub(crate) mod dev;
 pub(crate) mod init;
 pub(crate) mod migrate;
 pub(crate) mod pepper;
+pub(crate) mod privacy;
 pub(crate) mod serve;

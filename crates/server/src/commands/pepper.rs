@@ -66,7 +66,7 @@ fn rotate(data: &Path) -> Result<(), Failure> {
 
 async fn status(data: &Path) -> Result<(), Failure> {
     let directory = DataDirectory::open(data)?;
-    let store = SqliteStore::open_read_only(directory.path()).map_err(explain_open)?;
+    let store = SqliteStore::open_read_only(directory.path(), None).map_err(explain_open)?;
     let counts = Arc::new(Mutex::new(BTreeMap::<u16, u64>::new()));
     let counted = Arc::clone(&counts);
     let count = move |change: Change| {

@@ -36,7 +36,7 @@ const fn key(path: &'static [&'static str], kind: Kind) -> Key {
     Key { path, kind }
 }
 
-/// Every key but the peppers, which name variables of their own.
+/// Every key but the peppers and the key-encryption keys, which name variables of their own.
 pub(crate) const KEYS: &[Key] = &[
     key(&["listen"], Kind::Text),
     key(&["admin_listen"], Kind::Text),

@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) tls: Option<Tls>,
     /// Where peppers come from; empty for the file in the data directory.
     pub(crate) peppers: Vec<PepperSource>,
+    /// Where key-encryption keys come from; empty for the file in the data directory.
+    pub(crate) encryption_keys: Vec<KeySource>,
     /// The database that is shared with other nodes; without it, an embedded one.
     pub(crate) database: Option<Database>,
     /// This node among others.
@@ -74,6 +76,21 @@ pub(crate) struct PepperSource {
     pub(crate) file: Option<PathBuf>,
     /// An environment variable that holds it.
     pub(crate) env: Option<String>,
+}
+
+/// Where one key-encryption key comes from: exactly one of `file`, `env` and `command`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeySource {
+    /// The key's version.
+    pub(crate) version: Bounded<1, 65_535>,
+    /// A file that holds it.
+    pub(crate) file: Option<PathBuf>,
+    /// An environment variable that holds it.
+    pub(crate) env: Option<String>,
+    /// A program that prints it, with its arguments.
+    #[serde(default)]
+    pub(crate) command: Vec<String>,
 }
 
 /// A `PostgreSQL` database.
@@ -231,6 +248,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             tls: None,
             peppers: Vec::new(),
+            encryption_keys: Vec::new(),
             database: None,
             node: NodeSettings::default(),
             limits: Limits::default(),
@@ -281,6 +299,19 @@ impl Config {
                 return wrong(format!("peppers: version {version} is there twice"));
             }
         }
+        let mut versions = std::collections::BTreeSet::new();
+        for key in &self.encryption_keys {
+            let (version, sources) =
+                (key.version.get(), [key.file.is_some(), key.env.is_some(), !key.command.is_empty()]);
+            if sources.into_iter().filter(|named| *named).count() != 1 {
+                return wrong(format!(
+                    "encryption_keys: version {version} needs one of `file`, `env` and `command`"
+                ));
+            }
+            if !versions.insert(version) {
+                return wrong(format!("encryption_keys: version {version} is there twice"));
+            }
+        }
         if self.database.as_ref().is_some_and(|database| database.url.is_none()) {
             return wrong("database.url is missing: set it, or KEYWRIGHT_DATABASE_URL".to_owned());
         }
@@ -304,6 +335,7 @@ impl Config {
             rebase(root);
         }
         self.peppers.iter_mut().filter_map(|pepper| pepper.file.as_mut()).for_each(rebase);
+        self.encryption_keys.iter_mut().filter_map(|key| key.file.as_mut()).for_each(rebase);
         self
     }
 
@@ -409,6 +441,12 @@ mod tests {
     fn what_does_not_fit_together_is_refused() {
         for (text, expected) in [
             ("[[peppers]]\nversion = 1\n", "either `file` or `env`"),
+            ("[[encryption_keys]]\nversion = 1\n", "needs one of `file`, `env` and `command`"),
+            ("[[encryption_keys]]\nversion = 1\nenv = \"B\"\ncommand = [\"a\"]\n", "needs one of"),
+            (
+                "[[encryption_keys]]\nversion = 1\nenv = \"B\"\n[[encryption_keys]]\nversion = 1\nenv = \"B\"\n",
+                "twice",
+            ),
             ("[[peppers]]\nversion = 1\nfile = \"a\"\nenv = \"B\"\n", "either `file` or `env`"),
             ("[[peppers]]\nversion = 1\nfile = \"a\"\n[[peppers]]\nversion = 1\nfile = \"b\"\n", "twice"),
             ("listen = \"127.0.0.1:9090\"\n", "same address"),

@@ -28,6 +28,11 @@ impl DataDirectory {
         Self::open(path)
     }
 
+    /// The directory at `path`, whatever is there: for whoever only reads files in it.
+    pub(crate) fn at(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
     /// The directory at `path`, which must exist and be writable.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let metadata = fs::metadata(path).map_err(|error| match error.kind() {
@@ -76,6 +81,11 @@ impl DataDirectory {
     /// The values from which a wrong pepper is recognised.
     pub(crate) fn pepper_check(&self) -> PathBuf {
         self.path.join("pepper-check.toml")
+    }
+
+    /// The key-encryption keys, unless the configuration names others.
+    pub(crate) fn encryption_keys(&self) -> PathBuf {
+        self.path.join("encryption-keys.toml")
     }
 
     /// The key that signs checkpoints.

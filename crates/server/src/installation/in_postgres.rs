@@ -7,6 +7,7 @@ use keywright_domain::{
     control::ControlLog,
     store::{Store as _, StoreError},
     time::Clock,
+    vault::SharedVault,
 };
 use keywright_store_postgres::{
     Announcements, ConnectError, PostgresControl, PostgresLimits, PostgresOptions, PostgresStore, Promise,
@@ -14,8 +15,8 @@ use keywright_store_postgres::{
 use tokio::time::{sleep, timeout};
 
 use super::{
-    DataDirectory, OpenOptions, Opened, explain_store,
-    opened::{engine, flush_left_over, restore_limits},
+    DataDirectory, EncryptionKeys, OpenOptions, Opened, explain_store,
+    opened::{RIGHT_KEY, engine, flush_left_over, restore_limits},
     peppers::Peppers,
     signing_key::CheckpointSigner,
 };
@@ -55,9 +56,10 @@ impl Opened {
     ) -> Result<Self, Failure> {
         let runs = Runs::lock(directory.path())?;
         let peppers = Arc::new(Peppers::load_shared(directory, options.peppers)?);
+        let vault = EncryptionKeys::load_shared(directory, options.encryption_keys)?.into_vault();
         let signer = CheckpointSigner::load_or_generate(directory, &crate::system::SystemEntropy)?;
         let postgres = postgres_options(shared.database);
-        let store = Arc::new(connect(&postgres, shared.patience, progress).await?);
+        let store = Arc::new(connect(&postgres, &vault, shared.patience, progress).await?);
         declare_ended(&runs, &control(postgres.clone(), shared.database)?).await;
         let pool = PostgresLimits::new(postgres.clone()).map_err(|error| explain_connect(&error))?;
         let control: Arc<dyn ControlLog> = Arc::new(control(postgres, shared.database)?);
@@ -126,6 +128,7 @@ pub(crate) fn control(options: PostgresOptions, database: &Database) -> Result<P
 /// Connects; tries again for as long as `patience` says if that may help.
 async fn connect(
     options: &PostgresOptions,
+    vault: &SharedVault,
     patience: Duration,
     progress: Progress<'_>,
 ) -> Result<PostgresStore, Failure> {
@@ -133,8 +136,8 @@ async fn connect(
     let mut rest = REST_FIRST;
     loop {
         let left = Duration::from_nanos(until_ns.saturating_sub(SystemClock.boot_ns()));
-        let attempt =
-            timeout(left.max(Duration::from_secs(1)), PostgresStore::connect(options.clone())).await;
+        let attempt = PostgresStore::connect(options.clone(), Arc::clone(vault));
+        let attempt = timeout(left.max(Duration::from_secs(1)), attempt).await;
         let error = match attempt {
             Ok(Ok(store)) => return Ok(store),
             Ok(Err(error)) => error,
@@ -170,6 +173,7 @@ pub(crate) fn explain_connect(error: &ConnectError) -> Failure {
         ConnectError::Options(_) | ConnectError::Credentials(_) | ConnectError::NoDatabase(_) => Exit::Config,
         ConnectError::Unreachable(_) | ConnectError::Standby => Exit::Unavailable,
         ConnectError::Store(error) => return explain_store(error),
+        ConnectError::Vault(_) => return Failure::new(Exit::Data, error.to_string()).remedy(RIGHT_KEY),
         _ => Exit::Data,
     };
     Failure::new(exit, error.to_string())

@@ -1,6 +1,7 @@
 //! What an installation keeps in its data directory, and how it is opened.
 
 mod directory;
+pub(crate) mod encryption_keys;
 mod first_objects;
 mod in_postgres;
 mod loading;
@@ -11,6 +12,7 @@ mod signing_key;
 
 pub(crate) use crate::cluster::InForce;
 pub(crate) use directory::DataDirectory;
+pub(crate) use encryption_keys::EncryptionKeys;
 pub(crate) use first_objects::{FirstWorkspace, bootstrap, explain_command, issue};
 pub(crate) use in_postgres::{Progress, SharedOptions, control, explain_connect, in_force, postgres_options};
 pub(crate) use loading::{LoadProblem, load_into};

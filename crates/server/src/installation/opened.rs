@@ -18,14 +18,14 @@ use keywright_keyformat::IssuerTag;
 use keywright_store_sqlite::{OpenError, Options, SqliteStore};
 
 use super::{
-    DataDirectory,
+    DataDirectory, EncryptionKeys,
     loading::{LoadProblem, load_into},
     peppers::Peppers,
     signing_key::CheckpointSigner,
 };
 use crate::{
     cluster::{Limits, Node},
-    config::{Config, PepperSource},
+    config::{Config, KeySource, PepperSource},
     failure::{Exit, Failure},
     system::{SystemClock, SystemEntropy},
 };
@@ -34,6 +34,8 @@ use crate::{
 pub(crate) struct OpenOptions<'a> {
     /// Where peppers come from; empty for the data directory.
     pub(crate) peppers: &'a [PepperSource],
+    /// Where key-encryption keys come from; empty for the data directory.
+    pub(crate) encryption_keys: &'a [KeySource],
     /// The tag in its keys.
     pub(crate) issuer_tag: Option<IssuerTag>,
     /// Most bytes of the spool.
@@ -45,6 +47,7 @@ impl<'a> OpenOptions<'a> {
     pub(crate) fn of(config: &'a Config) -> Self {
         Self {
             peppers: &config.peppers,
+            encryption_keys: &config.encryption_keys,
             issuer_tag: config.issuer_tag.map(|tag| tag.0),
             spool_bytes: u64::from(config.usage.spool_bytes.get()),
         }
@@ -69,8 +72,9 @@ pub(crate) struct Opened {
 impl Opened {
     /// Opens the installation in `directory` for this process alone.
     pub(crate) async fn open(directory: &DataDirectory, options: OpenOptions<'_>) -> Result<Self, Failure> {
-        let store = SqliteStore::open(directory.path(), &Options::default()).map_err(explain_open)?;
-        let store = Arc::new(store);
+        let keys = encryption_keys(directory, options.encryption_keys)?;
+        let store = SqliteStore::open(directory.path(), &Options::default(), keys.into_vault());
+        let store = Arc::new(store.map_err(explain_open)?);
         let failed = |error| explain_store(&error);
         let is_set_up = store.is_set_up().await.map_err(failed)?;
         let peppers = if is_set_up {
@@ -93,6 +97,15 @@ impl Opened {
         // A single node with an embedded store: what is committed is applied before the commit is answered.
         engine.set_leases([LeaseEnd::NEVER; LeaseTerm::ALL.len()]);
         Ok(Self { store, engine, signer, is_set_up, clock, node: None, limits: None })
+    }
+}
+
+/// The key-encryption keys. Only where nothing was sealed yet, a first one is made.
+fn encryption_keys(directory: &DataDirectory, sources: &[KeySource]) -> Result<EncryptionKeys, Failure> {
+    if keywright_store_sqlite::has_sealed(directory.path()).map_err(explain_open)? {
+        EncryptionKeys::load(directory, sources)
+    } else {
+        EncryptionKeys::load_or_generate(directory, sources, SystemClock.now(), &SystemEntropy)
     }
 }
 
@@ -184,6 +197,10 @@ fn explain_spool(error: &SpoolError) -> Failure {
     }
 }
 
+/// What to do about key-encryption keys that do not fit.
+pub(crate) const RIGHT_KEY: &str = "put the key-encryption key back that belongs to this data (from your copy of \
+                                    encryption-keys.toml or your secret store); nothing was changed";
+
 fn exit_of(error: &std::io::Error) -> Exit {
     match error.kind() {
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Exit::CannotCreate,
@@ -205,7 +222,10 @@ pub(crate) fn explain_open(error: OpenError) -> Failure {
         OpenError::Newer { .. } | OpenError::Older { .. } | OpenError::NotKeywright { .. } => {
             (Exit::Data, Some("nothing was changed"))
         }
-        OpenError::UnfinishedTransfer | OpenError::MovedAway { .. } => (Exit::Data, None),
+        OpenError::Vault(_) => (Exit::Data, Some(RIGHT_KEY)),
+        OpenError::UnfinishedTransfer | OpenError::MovedAway { .. } | OpenError::Unsealed => {
+            (Exit::Data, None)
+        }
     };
     let failure = Failure::new(exit, text);
     match remedy {

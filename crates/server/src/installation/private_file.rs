@@ -35,21 +35,46 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<Option<Zeroizing<String>>,
 pub(crate) fn write(path: &Path, what: &str, text: &str) -> Result<(), Failure> {
     let temporary = path.with_extension("new");
     let write = || -> io::Result<()> {
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
+        fill(&temporary, text)?;
         fs::rename(&temporary, path)?;
-        fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        sync_directory(path)
     };
-    write().map_err(|error| {
-        let exit = match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Exit::Io,
-            _ => Exit::CannotCreate,
+    write().map_err(|error| cannot_write(path, what, &error))
+}
+
+/// Writes the file if there is none: of several processes that try it at once, one does. Durable when this returns.
+pub(crate) fn create(path: &Path, what: &str, text: &str) -> Result<(), Failure> {
+    let temporary = path.with_extension(format!("new-{}", std::process::id()));
+    let create = || -> io::Result<()> {
+        fill(&temporary, text)?;
+        let linked = match fs::hard_link(&temporary, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
         };
-        Failure::new(exit, format!("cannot write {what} to {}: {error}", path.display()))
-    })
+        fs::remove_file(&temporary)?;
+        linked?;
+        sync_directory(path)
+    };
+    create().map_err(|error| cannot_write(path, what, &error))
+}
+
+fn fill(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn cannot_write(path: &Path, what: &str, error: &io::Error) -> Failure {
+    let exit = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Exit::Io,
+        _ => Exit::CannotCreate,
+    };
+    Failure::new(exit, format!("cannot write {what} to {}: {error}", path.display()))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod health;
 mod redigest;
+mod rewrap;
 mod tls;
 mod usage;
 
@@ -10,7 +11,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -33,16 +34,18 @@ pub(crate) enum JobName {
     SpoolSync,
     UsageFlush,
     Redigest,
+    Rewrap,
     Checkpoint,
     StoreProbe,
 }
 
 impl JobName {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::SpoolRoom,
         Self::SpoolSync,
         Self::UsageFlush,
         Self::Redigest,
+        Self::Rewrap,
         Self::Checkpoint,
         Self::StoreProbe,
     ];
@@ -53,6 +56,7 @@ impl JobName {
             Self::SpoolSync => "spool_sync",
             Self::UsageFlush => "usage_flush",
             Self::Redigest => "redigest",
+            Self::Rewrap => "rewrap",
             Self::Checkpoint => "checkpoint",
             Self::StoreProbe => "store_probe",
         }
@@ -72,6 +76,10 @@ pub(crate) struct JobStats {
     pub(crate) commit_last_us: AtomicU64,
     /// Digests replaced.
     pub(crate) redigested: AtomicU64,
+    /// Data keys wrapped anew.
+    pub(crate) rewrapped: AtomicU64,
+    /// Whether no data key is under an older key-encryption key.
+    pub(crate) is_rewrapped: AtomicBool,
     /// Last audit entry that a checkpoint covers.
     pub(crate) checkpoint: AtomicU64,
     failures: [AtomicU64; JobName::ALL.len()],
@@ -101,6 +109,7 @@ pub(crate) fn start(
     let mut jobs = JoinSet::new();
     usage::start(&mut jobs, shared, stopping);
     redigest::start(&mut jobs, shared, stopping);
+    rewrap::start(&mut jobs, shared, stopping);
     checkpoint::start(&mut jobs, shared, stopping);
     health::start(&mut jobs, shared, stopping);
     if let Some(tls) = tls {

@@ -138,6 +138,11 @@ impl Sources {
             "Digests moved to a newer pepper",
             jobs.redigested.load(Relaxed),
         )?;
+        writer.counter(
+            "data_keys_rewrapped",
+            "Data keys moved to a newer key-encryption key",
+            jobs.rewrapped.load(Relaxed),
+        )?;
         writer.gauge(
             "audit_checkpoint_sequence",
             "Last signed audit entry",

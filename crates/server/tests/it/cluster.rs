@@ -243,6 +243,13 @@ fn databases_that_cannot_be_used() {
         "all nodes of an installation need the same",
     );
     refused("version = 1", "version = 2", 65, "stored under the pepper of version 1");
+    refused(
+        "[[encryption_keys]]\nversion = 7\nfile = \"pepper\"\n",
+        "",
+        66,
+        "no key-encryption keys are configured",
+    );
+    refused("version = 7", "version = 8", 65, "the key-encryption key of version 7, which was not given");
     // A newer program was here.
     let schema = installation.schema();
     let later = format!("INSERT INTO {schema}.migrations VALUES (99, '0099_later', 'x')");

@@ -115,7 +115,13 @@ fn an_installation_moves_to_postgresql_and_back() {
     for table in ["keys", "secrets", "workspaces", "plans"] {
         assert_eq!(digest(&back, table), digest(&moved, table));
     }
-    for file in ["peppers.toml", "pepper-check.toml", "audit-signing-key", "dev-credentials.json"] {
+    for file in [
+        "peppers.toml",
+        "pepper-check.toml",
+        "encryption-keys.toml",
+        "audit-signing-key",
+        "dev-credentials.json",
+    ] {
         fs::copy(places.directory.join(file), to.join(file)).unwrap();
     }
     let verified = keywright().args(["audit", "verify", "--data"]).arg(&to).output().unwrap();

@@ -91,7 +91,8 @@ impl Installation {
         let text = format!(
             "listen = {listen:?}\nadmin_listen = \"off\"\ndata_dir = \"data-{name}\"\nworkers = 1\n\n\
              [database]\nurl = {:?}\nschema = {:?}\n\n[node]\nname = {name:?}\nadvertise = \"http://{listen}\"\n\n\
-             [[peppers]]\nversion = 1\nfile = \"pepper\"\n",
+             [[peppers]]\nversion = 1\nfile = \"pepper\"\n\
+             [[encryption_keys]]\nversion = 7\nfile = \"pepper\"\n",
             self.url, self.schema
         );
         private(&config, &text);

@@ -11,11 +11,16 @@ use crate::{
     fault::Fault,
     params,
     rows::{each, journal},
+    sealing::Sealing,
     sql::journal as sql,
 };
 
 /// A page of entries, newest first.
-pub(crate) async fn page(connected: &Connected, query: &AuditQuery) -> Result<Page<StoredEntry>, Fault> {
+pub(crate) async fn page(
+    connected: &Connected,
+    sealing: &Sealing,
+    query: &AuditQuery,
+) -> Result<Page<StoredEntry>, Fault> {
     let before = query.before.unwrap_or(u64::MAX);
     let mut parameters = params![before, query.action.as_deref(), u64::from(query.limit) + 1];
     let workspace = query.workspace.map(WorkspaceId::to_bytes);
@@ -31,7 +36,7 @@ pub(crate) async fn page(connected: &Connected, query: &AuditQuery) -> Result<Pa
         (None, None) => sql::AUDIT_PAGE,
     };
     let rows = connected.query(statement, parameters).await?;
-    Ok(cut(each(&rows, journal::entry)?, query.limit))
+    Ok(cut(each(&rows, |row| journal::entry(row, sealing))?, query.limit))
 }
 
 /// A page of at most `limit` of the items, of which one more was asked for.

@@ -6,7 +6,7 @@ use keywright_domain::{
     operator::OperatorCredential,
     permission::{Catalogue, CatalogueEntry, PermissionName, Role},
     plan::Plan,
-    principal::{Membership, MembershipNumber, User},
+    principal::{Membership, MembershipNumber},
     workspace::{Slug, Workspace, WorkspaceNumber},
 };
 use tokio_postgres::Row;
@@ -68,11 +68,6 @@ pub(crate) fn workspace_update_params(workspace: &Workspace) -> Vec<Param> {
         to_json(&workspace.policy),
         workspace.suspended_at,
     ]
-}
-
-/// The parameters of a new user.
-pub(crate) fn user_params(user: &User) -> Vec<Param> {
-    params![user.id.to_bytes(), &user.email, &user.name, user.password_hash.as_deref(), user.created_at]
 }
 
 /// A membership from its row.

@@ -1,7 +1,7 @@
 //! The change log and the audit trail.
 
 use keywright_domain::{
-    audit::{Checkpoint, PersonalData, StoredEntry},
+    audit::{Checkpoint, StoredEntry},
     change::EntityRef,
     key::KeyNumber,
     principal::MembershipNumber,
@@ -9,8 +9,8 @@ use keywright_domain::{
 };
 use tokio_postgres::Row;
 
-use super::{address, blob, bytes, flag, is_null, number, optional_text, text, time, unreadable};
-use crate::{connect::Param, fault::Fault, params};
+use super::{blob, bytes, flag, number, text, time, unreadable};
+use crate::{connect::Param, fault::Fault, params, sealing::Sealing};
 
 /// A row of the change log.
 #[derive(Clone, Debug)]
@@ -51,21 +51,13 @@ pub(crate) fn entity_columns(entity: &EntityRef) -> (i64, Option<u32>, Option<&s
 }
 
 /// An audit entry from its row.
-pub(crate) fn entry(row: &Row) -> Result<StoredEntry, Fault> {
-    let personal = if is_null(row, 3)? {
-        None
-    } else {
-        Some(PersonalData {
-            salt: bytes(row, 3)?,
-            address: address(row, 4)?,
-            user_agent: optional_text(row, 5)?.map(str::to_owned),
-        })
-    };
+pub(crate) fn entry(row: &Row, sealing: &Sealing) -> Result<StoredEntry, Fault> {
+    let sequence = number(row, 0)?;
     Ok(StoredEntry {
-        sequence: number(row, 0)?,
+        sequence,
         body: blob(row, 1)?.to_vec(),
         hash: bytes(row, 2)?,
-        personal,
+        personal: sealing.open_personal(row, sequence, 3)?,
     })
 }
 

@@ -47,7 +47,7 @@ statements! {
     COUNT_ON_PLAN = "SELECT count(*) FROM workspaces WHERE plan = $1";
 
     /// A new user.
-    INSERT_USER = "INSERT INTO users (id, email, name, password_hash, created_at) VALUES ($1, $2, $3, $4, $5)";
+    INSERT_USER = "INSERT INTO users (id, password_hash, created_at, email_index, sealed) VALUES ($1, $2, $3, $4, $5)";
     /// A new membership.
     INSERT_MEMBERSHIP = "INSERT INTO memberships (number, workspace, principal_kind, principal_id, role, narrowed_to, \
                          created_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";

@@ -3,10 +3,12 @@
 macro_rules! entries {
     ($order:literal, $condition:literal) => {
         concat!(
-            "SELECT a.sequence, a.body, a.hash, p.salt, p.address, p.user_agent FROM (SELECT * FROM audit a WHERE ",
+            "SELECT a.sequence, a.body, a.hash, p.key_kind, p.key_owner, p.sealed, k.kek, k.wrapped FROM (SELECT * FROM audit a WHERE ",
             $condition,
             " ORDER BY a.sequence ", $order, " LIMIT $3) a \
-             LEFT JOIN LATERAL (SELECT * FROM audit_personal f WHERE f.sequence = a.sequence OFFSET 0) p ON true ORDER BY a.sequence ", $order
+             LEFT JOIN LATERAL (SELECT * FROM audit_personal f WHERE f.sequence = a.sequence OFFSET 0) p ON true \
+             LEFT JOIN LATERAL (SELECT * FROM data_keys d WHERE d.kind = p.key_kind AND d.owner = p.key_owner OFFSET 0) k \
+             ON true ORDER BY a.sequence ", $order
         )
     };
 }
@@ -38,8 +40,8 @@ statements! {
                     SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::text[], $6::text[], \
                     $7::bytea[])";
     /// Their personal data.
-    INSERT_PERSONAL = "INSERT INTO audit_personal (sequence, salt, address, user_agent) \
-                       SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::text[])";
+    INSERT_PERSONAL = "INSERT INTO audit_personal (sequence, at, key_kind, key_owner, sealed) \
+                       SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[])";
     /// How many of these audit entries are there.
     COUNT_AUDIT = "SELECT count(*) FROM audit WHERE id = ANY($1)";
     /// Audit entries, oldest first.

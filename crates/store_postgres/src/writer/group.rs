@@ -31,6 +31,7 @@ use crate::{
         installation::{CountedWorkspace, counted_workspace},
         keys, number, optional_text, text, time,
     },
+    sealing::{KnownKeys, Sealer},
     sql,
 };
 
@@ -115,6 +116,7 @@ pub(super) struct Group {
     /// Calls that were asked for, by actor and key.
     pub(super) repeats: HashMap<(String, String), Remembered>,
     pub(super) journal: Journal,
+    pub(super) sealer: Sealer,
     /// Whether someone is told that something took place, now or before.
     pub(super) is_effective: bool,
     channel: String,
@@ -146,6 +148,8 @@ pub(super) struct Pending {
     pub(super) audit_ids: Vec<AuditId>,
     /// The head of the log before it.
     pub(super) after: u64,
+    /// Data keys that are in the database if the commit took place.
+    pub(super) known: KnownKeys,
 }
 
 pub(super) const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit TO on";
@@ -156,6 +160,7 @@ impl Group {
         connected: &Arc<Connected>,
         plan: &Plan,
         commands: &[(Context, Command)],
+        sealer: Sealer,
     ) -> Result<Self, Fault> {
         let wanted = Wanted::of(commands);
         let transaction = Transaction::new(Arc::clone(connected), plan.options.answer_timeout);
@@ -180,7 +185,7 @@ impl Group {
         match answers {
             Ok(((), head, workspaces, keys, repeats)) => {
                 let found = Found { head, workspaces, keys, repeats };
-                Self::with(transaction, wanted, &found, &plan.options.schema).await
+                Self::with(transaction, wanted, &found, &plan.options.schema, sealer).await
             }
             Err(fault) => {
                 abandon(transaction, &fault).await;
@@ -194,6 +199,7 @@ impl Group {
         wanted: Wanted,
         found: &Found,
         schema: &str,
+        sealer: Sealer,
     ) -> Result<Self, Fault> {
         let missing = || Fault::Damaged("the table head is empty".to_owned());
         let epoch = &transaction.connected().settings.epoch;
@@ -212,6 +218,7 @@ impl Group {
             keys: wanted.keys.into_iter().map(|id| (id, None)).collect(),
             repeats: HashMap::new(),
             journal: Journal::default(),
+            sealer,
             is_effective: false,
             channel: format!("{schema}_changes"),
         };
@@ -288,7 +295,8 @@ impl Group {
     pub(super) async fn commit(mut self, after: u64, answers: Vec<Answer>) -> Result<Pending, Lost> {
         if !self.is_effective && self.transaction.written() == 0 {
             self.transaction.roll_back().await;
-            return Ok(Pending { answers, changes: Vec::new(), audit_ids: Vec::new(), after });
+            let known = self.sealer.into_known();
+            return Ok(Pending { answers, changes: Vec::new(), audit_ids: Vec::new(), after, known });
         }
         self.write_heads();
         let audit_ids = self.journal.write(&mut self.transaction);
@@ -297,7 +305,8 @@ impl Group {
             let payload = self.heads.sequence.to_string();
             self.transaction.write(sql::journal::NOTIFY, params![&self.channel, payload]);
         }
-        let pending = Box::new(Pending { answers, changes, audit_ids, after });
+        let known = self.sealer.into_known();
+        let pending = Box::new(Pending { answers, changes, audit_ids, after, known });
         match self.transaction.commit().await {
             Ok(()) => Ok(*pending),
             Err(CommitFault::RolledBack(fault)) => Err(Lost::Before(fault)),
@@ -379,7 +388,8 @@ impl Wanted {
                 | Command::DeletePlan(_)
                 | Command::PutPermission { .. }
                 | Command::CreateOperator(_)
-                | Command::RevokeOperator(_) => {}
+                | Command::RevokeOperator(_)
+                | Command::Privacy(_) => {}
             }
         }
         wanted

@@ -18,7 +18,7 @@ use crate::{
     connect::Param,
     fault::Fault,
     params,
-    rows::{each, installation, number},
+    rows::{each, installation, number, users},
     sql::installation as sql,
 };
 
@@ -122,7 +122,8 @@ impl Scope<'_> {
     ) -> Result<(Membership, Draft), Fault> {
         let mut decided = administration::create_membership(user, workspace, role, self.context.now);
         decided.value.number = MembershipNumber(self.heads.next_membership()?);
-        self.group.transaction.write(sql::INSERT_USER, installation::user_params(user));
+        let sealed = self.group.sealer.new_user(&mut self.group.transaction, user);
+        self.group.transaction.write(sql::INSERT_USER, users::user_params(user, sealed));
         let values = installation::membership_params(&decided.value, workspace.number);
         self.group.transaction.write(sql::INSERT_MEMBERSHIP, values);
         let mut draft = Draft::new(Outcome::Done, user.id.to_string());

@@ -3,6 +3,7 @@
 mod group;
 mod installation;
 mod keys;
+mod privacy;
 mod record;
 mod resolve;
 mod transaction;
@@ -21,15 +22,17 @@ use tokio::{
     time::timeout,
 };
 
+pub(crate) use self::transaction::Transaction;
 use self::{
     group::{Group, Lost, Pending},
-    transaction::{CommitFault, Transaction},
+    transaction::CommitFault,
 };
 use crate::{
     connect::Plan,
     fault::{self, Fault},
     lane::Lane,
     params, read,
+    sealing::{KnownKeys, Sealer, Sealing},
     sql::journal as sql,
 };
 
@@ -78,14 +81,23 @@ pub(crate) struct Writer {
     lane: Lane,
     jobs: mpsc::Receiver<Job>,
     sink: Sink,
+    sealing: Arc<Sealing>,
+    /// Data keys that are in the database: they were committed, or read.
+    known: KnownKeys,
     /// After a commit of unknown outcome: the head of the log before it.
     missed_after: Option<u64>,
 }
 
 impl Writer {
     /// A writer that takes `jobs` and writes on `lane`.
-    pub(crate) const fn new(plan: Arc<Plan>, lane: Lane, jobs: mpsc::Receiver<Job>, sink: Sink) -> Self {
-        Self { plan, lane, jobs, sink, missed_after: None }
+    pub(crate) fn new(
+        plan: Arc<Plan>,
+        lane: Lane,
+        jobs: mpsc::Receiver<Job>,
+        sink: Sink,
+        sealing: Arc<Sealing>,
+    ) -> Self {
+        Self { plan, lane, jobs, sink, sealing, known: KnownKeys::default(), missed_after: None }
     }
 
     /// Works until it is told to close, or nobody is left who could.
@@ -167,7 +179,9 @@ impl Writer {
 
     async fn run_group(&mut self, commands: &[Work]) -> Result<Pending, Lost> {
         let connected = self.lane.get().map_err(Fault::from)?;
-        let mut group = Group::begin(&connected, &self.plan, commands).await?;
+        // If the group is lost, so is what it has learned: some of it may not be in the database.
+        let sealer = Sealer::new(Arc::clone(&self.sealing), std::mem::take(&mut self.known));
+        let mut group = Group::begin(&connected, &self.plan, commands, sealer).await?;
         let after = group.heads.sequence;
         let mut answers = Vec::with_capacity(commands.len());
         for (context, command) in commands {
@@ -191,6 +205,7 @@ impl Writer {
         let fail = |error: &StoreError| (0..count).map(|_| Err(fault::copy_of(error).into())).collect();
         match outcome {
             Ok(done) => {
+                self.known = done.known;
                 self.publish(&done.changes);
                 done.answers
             }

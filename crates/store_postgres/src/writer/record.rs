@@ -1,7 +1,7 @@
 //! What every command has in common: its permit, its repeats, its rows of the change log and of the audit trail.
 
 use keywright_domain::{
-    audit::{AuditBody, AuditTarget, FieldChange, PersonalData, entry_hash},
+    audit::{AuditBody, AuditTarget, FieldChange, entry_hash},
     caps,
     change::{Change, EntityRef, NumberedChange},
     command::{Command, CommandError, Committed, Context, Idempotency, Outcome},
@@ -9,6 +9,9 @@ use keywright_domain::{
     key::Effect,
     lease::LeaseTerm,
     permit::Action,
+    privacy::PrivacyCommand,
+    time::Timestamp,
+    vault::KeyOwner,
     workspace::{Workspace, WorkspaceNumber},
 };
 
@@ -17,12 +20,7 @@ use super::{
     group::{Group, Heads, Lost, Remembered, check_repeat},
     transaction::Transaction,
 };
-use crate::{
-    fault::Fault,
-    params,
-    rows::{address_column, journal::entity_columns},
-    sql::journal as sql,
-};
+use crate::{fault::Fault, params, rows::journal::entity_columns, sql::journal as sql};
 
 /// What a command works with.
 pub(super) struct Scope<'group> {
@@ -81,7 +79,16 @@ pub(super) struct Journal {
     pub(super) changes: Vec<NumberedChange>,
     rows: ChangeRows,
     audit: AuditRows,
-    personal: Vec<(u64, PersonalData)>,
+    personal: PersonalRows,
+}
+
+#[derive(Default)]
+struct PersonalRows {
+    sequences: Vec<u64>,
+    times: Vec<Timestamp>,
+    kinds: Vec<i64>,
+    owners: Vec<Vec<u8>>,
+    sealed: Vec<Vec<u8>>,
 }
 
 #[derive(Default)]
@@ -141,7 +148,16 @@ impl Journal {
         self.audit.actions.push(entry.action);
         self.audit.targets.push(body.target.id);
         self.audit.bodies.push(bytes);
-        self.personal.push((heads.audit, context.personal.clone()));
+    }
+
+    /// Personal data of the last audit entry.
+    fn add_personal(&mut self, sequence: u64, at: Timestamp, owner: KeyOwner, sealed: Vec<u8>) {
+        let (kind, id) = owner.columns();
+        self.personal.sequences.push(sequence);
+        self.personal.times.push(at);
+        self.personal.kinds.push(i64::from(kind));
+        self.personal.owners.push(id);
+        self.personal.sealed.push(sealed);
     }
 
     /// Sends all rows; returns the ids of the audit entries.
@@ -156,16 +172,8 @@ impl Journal {
             let raw: Vec<_> = ids.iter().map(|id| id.to_bytes()).collect();
             let values = params![sequences, raw, hashes, workspaces, actions, targets, bodies];
             transaction.write(sql::INSERT_AUDIT, values);
-            let personal = std::mem::take(&mut self.personal);
-            let (mut sequences, mut salts) = (Vec::new(), Vec::new());
-            let (mut addresses, mut agents) = (Vec::new(), Vec::new());
-            for (sequence, data) in personal {
-                sequences.push(sequence);
-                salts.push(data.salt);
-                addresses.push(data.address.map(|known| address_column(Some(known))));
-                agents.push(data.user_agent);
-            }
-            transaction.write(sql::INSERT_PERSONAL, params![sequences, salts, addresses, agents]);
+            let PersonalRows { sequences, times, kinds, owners, sealed } = std::mem::take(&mut self.personal);
+            transaction.write(sql::INSERT_PERSONAL, params![sequences, times, kinds, owners, sealed]);
         }
         ids
     }
@@ -205,6 +213,10 @@ impl Group {
         }
         for (position, entry) in (0..).zip(draft.entries) {
             self.journal.add_entry(&mut heads, context, position, entry);
+            let owner = KeyOwner::of(context.permit.actor(), context.now);
+            let (owner, key) = self.sealer.key_for(&mut self.transaction, owner, context.now).await?;
+            let sealed = self.sealer.seal_personal(&key, heads.audit, &context.personal);
+            self.journal.add_personal(heads.audit, context.now, owner, sealed);
         }
         if let Some(asked) = &context.idempotency {
             self.keep_repeat(asked, context, draft.target, draft.hint);
@@ -250,6 +262,7 @@ impl Scope<'_> {
             Command::PutPermission { name, description } => self.put_permission(name, description).await,
             Command::CreateOperator(new) => self.create_operator(*new).await,
             Command::RevokeOperator(id) => self.revoke_operator(id).await,
+            Command::Privacy(command) => self.privacy(&command).await,
         }
     }
 }
@@ -272,7 +285,8 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
         | Command::DeletePlan(_)
         | Command::PutPermission { .. }
         | Command::CreateOperator(_)
-        | Command::RevokeOperator(_) => permit.covers(Action::Operate, None),
+        | Command::RevokeOperator(_)
+        | Command::Privacy(PrivacyCommand::Rewrap { .. }) => permit.covers(Action::Operate, None),
     };
     if is_covered { Ok(()) } else { Err(CommandError::Permit) }
 }

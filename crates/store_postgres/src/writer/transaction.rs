@@ -21,7 +21,7 @@ use crate::{
 type Write = Pin<Box<dyn Future<Output = Result<u64, Fault>> + Send>>;
 
 /// A running transaction.
-pub(super) struct Transaction {
+pub(crate) struct Transaction {
     connected: Arc<Connected>,
     /// Writes whose answers are not here yet.
     unanswered: FuturesUnordered<Write>,
@@ -59,7 +59,7 @@ impl Transaction {
     }
 
     /// Sends a write. The statement was prepared ahead, so it is on its way when this returns, in the order of calls.
-    pub(super) fn write(&mut self, statement: &'static str, params: Vec<Param>) {
+    pub(crate) fn write(&mut self, statement: &'static str, params: Vec<Param>) {
         let connected = Arc::clone(&self.connected);
         let mut write: Write = Box::pin(async move { connected.execute(statement, params).await });
         self.written += 1;
@@ -70,7 +70,7 @@ impl Transaction {
     }
 
     /// The rows of a statement, which sees all writes before it.
-    pub(super) async fn query(
+    pub(crate) async fn query(
         &mut self,
         statement: &'static str,
         params: Vec<Param>,
@@ -93,7 +93,7 @@ impl Transaction {
     }
 
     /// The first row of a statement, which sees all writes before it.
-    pub(super) async fn first(
+    pub(crate) async fn first(
         &mut self,
         statement: &'static str,
         params: Vec<Param>,

@@ -14,7 +14,10 @@ use tempfile::TempDir;
 use crate::server::{own_schema, shared};
 
 async fn refusal(options: PostgresOptions) -> ConnectError {
-    PostgresStore::connect(options).await.err().expect("the store must not connect")
+    PostgresStore::connect(options, keywright_testkit::vault())
+        .await
+        .err()
+        .expect("the store must not connect")
 }
 
 #[tokio::test]
@@ -55,7 +58,7 @@ async fn options_that_contradict_themselves() {
 async fn a_schema_of_another_version_or_program_is_refused() {
     let options = own_schema(shared());
     let schema = options.schema.clone();
-    PostgresStore::connect(options.clone()).await.unwrap().close().await.unwrap();
+    PostgresStore::connect(options.clone(), keywright_testkit::vault()).await.unwrap().close().await.unwrap();
     shared().sql(&format!("INSERT INTO {schema}.migrations VALUES (99, '0099_later', 'x')"));
     let error = refusal(options.clone()).await;
     assert!(matches!(error, ConnectError::Newer { found, known } if found == known + 1), "{error}");
@@ -73,16 +76,18 @@ async fn a_schema_of_another_version_or_program_is_refused() {
 #[tokio::test]
 async fn what_was_added_later_is_seeded() {
     let options = own_schema(shared());
-    PostgresStore::connect(options.clone()).await.unwrap().close().await.unwrap();
+    PostgresStore::connect(options.clone(), keywright_testkit::vault()).await.unwrap().close().await.unwrap();
     shared().sql(&format!("DELETE FROM {}.permissions WHERE bit > 3", options.schema));
-    let store = PostgresStore::connect(options).await.unwrap();
+    let store = PostgresStore::connect(options, keywright_testkit::vault()).await.unwrap();
     assert_eq!(store.catalogue().await.unwrap(), Catalogue::builtin());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_start_at_once_migrate_once() {
     let options = own_schema(shared());
-    let starts: Vec<_> = (0..6).map(|_| tokio::spawn(PostgresStore::connect(options.clone()))).collect();
+    let starts: Vec<_> = (0..6)
+        .map(|_| tokio::spawn(PostgresStore::connect(options.clone(), keywright_testkit::vault())))
+        .collect();
     for start in starts {
         start.await.unwrap().unwrap();
     }
@@ -97,14 +102,14 @@ async fn a_server_that_forgets_is_refused_unless_that_is_wanted() {
     let error = refusal(options.clone()).await;
     assert!(matches!(error, ConnectError::Unflushed("fsync")), "{error}");
     options.unflushed = Unflushed::Allow;
-    let store = PostgresStore::connect(options).await.unwrap();
+    let store = PostgresStore::connect(options, keywright_testkit::vault()).await.unwrap();
     let durability = store.durability().await.unwrap();
     assert_eq!(durability.promise(), Promise::None { reason: "fsync is off".to_owned() });
 }
 
 #[tokio::test]
 async fn a_lone_server_keeps_what_it_acknowledges() {
-    let store = PostgresStore::connect(own_schema(shared())).await.unwrap();
+    let store = PostgresStore::connect(own_schema(shared()), keywright_testkit::vault()).await.unwrap();
     let durability = store.durability().await.unwrap();
     assert_eq!(durability.promise(), Promise::Strict);
     assert_eq!((durability.timeline.as_str(), durability.is_asynchronous()), ("00000001", false));
@@ -113,7 +118,8 @@ async fn a_lone_server_keeps_what_it_acknowledges() {
 
 #[tokio::test]
 async fn a_closed_store_says_so() {
-    let store = Arc::new(PostgresStore::connect(own_schema(shared())).await.unwrap());
+    let store =
+        Arc::new(PostgresStore::connect(own_schema(shared()), keywright_testkit::vault()).await.unwrap());
     Installation::set_up(Arc::clone(&store)).await;
     assert_eq!(store.key_count().await.unwrap(), 0);
     store.close().await.unwrap();
@@ -148,7 +154,7 @@ async fn connections_are_encrypted_and_the_server_is_verified() {
     };
     let mut options = own_schema(&server);
     options.tls_root_certificates = roots("own", own.pem());
-    let store = PostgresStore::connect(options.clone()).await.unwrap();
+    let store = PostgresStore::connect(options.clone(), keywright_testkit::vault()).await.unwrap();
     assert!(!store.is_set_up().await.unwrap());
     let plain = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
                  WHERE application_name = 'keywright' AND NOT ssl";

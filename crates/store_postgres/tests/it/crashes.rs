@@ -86,8 +86,8 @@ async fn crashes_lose_nothing_acknowledged() {
     let server = PostgresServer::start();
     let options = own_schema(&server);
     let stores = [
-        Arc::new(PostgresStore::connect(options.clone()).await.unwrap()),
-        Arc::new(PostgresStore::connect(options).await.unwrap()),
+        Arc::new(PostgresStore::connect(options.clone(), keywright_testkit::vault()).await.unwrap()),
+        Arc::new(PostgresStore::connect(options, keywright_testkit::vault()).await.unwrap()),
     ];
     let workspace = Installation::set_up(Arc::clone(&stores[0])).await.workspace.id;
     let stop = Arc::new(AtomicBool::new(false));
@@ -126,7 +126,8 @@ async fn crashes_lose_nothing_acknowledged() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_down_is_said_to_be_and_comes_back() {
     let server = PostgresServer::start();
-    let store = Arc::new(PostgresStore::connect(own_schema(&server)).await.unwrap());
+    let store =
+        Arc::new(PostgresStore::connect(own_schema(&server), keywright_testkit::vault()).await.unwrap());
     let installation = Installation::set_up(Arc::clone(&store)).await;
     tokio::task::block_in_place(|| server.stop());
     sleep(Duration::from_millis(100)).await;

@@ -28,7 +28,7 @@ impl Dice {
 
 async fn pools(count: usize) -> Vec<Arc<PostgresLimits>> {
     let options = own_schema(shared());
-    PostgresStore::connect(options.clone()).await.unwrap().close().await.unwrap();
+    PostgresStore::connect(options.clone(), keywright_testkit::vault()).await.unwrap().close().await.unwrap();
     (0..count).map(|_| Arc::new(PostgresLimits::new(options.clone()).unwrap())).collect()
 }
 
@@ -156,7 +156,7 @@ async fn nodes_that_draw_at_once_never_get_more_than_the_limit_and_never_block_e
 async fn a_pool_out_of_reach_says_so_and_comes_back() {
     let server = PostgresServer::start();
     let options = own_schema(&server);
-    PostgresStore::connect(options.clone()).await.unwrap().close().await.unwrap();
+    PostgresStore::connect(options.clone(), keywright_testkit::vault()).await.unwrap().close().await.unwrap();
     let pool = PostgresLimits::new(options).unwrap();
     let asked = draw(2, 3_600, Algorithm::Sliding, &mut Dice(3));
     let before = pool.draw(vec![Draw { needed: 40, ..asked }]).await.unwrap();

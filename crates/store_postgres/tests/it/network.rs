@@ -28,7 +28,7 @@ async fn behind_a_proxy() -> (Proxy, Installation<PostgresStore>, PostgresOption
     options.idle_in_transaction_timeout = Duration::from_millis(500);
     options.answer_timeout = Duration::from_secs(1);
     options.resolve_timeout = Duration::from_secs(8);
-    let store = Arc::new(PostgresStore::connect(options.clone()).await.unwrap());
+    let store = Arc::new(PostgresStore::connect(options.clone(), keywright_testkit::vault()).await.unwrap());
     (proxy, Installation::set_up(store).await, options)
 }
 
@@ -118,7 +118,7 @@ async fn what_cannot_be_found_out_is_unknown_and_the_sink_hears_of_it_later() {
     let (proxy, _, mut options) = behind_a_proxy().await;
     options.schema.push_str("_2");
     options.resolve_timeout = Duration::from_millis(700);
-    let store = Arc::new(PostgresStore::connect(options).await.unwrap());
+    let store = Arc::new(PostgresStore::connect(options, keywright_testkit::vault()).await.unwrap());
     let installation = Installation::set_up(Arc::clone(&store)).await;
     let recorder = Arc::new(Recorder::default());
     store.attach(recorder.clone());

@@ -63,8 +63,8 @@ pub(crate) fn usage_row(key: KeyNumber, count: u64) -> UsageRow {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_write_one_log() {
     let options = own_schema(shared());
-    let first = Arc::new(PostgresStore::connect(options.clone()).await.unwrap());
-    let second = Arc::new(PostgresStore::connect(options).await.unwrap());
+    let first = Arc::new(PostgresStore::connect(options.clone(), keywright_testkit::vault()).await.unwrap());
+    let second = Arc::new(PostgresStore::connect(options, keywright_testkit::vault()).await.unwrap());
     let installation = Installation::set_up(Arc::clone(&first)).await;
     let workspace = installation.workspace.id;
     let mut tasks = Vec::new();
@@ -104,7 +104,9 @@ async fn nodes_that_count_the_same_keys_do_not_block_each_other() {
     let options = own_schema(shared());
     let mut stores = Vec::new();
     for _ in 0..3 {
-        stores.push(Arc::new(PostgresStore::connect(options.clone()).await.unwrap()));
+        stores.push(Arc::new(
+            PostgresStore::connect(options.clone(), keywright_testkit::vault()).await.unwrap(),
+        ));
     }
     let installation = Installation::set_up(Arc::clone(&stores[0])).await;
     let mut keys = Vec::new();

@@ -30,7 +30,8 @@ INSERT INTO operators SELECT n, int8send(n), 'o', '', 'o' || n, '', 1, '', 0, NU
 INSERT INTO incidents SELECT n, int8send(n), n % 1000 + 1, '', NULL, 0 FROM generate_series(1, 5000) n;
 INSERT INTO changes SELECT n, 0, false, n, NULL FROM generate_series(1, 20000) n;
 INSERT INTO audit SELECT n, int8send(n), '', n % 1000 + 1, 'key.created', 't' || n % 5000, '' FROM generate_series(1, 20000) n;
-INSERT INTO audit_personal SELECT n, '', NULL, NULL FROM generate_series(1, 20000) n;
+INSERT INTO data_keys SELECT 0, int8send(n), n % 100, '' FROM generate_series(1, 5000) n;
+INSERT INTO audit_personal SELECT n, 0, 0, int8send(n), '' FROM generate_series(1, 20000) n;
 INSERT INTO idempotency SELECT 'a' || n % 100, 'k' || n, '', '', NULL, n FROM generate_series(1, 20000) n;
 INSERT INTO usage_batches SELECT int8send(n % 100), n, NULL FROM generate_series(1, 5000) n;
 INSERT INTO usage_minute SELECT n, n % 3000, 0, 1, 1 FROM generate_series(1, 20000) n;
@@ -54,7 +55,7 @@ enum Statistics {
 /// A schema with rows.
 async fn filled(statistics: Statistics) -> String {
     let options = own_schema(shared());
-    PostgresStore::connect(options.clone()).await.unwrap().close().await.unwrap();
+    PostgresStore::connect(options.clone(), keywright_testkit::vault()).await.unwrap().close().await.unwrap();
     shared().sql(&format!("SET search_path TO {}; {FILL}", options.schema));
     if statistics == Statistics::Fresh {
         shared().sql("ANALYZE");

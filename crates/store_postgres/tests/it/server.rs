@@ -34,5 +34,5 @@ pub(crate) fn own_schema(server: &PostgresServer) -> PostgresOptions {
 
 /// A store on a new schema of the shared server.
 pub(crate) async fn empty_store() -> Arc<PostgresStore> {
-    Arc::new(PostgresStore::connect(own_schema(shared())).await.unwrap())
+    Arc::new(PostgresStore::connect(own_schema(shared()), keywright_testkit::vault()).await.unwrap())
 }

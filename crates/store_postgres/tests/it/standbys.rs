@@ -26,14 +26,14 @@ async fn eventually(server: &PostgresServer, sql: &str, expected: &str) {
 async fn a_standby_is_refused_and_told_of_and_another_history_takes_nothing() {
     let primary = PostgresServer::start();
     let mut options = own_schema(&primary);
-    let store = Arc::new(PostgresStore::connect(options.clone()).await.unwrap());
+    let store = Arc::new(PostgresStore::connect(options.clone(), keywright_testkit::vault()).await.unwrap());
     Installation::set_up(Arc::clone(&store)).await;
     let standby = tokio::task::block_in_place(|| primary.standby("second"));
     eventually(&primary, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'", "1").await;
     let durability = store.durability().await.unwrap();
     assert_eq!(durability.promise(), Promise::BestEffortAcrossFailover);
     options.url = PostgresOptions::new(standby.url()).url;
-    let error = PostgresStore::connect(options.clone()).await.err().unwrap();
+    let error = PostgresStore::connect(options.clone(), keywright_testkit::vault()).await.err().unwrap();
     assert!(matches!(error, ConnectError::Standby), "{error}");
 
     // As the control log notes it when the first node starts.
@@ -48,7 +48,8 @@ async fn a_standby_is_refused_and_told_of_and_another_history_takes_nothing() {
         primary.stop();
         standby.promote();
     });
-    let promoted = Arc::new(PostgresStore::connect(options.clone()).await.unwrap());
+    let promoted =
+        Arc::new(PostgresStore::connect(options.clone(), keywright_testkit::vault()).await.unwrap());
     assert_eq!(promoted.durability().await.unwrap().timeline, "00000002");
     let workspace = promoted.workspaces(None, 1).await.unwrap().items.remove(0);
     let samples = keywright_testkit::Samples::new(77);
@@ -77,7 +78,8 @@ async fn a_standby_is_refused_and_told_of_and_another_history_takes_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_wait_for_a_standby_is_not_a_commit() {
     let server = PostgresServer::start();
-    let store = Arc::new(PostgresStore::connect(own_schema(&server)).await.unwrap());
+    let store =
+        Arc::new(PostgresStore::connect(own_schema(&server), keywright_testkit::vault()).await.unwrap());
     let installation = Arc::new(Installation::set_up(Arc::clone(&store)).await);
     server.configure(&[("synchronous_standby_names", "nobody")]);
     server.reload();

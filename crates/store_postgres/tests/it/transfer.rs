@@ -247,11 +247,11 @@ async fn embedded() -> (TempDir, &'static Facts) {
 }
 
 fn open(directory: &Path) -> Result<Arc<SqliteStore>, OpenError> {
-    SqliteStore::open(directory, &Options::default()).map(Arc::new)
+    SqliteStore::open(directory, &Options::default(), keywright_testkit::vault()).map(Arc::new)
 }
 
 async fn connect(options: &PostgresOptions) -> Result<Arc<PostgresStore>, ConnectError> {
-    PostgresStore::connect(options.clone()).await.map(Arc::new)
+    PostgresStore::connect(options.clone(), keywright_testkit::vault()).await.map(Arc::new)
 }
 
 async fn run(
@@ -301,7 +301,7 @@ async fn there_and_back_everything_is_as_it_was() {
     assert_eq!(there.tables.len(), TABLES.len());
     assert!(there.tables.iter().all(|table| table.rows > 0), "a table is not tested: {:?}", there.tables);
     assert!(matches!(open(first.path()), Err(OpenError::MovedAway { place }) if place == "elsewhere"));
-    assert!(matches!(SqliteStore::open_read_only(first.path()), Err(OpenError::MovedAway { .. })));
+    assert!(matches!(SqliteStore::open_read_only(first.path(), None), Err(OpenError::MovedAway { .. })));
     assert_eq!(definitions(&options), pristine, "indexes and references are as in a new schema");
     let store = connect(&options).await.unwrap();
     assert_eq!(&facts(&store).await, before);

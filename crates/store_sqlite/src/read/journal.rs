@@ -12,11 +12,16 @@ use crate::{
         installation::{all, workspace_by_id},
         journal, sequence_column,
     },
+    sealing::Sealing,
     sql::journal as sql,
 };
 
 /// A page of entries, newest first.
-pub(crate) fn page(connection: &Connection, query: &AuditQuery) -> Result<Page<StoredEntry>, Fault> {
+pub(crate) fn page(
+    connection: &Connection,
+    sealing: Option<&Sealing>,
+    query: &AuditQuery,
+) -> Result<Page<StoredEntry>, Fault> {
     let workspace = match query.workspace {
         None => None,
         Some(id) => match workspace_by_id(connection, id)? {
@@ -32,7 +37,8 @@ pub(crate) fn page(connection: &Connection, query: &AuditQuery) -> Result<Page<S
     let before = query.before.map_or(i64::MAX, sequence_column);
     let limit = u64::from(query.limit) + 1;
     let parameters = params![before, workspace, query.target, query.action, limit];
-    Ok(cut(all(connection, statement, parameters, journal::entry)?, query.limit))
+    let entries = all(connection, statement, parameters, |row| journal::entry(row, sealing))?;
+    Ok(cut(entries, query.limit))
 }
 
 /// A page of at most `limit` of the items, of which one more was asked for.

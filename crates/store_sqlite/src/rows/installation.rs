@@ -6,7 +6,7 @@ use keywright_domain::{
     operator::OperatorCredential,
     permission::{Catalogue, CatalogueEntry, PermissionName, Role},
     plan::Plan,
-    principal::{Membership, MembershipNumber, User},
+    principal::{Membership, MembershipNumber},
     workspace::{Slug, Workspace, WorkspaceNumber},
 };
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
@@ -120,18 +120,6 @@ pub(crate) fn update_workspace(connection: &Connection, workspace: &Workspace) -
         workspace.plan,
         to_json(&workspace.policy),
         time_column(workspace.suspended_at),
-    ])?;
-    Ok(())
-}
-
-/// Keeps a new user.
-pub(crate) fn insert_user(connection: &Connection, user: &User) -> Result<(), Fault> {
-    connection.prepare_cached(sql::INSERT_USER)?.execute(params![
-        user.id.to_bytes(),
-        user.email,
-        user.name,
-        user.password_hash,
-        user.created_at.unix_ms(),
     ])?;
     Ok(())
 }

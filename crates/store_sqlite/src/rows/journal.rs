@@ -1,17 +1,18 @@
 //! The change log and the audit trail.
 
 use keywright_domain::{
-    audit::{Checkpoint, PersonalData, StoredEntry},
+    audit::{Checkpoint, StoredEntry},
     change::EntityRef,
     key::KeyNumber,
     principal::MembershipNumber,
     time::Timestamp,
+    vault::KeyOwner,
     workspace::WorkspaceNumber,
 };
 use rusqlite::{Connection, Row, params};
 
-use super::{address, address_column, bytes, optional_text, time, unreadable};
-use crate::{fault::Fault, sql::journal as sql};
+use super::{bytes, time, unreadable};
+use crate::{fault::Fault, sealing::Sealing, sql::journal as sql};
 
 /// A row of the change log.
 #[derive(Clone, Debug)]
@@ -59,33 +60,27 @@ pub(crate) fn insert_change(connection: &Connection, change: &ChangeRow) -> Resu
     Ok(())
 }
 
-/// An audit entry from its row.
-pub(crate) fn entry(row: &Row<'_>) -> Result<StoredEntry, Fault> {
-    let erased = row.get_ref(3)? == rusqlite::types::ValueRef::Null;
-    let personal = if erased {
-        None
-    } else {
-        Some(PersonalData {
-            salt: bytes(row, 3)?,
-            address: address(row, 4)?,
-            user_agent: optional_text(row, 5)?.map(str::to_owned),
-        })
+/// An audit entry from its row. Without `sealing`, as if its personal data had been erased.
+pub(crate) fn entry(row: &Row<'_>, sealing: Option<&Sealing>) -> Result<StoredEntry, Fault> {
+    let sequence = row.get(0)?;
+    let personal = match sealing {
+        Some(sealing) => sealing.open_personal(row, sequence, 3)?,
+        None => None,
     };
-    Ok(StoredEntry { sequence: row.get(0)?, body: row.get(1)?, hash: bytes(row, 2)?, personal })
+    Ok(StoredEntry { sequence, body: row.get(1)?, hash: bytes(row, 2)?, personal })
 }
 
-/// Keeps the personal data of an audit entry.
+/// Keeps the sealed personal data of an audit entry.
 pub(crate) fn insert_personal(
     connection: &Connection,
     sequence: u64,
-    personal: &PersonalData,
+    at: Timestamp,
+    owner: KeyOwner,
+    sealed: &[u8],
 ) -> Result<(), Fault> {
-    connection.prepare_cached(sql::INSERT_PERSONAL)?.execute(params![
-        sequence,
-        personal.salt,
-        personal.address.map(|known| address_column(Some(known))),
-        personal.user_agent,
-    ])?;
+    let (kind, id) = owner.columns();
+    let parameters = params![sequence, at.unix_ms(), kind, id, sealed];
+    connection.prepare_cached(sql::INSERT_PERSONAL)?.execute(parameters)?;
     Ok(())
 }
 

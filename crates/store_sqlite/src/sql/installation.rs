@@ -44,7 +44,7 @@ statements! {
     COUNT_ON_PLAN = "SELECT count(*) FROM workspaces WHERE plan = ?1";
 
     /// A new user.
-    INSERT_USER = "INSERT INTO users (id, email, name, password_hash, created_at) VALUES (?1, ?2, ?3, ?4, ?5)";
+    INSERT_USER = "INSERT INTO users (id, password_hash, created_at, email_index, sealed) VALUES (?1, ?2, ?3, ?4, ?5)";
     /// The newest membership's number.
     LAST_MEMBERSHIP = "SELECT max(number) FROM memberships";
     /// A new membership.

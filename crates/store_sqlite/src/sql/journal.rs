@@ -27,26 +27,30 @@ statements! {
     /// A new audit entry.
     INSERT_AUDIT = "INSERT INTO audit (sequence, hash, workspace, action, target, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     /// Its personal data.
-    INSERT_PERSONAL = "INSERT INTO audit_personal (sequence, salt, address, user_agent) VALUES (?1, ?2, ?3, ?4)";
+    INSERT_PERSONAL = "INSERT INTO audit_personal (sequence, at, key_kind, key_owner, sealed) VALUES (?1, ?2, ?3, ?4, ?5)";
     /// Audit entries, oldest first.
-    AUDIT_AFTER = "SELECT a.sequence, a.body, a.hash, p.salt, p.address, p.user_agent FROM audit a \
-                   LEFT JOIN audit_personal p ON p.sequence = a.sequence WHERE a.sequence > ?1 \
+    AUDIT_AFTER = "SELECT a.sequence, a.body, a.hash, p.key_kind, p.key_owner, p.sealed, k.kek, k.wrapped FROM audit a \
+                   LEFT JOIN audit_personal p ON p.sequence = a.sequence \
+                  LEFT JOIN data_keys k ON k.kind = p.key_kind AND k.owner = p.key_owner WHERE a.sequence > ?1 \
                    ORDER BY a.sequence LIMIT ?2";
     /// A page of the installation's trail.
-    AUDIT_PAGE = "SELECT a.sequence, a.body, a.hash, p.salt, p.address, p.user_agent FROM audit a \
-                  LEFT JOIN audit_personal p ON p.sequence = a.sequence WHERE a.sequence < ?1 \
+    AUDIT_PAGE = "SELECT a.sequence, a.body, a.hash, p.key_kind, p.key_owner, p.sealed, k.kek, k.wrapped FROM audit a \
+                  LEFT JOIN audit_personal p ON p.sequence = a.sequence \
+                  LEFT JOIN data_keys k ON k.kind = p.key_kind AND k.owner = p.key_owner WHERE a.sequence < ?1 \
                   AND (?2 IS NULL OR a.workspace = ?2) AND (?3 IS NULL OR a.target = ?3) \
                   AND (?4 IS NULL OR a.action = ?4) ORDER BY a.sequence DESC LIMIT ?5";
     /// A page of a workspace's trail.
-    AUDIT_PAGE_OF_WORKSPACE = "SELECT a.sequence, a.body, a.hash, p.salt, p.address, p.user_agent \
+    AUDIT_PAGE_OF_WORKSPACE = "SELECT a.sequence, a.body, a.hash, p.key_kind, p.key_owner, p.sealed, k.kek, k.wrapped \
                   FROM audit a INDEXED BY audit_workspace \
-                  LEFT JOIN audit_personal p ON p.sequence = a.sequence WHERE a.workspace = ?2 AND a.sequence < ?1 \
+                  LEFT JOIN audit_personal p ON p.sequence = a.sequence \
+                  LEFT JOIN data_keys k ON k.kind = p.key_kind AND k.owner = p.key_owner WHERE a.workspace = ?2 AND a.sequence < ?1 \
                   AND (?3 IS NULL OR a.target = ?3) AND (?4 IS NULL OR a.action = ?4) \
                   ORDER BY a.sequence DESC LIMIT ?5";
     /// A page of a target's trail.
-    AUDIT_PAGE_OF_TARGET = "SELECT a.sequence, a.body, a.hash, p.salt, p.address, p.user_agent \
+    AUDIT_PAGE_OF_TARGET = "SELECT a.sequence, a.body, a.hash, p.key_kind, p.key_owner, p.sealed, k.kek, k.wrapped \
                   FROM audit a INDEXED BY audit_target \
-                  LEFT JOIN audit_personal p ON p.sequence = a.sequence WHERE a.target = ?3 AND a.sequence < ?1 \
+                  LEFT JOIN audit_personal p ON p.sequence = a.sequence \
+                  LEFT JOIN data_keys k ON k.kind = p.key_kind AND k.owner = p.key_owner WHERE a.target = ?3 AND a.sequence < ?1 \
                   AND (?2 IS NULL OR a.workspace = ?2) AND (?4 IS NULL OR a.action = ?4) \
                   ORDER BY a.sequence DESC LIMIT ?5";
     /// A new checkpoint.

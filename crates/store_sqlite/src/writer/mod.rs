@@ -4,6 +4,7 @@
 mod cache;
 mod installation;
 mod keys;
+mod privacy;
 mod record;
 mod usage;
 
@@ -35,6 +36,7 @@ use crate::{
     read,
     readers::Question,
     rows::journal,
+    sealing::{Sealer, Sealing},
     sql::journal as sql,
 };
 
@@ -80,6 +82,7 @@ pub(crate) struct Writer {
     /// `None` after a lost transaction, until they were read again.
     heads: Option<Heads>,
     workspaces: Workspaces,
+    sealer: Sealer,
     sink: Sink,
     /// Changes of the running transaction.
     changes: Vec<NumberedChange>,
@@ -127,6 +130,7 @@ impl Writer {
         connection: Connection,
         sink: Sink,
         known: Arc<KnownWorkspaces>,
+        sealing: Arc<Sealing>,
         group_max: usize,
         lock: Option<File>,
     ) -> Result<Self, StoreError> {
@@ -136,6 +140,7 @@ impl Writer {
             published: heads.sequence,
             heads: Some(heads),
             workspaces: Workspaces::new(known),
+            sealer: Sealer::new(sealing),
             sink,
             changes: Vec::new(),
             usage: VecDeque::new(),
@@ -284,6 +289,7 @@ impl Writer {
             Err(fault) if self.connection.is_autocommit() => Err(fault.into()),
             Err(fault) => {
                 self.changes.truncate(changes_before);
+                self.sealer.forget();
                 self.run_sql(sql::ROLLBACK_TO)?;
                 self.run_sql(sql::RELEASE)?;
                 Ok(Err(fault.into_command_error()))
@@ -329,6 +335,7 @@ impl Writer {
         }
         self.changes.clear();
         self.workspaces.forget();
+        self.sealer.forget();
         self.heads = Heads::read(&self.connection).ok();
         while self.heads.is_some_and(|heads| heads.sequence > self.published) {
             match read::changes::after(&self.connection, self.published, 1_000) {

@@ -9,6 +9,8 @@ use keywright_domain::{
     key::Effect,
     lease::LeaseTerm,
     permit::Action,
+    privacy::PrivacyCommand,
+    vault::KeyOwner,
     workspace::{Workspace, WorkspaceNumber},
 };
 use rusqlite::{Connection, params};
@@ -19,9 +21,10 @@ use crate::{
     rows::{
         bytes,
         installation::{count, first},
-        journal::{ChangeRow, audit_head, insert_change, insert_personal},
+        journal::{ChangeRow, audit_head, insert_change},
         optional_text, text, time,
     },
+    sealing::Sealer,
     sql,
 };
 
@@ -80,6 +83,7 @@ fn next(number: &mut u32) -> Result<u32, Fault> {
 pub(super) struct Scope<'writer> {
     pub(super) connection: &'writer Connection,
     pub(super) workspaces: &'writer mut Workspaces,
+    pub(super) sealer: &'writer mut Sealer,
     pub(super) heads: &'writer mut Heads,
     pub(super) context: &'writer Context,
 }
@@ -141,6 +145,7 @@ impl Writer {
         let mut scope = Scope {
             connection: &self.connection,
             workspaces: &mut self.workspaces,
+            sealer: &mut self.sealer,
             heads: &mut heads,
             context,
         };
@@ -154,7 +159,7 @@ impl Writer {
             self.changes.push(NumberedChange { sequence: heads.sequence, restricting, change });
         }
         for (position, entry) in (0..).zip(draft.entries) {
-            keep_entry(&self.connection, &mut heads, context, position, entry)?;
+            keep_entry(&self.connection, &mut self.sealer, &mut heads, context, position, entry)?;
         }
         if let Some(idempotency) = &context.idempotency {
             keep_repeat(&self.connection, idempotency, context, &draft.target, draft.hint.as_deref())?;
@@ -193,6 +198,7 @@ impl Scope<'_> {
             Command::PutPermission { name, description } => self.put_permission(name, description),
             Command::CreateOperator(new) => self.create_operator(*new),
             Command::RevokeOperator(id) => self.revoke_operator(id),
+            Command::Privacy(command) => self.privacy(&command),
         }
     }
 }
@@ -215,7 +221,8 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
         | Command::DeletePlan(_)
         | Command::PutPermission { .. }
         | Command::CreateOperator(_)
-        | Command::RevokeOperator(_) => permit.covers(Action::Operate, None),
+        | Command::RevokeOperator(_)
+        | Command::Privacy(PrivacyCommand::Rewrap { .. }) => permit.covers(Action::Operate, None),
     };
     if is_covered { Ok(()) } else { Err(CommandError::Permit) }
 }
@@ -264,6 +271,7 @@ fn keep_repeat(
 /// Appends to the audit trail.
 fn keep_entry(
     connection: &Connection,
+    sealer: &mut Sealer,
     heads: &mut Heads,
     context: &Context,
     position: u64,
@@ -292,7 +300,8 @@ fn keep_entry(
         body.target.id,
         bytes
     ])?;
-    insert_personal(connection, sequence, &context.personal)?;
+    let owner = KeyOwner::of(context.permit.actor(), context.now);
+    sealer.keep_personal(connection, sequence, owner, context.now, &context.personal)?;
     heads.audit = sequence;
     heads.audit_hash = hash;
     Ok(())

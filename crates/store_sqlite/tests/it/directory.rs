@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 
 fn open(directory: &Path) -> Result<SqliteStore, OpenError> {
-    SqliteStore::open(directory, &Options::default())
+    SqliteStore::open(directory, &Options::default(), keywright_testkit::vault())
 }
 
 fn error_of(result: Result<SqliteStore, OpenError>) -> OpenError {
@@ -88,7 +88,7 @@ async fn the_log_is_folded_into_the_database_when_it_is_closed() {
 async fn another_process_may_read_and_not_write() {
     let directory = with_keys(2).await;
     let owner = Arc::new(open(directory.path()).unwrap());
-    let reader = SqliteStore::open_read_only(directory.path()).unwrap();
+    let reader = SqliteStore::open_read_only(directory.path(), None).unwrap();
     let mut verifier = ChainVerifier::default();
     for entry in reader.audit_after(0, 100).await.unwrap() {
         let body: AuditBody = serde_json::from_slice(&entry.body).unwrap();
@@ -105,7 +105,7 @@ async fn another_process_may_read_and_not_write() {
 #[tokio::test]
 async fn a_directory_without_a_database_cannot_be_read() {
     let directory = TempDir::new().unwrap();
-    let error = error_of(SqliteStore::open_read_only(directory.path()));
+    let error = error_of(SqliteStore::open_read_only(directory.path(), None));
     assert!(matches!(error, OpenError::Store(StoreError::Unavailable(_))), "{error}");
     assert!(!directory.path().join(DATABASE_FILE).exists());
 }
@@ -118,7 +118,9 @@ async fn a_file_that_is_no_database_is_damaged() {
         b"not a database, but long enough to look at".repeat(200),
     )
     .unwrap();
-    for error in [error_of(open(directory.path())), error_of(SqliteStore::open_read_only(directory.path()))] {
+    for error in
+        [error_of(open(directory.path())), error_of(SqliteStore::open_read_only(directory.path(), None))]
+    {
         assert!(matches!(error, OpenError::Damaged(_)), "{error}");
         assert!(error.to_string().contains("restore"), "{error}");
     }
@@ -181,7 +183,7 @@ async fn a_full_queue_refuses_instead_of_growing() {
     let directory = TempDir::new().unwrap();
     let mut options = Options::default();
     options.queue_max = 1;
-    let store = Arc::new(SqliteStore::open(directory.path(), &options).unwrap());
+    let store = Arc::new(SqliteStore::open(directory.path(), &options, keywright_testkit::vault()).unwrap());
     let installation = Arc::new(Installation::set_up(store).await);
     let answers = (0..64).map(|_| {
         let installation = Arc::clone(&installation);

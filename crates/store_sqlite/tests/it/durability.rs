@@ -34,7 +34,9 @@ const SEED: &str = "KEYWRIGHT_DURABILITY_SEED";
 async fn writing_process() {
     let Ok(directory) = std::env::var(DIRECTORY) else { return };
     let seed: u64 = std::env::var(SEED).unwrap().parse().unwrap();
-    let store = Arc::new(SqliteStore::open(Path::new(&directory), &Options::default()).unwrap());
+    let store = Arc::new(
+        SqliteStore::open(Path::new(&directory), &Options::default(), keywright_testkit::vault()).unwrap(),
+    );
     let workspace = store.workspaces(None, 1).await.unwrap().items.remove(0).id;
     let samples = Arc::new(Samples::new(seed));
     let tasks: Vec<_> = (0..16)
@@ -69,7 +71,9 @@ fn acknowledge(line: &str) {
 #[tokio::test]
 async fn killed_processes_lose_nothing_acknowledged() {
     let directory = TempDir::new().unwrap();
-    let store = Arc::new(SqliteStore::open(directory.path(), &Options::default()).unwrap());
+    let store = Arc::new(
+        SqliteStore::open(directory.path(), &Options::default(), keywright_testkit::vault()).unwrap(),
+    );
     Installation::set_up(Arc::clone(&store)).await;
     drop(store);
     let (mut created, mut revoked) = (BTreeSet::new(), BTreeSet::new());
@@ -108,7 +112,7 @@ fn write_and_kill(directory: &Path, round: u64) -> Vec<String> {
 }
 
 async fn check(directory: &Path, created: &BTreeSet<KeyId>, revoked: &BTreeSet<KeyId>) {
-    let store = SqliteStore::open(directory, &Options::default()).unwrap();
+    let store = SqliteStore::open(directory, &Options::default(), keywright_testkit::vault()).unwrap();
     let state = Arc::new(Mutex::new(VerificationState::default()));
     let fold = Arc::clone(&state);
     let sequence = store.load(Box::new(move |change| fold.lock().apply(change))).await.unwrap();

@@ -45,7 +45,9 @@ fn is_full<T>(answer: &Result<T, CommandError>) -> bool {
 
 async fn set_up() -> (Arc<Installation<SqliteStore>>, TempDir) {
     let directory = TempDir::new().unwrap();
-    let store = Arc::new(SqliteStore::open(directory.path(), &Options::default()).unwrap());
+    let store = Arc::new(
+        SqliteStore::open(directory.path(), &Options::default(), keywright_testkit::vault()).unwrap(),
+    );
     (Arc::new(Installation::set_up(store).await), directory)
 }
 
@@ -211,7 +213,7 @@ async fn every_call_fails_once() {
     for failure in Failure::ALL {
         let mut calls = 0;
         loop {
-            let store = Arc::new(SqliteStore::open_in_memory().unwrap());
+            let store = Arc::new(SqliteStore::open_in_memory(keywright_testkit::vault()).unwrap());
             let installation = Installation::set_up(Arc::clone(&store)).await;
             let faulty = FaultyStore::new(Arc::clone(&store));
             faulty.fail_at(calls + 1, failure);

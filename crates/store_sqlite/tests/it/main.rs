@@ -4,4 +4,5 @@
 mod directory;
 mod durability;
 mod faults;
+mod sealing;
 mod suite;

@@ -7,7 +7,7 @@ mod in_memory {
 
     #[expect(clippy::unused_async, reason = "the suite awaits it: other stores are slower to make")]
     async fn empty() -> (Arc<SqliteStore>, ()) {
-        (Arc::new(SqliteStore::open_in_memory().unwrap()), ())
+        (Arc::new(SqliteStore::open_in_memory(keywright_testkit::vault()).unwrap()), ())
     }
 
     keywright_testkit::store_suite!(empty);
@@ -22,7 +22,12 @@ mod in_a_directory {
     #[expect(clippy::unused_async, reason = "the suite awaits it: other stores are slower to make")]
     async fn empty() -> (Arc<SqliteStore>, TempDir) {
         let directory = TempDir::new().unwrap();
-        (Arc::new(SqliteStore::open(directory.path(), &Options::default()).unwrap()), directory)
+        (
+            Arc::new(
+                SqliteStore::open(directory.path(), &Options::default(), keywright_testkit::vault()).unwrap(),
+            ),
+            directory,
+        )
     }
 
     keywright_testkit::store_suite!(empty);

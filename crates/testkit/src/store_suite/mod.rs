@@ -9,6 +9,7 @@ pub mod journal;
 pub mod keys;
 pub mod lists;
 pub mod permits;
+pub mod privacy;
 pub mod usage;
 
 /// Makes a test of every function of the suite. `$empty` is an async function that returns
@@ -48,6 +49,9 @@ macro_rules! store_suite {
             journal::audit_pages
             journal::idempotency
             journal::idempotency_expires
+            privacy::people_are_found
+            privacy::personal_data_comes_back
+            privacy::nothing_to_wrap_anew
             permits::a_permit_for_something_else_is_refused
             usage::rollups
             usage::batches_count_once

@@ -18,6 +18,7 @@ const NORMAL: &[(&str, &str)] = &[
     ("bench", "engine"),
     ("bench", "keyformat"),
     ("bench", "store-sqlite"),
+    ("bench", "vault"),
     // Fault injection drives the shipped executable from outside.
     ("chaos", "testkit"),
     ("cluster", "domain"),
@@ -32,12 +33,15 @@ const NORMAL: &[(&str, &str)] = &[
     ("server", "keyformat"),
     ("server", "store-postgres"),
     ("server", "store-sqlite"),
+    ("server", "vault"),
     ("store-postgres", "domain"),
     ("store-postgres", "keyformat"),
     ("store-sqlite", "domain"),
     ("store-sqlite", "keyformat"),
     ("testkit", "domain"),
     ("testkit", "keyformat"),
+    ("testkit", "vault"),
+    ("vault", "domain"),
 ];
 
 /// The same for tests, examples and benchmarks.

@@ -31,7 +31,7 @@ use crate::{
 const MANIFEST_SUFFIX: &str = ".manifest.json";
 const KEYS_SUFFIX: &str = ".keys.json";
 /// Files of the data directory that hold secrets beside the database.
-const KEY_FILES: [&str; 2] = ["peppers.toml", "audit-signing-key"];
+const KEY_FILES: [&str; 3] = ["peppers.toml", "encryption-keys.toml", "audit-signing-key"];
 const PEPPER_CHECK_FILE: &str = "pepper-check.toml";
 
 /// Copy the database of a data directory while the server goes on running
@@ -39,9 +39,10 @@ const PEPPER_CHECK_FILE: &str = "pepper-check.toml";
 /// Writes FILE, a database by itself, and FILE.manifest.json with its SHA-256 and what is in it. The copy is one moment:
 /// everything that was acknowledged before the command began is in it.
 ///
-/// The peppers and the audit signing key are not in it: with them, a backup is all that it takes to check guesses of keys
-/// and to sign a forged trail. Keep copies of peppers.toml and audit-signing-key somewhere else, or add --include-keys,
-/// which writes them to FILE.keys.json, readable by you alone. Without the peppers no key of a restored database works.
+/// The peppers, the key-encryption keys and the audit signing key are not in it: with them, a backup is all that it takes to
+/// check guesses of keys, to read personal data and to sign a forged trail. Keep copies of peppers.toml, encryption-keys.toml
+/// and audit-signing-key somewhere else, or add --include-keys, which writes them to FILE.keys.json, readable by you alone.
+/// Without the peppers no key of a restored database works; without the key-encryption keys it is not served.
 ///
 /// Usage that was counted in the last seconds and not yet written to the database is not in it.
 #[derive(Debug, Args)]
@@ -57,7 +58,7 @@ pub(crate) struct Backup {
     /// File to write; must not exist
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
-    /// Write the peppers and the signing key, too
+    /// Write the peppers, the key-encryption keys and the signing key, too
     #[arg(long)]
     include_keys: bool,
     /// Print the manifest as JSON
@@ -93,8 +94,9 @@ impl Backup {
         }
         if !self.include_keys {
             console.note(
-                "note: the peppers and the signing key are not in it. Keep copies of peppers.toml and audit-signing-key, \
-                 apart from this file: without the peppers no restored key works.",
+                "note: the peppers, the key-encryption keys and the signing key are not in it. Keep copies of peppers.toml, \
+                 encryption-keys.toml and audit-signing-key, apart from this file: without the peppers no restored key \
+                 works, without the key-encryption keys personal data is lost.",
             );
         }
         console.finish()

@@ -126,7 +126,7 @@ impl Restore {
         if !has_peppers {
             console.note(&format!(
                 "next: put your copies of {} into {} (mode 0600); without the peppers no key works",
-                KEY_FILES.join(" and "),
+                KEY_FILES.join(", "),
                 self.data.display()
             ));
         }

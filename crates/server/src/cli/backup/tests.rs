@@ -59,7 +59,7 @@ fn mode(path: &Path) -> u32 {
 fn a_backup_taken_under_writes_restores_to_one_moment() {
     let parent = tempfile::tempdir().unwrap();
     let (data, to, new) = (parent.path().join("data"), parent.path().join("b.db"), parent.path().join("new"));
-    let store = SqliteStore::open(&data, &Options::default()).unwrap();
+    let store = SqliteStore::open(&data, &Options::default(), keywright_testkit::vault()).unwrap();
     fs::write(data.join("peppers.toml"), "secret pepper").unwrap();
     fs::write(data.join("pepper-check.toml"), "check").unwrap();
     let (stop, written) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -97,7 +97,7 @@ fn a_backup_taken_under_writes_restores_to_one_moment() {
     assert_eq!(audit::verify_stored(&restored, &console).unwrap(), sequence);
     drop(restored);
     // It can be served and written.
-    let store = SqliteStore::open(&new, &Options::default()).unwrap();
+    let store = SqliteStore::open(&new, &Options::default(), keywright_testkit::vault()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(put_plan(&store, 7));
 }
@@ -106,7 +106,7 @@ fn a_backup_taken_under_writes_restores_to_one_moment() {
 fn keys_come_along_only_when_asked_for() {
     let parent = tempfile::tempdir().unwrap();
     let (data, to, new) = (parent.path().join("data"), parent.path().join("b.db"), parent.path().join("new"));
-    drop(SqliteStore::open(&data, &Options::default()).unwrap());
+    drop(SqliteStore::open(&data, &Options::default(), keywright_testkit::vault()).unwrap());
     let (outcome, _) = backup(&data, &to, true);
     assert!(outcome.unwrap_err().to_string().contains("no peppers"));
     fs::write(data.join("peppers.toml"), "pepper").unwrap();
@@ -125,7 +125,7 @@ fn keys_come_along_only_when_asked_for() {
 fn nothing_is_overwritten_and_nothing_damaged_is_restored() {
     let parent = tempfile::tempdir().unwrap();
     let (data, to, new) = (parent.path().join("data"), parent.path().join("b.db"), parent.path().join("new"));
-    drop(SqliteStore::open(&data, &Options::default()).unwrap());
+    drop(SqliteStore::open(&data, &Options::default(), keywright_testkit::vault()).unwrap());
     backup(&data, &to, false).0.unwrap();
     assert!(backup(&data, &to, false).0.unwrap_err().to_string().contains("exists already"));
     assert!(restore(&to, &data).0.unwrap_err().to_string().contains("not empty"));

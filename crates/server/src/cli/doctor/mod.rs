@@ -139,6 +139,10 @@ impl Doctor {
             let peppers_elsewhere = config.as_ref().is_some_and(|config| !config.peppers.is_empty());
             let kind = if shared.is_some() { Holds::Node } else { Holds::Installation };
             findings.extend(examine_directory(&directory, peppers_elsewhere, kind));
+            if config.as_ref().is_none_or(|config| config.encryption_keys.is_empty()) && directory.is_dir() {
+                let path = directory.join("encryption-keys.toml");
+                findings.push(checks::private_file(&path, "key-encryption keys", Missing::IsBad));
+            }
         }
         if let Some(tls) = config.as_ref().and_then(|config| config.tls.as_ref()) {
             findings.push(checks::tls(&tls.certificate, SystemClock.now()));
@@ -237,7 +241,7 @@ mod tests {
     fn a_sound_directory_and_its_defects() {
         let parent = tempfile::tempdir().unwrap();
         let data = parent.path().join("data");
-        let store = SqliteStore::open(&data, &Options::default()).unwrap();
+        let store = SqliteStore::open(&data, &Options::default(), keywright_testkit::vault()).unwrap();
         let peppers = data.join("peppers.toml");
         fs::write(&peppers, "x").unwrap();
         fs::set_permissions(&peppers, fs::Permissions::from_mode(0o600)).unwrap();

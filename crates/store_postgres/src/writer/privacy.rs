@@ -1,0 +1,21 @@
+//! Commands about personal data.
+
+use keywright_domain::{
+    command::Outcome,
+    privacy::{PrivacyCommand, PrivacyOutcome},
+};
+
+use super::record::{Draft, Scope};
+use crate::fault::Fault;
+
+impl Scope<'_> {
+    pub(super) async fn privacy(&mut self, command: &PrivacyCommand) -> Result<Draft, Fault> {
+        match command {
+            PrivacyCommand::Rewrap { limit } => {
+                let group = &mut *self.group;
+                let count = group.sealer.rewrap(&mut group.transaction, *limit).await?;
+                Ok(Draft::new(Outcome::Privacy(PrivacyOutcome::Rewrapped(count)), String::new()))
+            }
+        }
+    }
+}
