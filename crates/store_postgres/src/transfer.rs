@@ -30,7 +30,7 @@ use crate::{
 /// Registered nodes are watched so long before they count as silent: more than two of their polls.
 const WATCH: Duration = Duration::from_secs(5);
 /// Tables that a new schema has rows in.
-const SEEDED: [&str; 2] = ["plans", "permissions"];
+const SEEDED: [&str; 3] = ["plans", "permissions", "data_keys"];
 /// What `head` is called in a schema whose installation was moved: whoever still writes there fails.
 const OLD_HEAD: &str = "head_before_move";
 

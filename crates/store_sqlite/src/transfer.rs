@@ -34,7 +34,7 @@ use crate::{
 /// Page cache of the connection, in KiB: random locators are sorted into an index.
 const CACHE_KIB: u32 = 192 * 1_024;
 /// Tables that a new database has rows in.
-const SEEDED: [&str; 2] = ["plans", "permissions"];
+const SEEDED: [&str; 3] = ["plans", "permissions", "data_keys"];
 
 /// A data directory that an installation is moved from.
 pub struct SqliteSource(Worker);

@@ -30,6 +30,7 @@ INSERT INTO operators SELECT n, int8send(n), 'o', '', 'o' || n, '', 1, '', 0, NU
 INSERT INTO incidents SELECT n, int8send(n), n % 1000 + 1, '', NULL, 0 FROM generate_series(1, 5000) n;
 INSERT INTO changes SELECT n, 0, false, n, NULL FROM generate_series(1, 20000) n;
 INSERT INTO audit SELECT n, int8send(n), '', n % 1000 + 1, 'key.created', 't' || n % 5000, '' FROM generate_series(1, 20000) n;
+INSERT INTO users SELECT int8send(n), NULL, 0, int8send(n), '' FROM generate_series(1, 5000) n;
 INSERT INTO data_keys SELECT 0, int8send(n), n % 100, '' FROM generate_series(1, 5000) n;
 INSERT INTO audit_personal SELECT n, 0, 0, int8send(n), '' FROM generate_series(1, 20000) n;
 INSERT INTO idempotency SELECT 'a' || n % 100, 'k' || n, '', '', NULL, n FROM generate_series(1, 20000) n;
