@@ -28,3 +28,6 @@ pub const LEDGER_ROWS_PER_MINUTE_MAX: u32 = 100_000;
 pub const EXPORT_BATCH_ENTRIES: u32 = 500;
 /// Longest description of a plan or a permission, in characters.
 pub const DESCRIPTION_MAX_CHARS: usize = 500;
+
+/// Most audit entries in the export of a person; the document says when there are more.
+pub const EXPORT_ENTRIES_MAX: usize = 100_000;

@@ -11,6 +11,7 @@ use keywright_domain::{
     operator::OperatorCredential,
     permission::CatalogueEntry,
     plan::Plan,
+    privacy::{PrivacyCommand, PrivacyOutcome},
     workspace::Workspace,
 };
 
@@ -169,11 +170,12 @@ fn takes_away(command: &Command) -> TakesAway {
         Command::RevokeKeys { .. }
         | Command::RevokeOperator(_)
         | Command::PutPlan(_)
-        | Command::DeletePlan(_) => true,
+        | Command::DeletePlan(_)
+        | Command::Privacy(PrivacyCommand::Erase { .. }) => true,
         Command::Bootstrap(_)
         | Command::CreateKey(_)
         | Command::Redigest(_)
-        | Command::Privacy(_)
+        | Command::Privacy(PrivacyCommand::Rewrap { .. })
         | Command::CreateWorkspace(_)
         | Command::SettleLease { .. }
         | Command::CreateMember { .. }
@@ -240,6 +242,14 @@ impl Done {
     pub(crate) fn operator(self) -> Result<OperatorCredential, ApiError> {
         match self.outcome {
             Outcome::Operator(operator) => Ok(*operator),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// How many memberships ended with the person who was erased.
+    pub(crate) fn erased(self) -> Result<u64, ApiError> {
+        match self.outcome {
+            Outcome::Privacy(PrivacyOutcome::Erased(count)) => Ok(count),
             _ => Err(unexpected()),
         }
     }

@@ -40,7 +40,7 @@ which a verification can name as `min_seq`.\n\n\
 **Repeats.** Send `Idempotency-Key` with a POST that creates or rotates: a repeat has no second effect and answers \
 409 `already_applied`. Secrets are shown once and never again.";
 
-const TAGS: [(&str, &str); 10] = [
+const TAGS: [(&str, &str); 11] = [
     ("Keys", "API keys: create, change, rotate, revoke."),
     ("Verification", "Is this key good, for this?"),
     ("Usage", "What keys are used for: sums and the access ledger."),
@@ -49,6 +49,7 @@ const TAGS: [(&str, &str); 10] = [
     ("Permissions", "The permission catalogue."),
     ("Plans", "Named sets of rate limits."),
     ("Operators", "Credentials of the operator, and the first set-up."),
+    ("Privacy", "What is kept of people: export and erasure."),
     ("Operations", "Changes that some nodes may not go by yet."),
     ("Service", "Documents about the interface itself."),
 ];

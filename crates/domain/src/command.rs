@@ -12,7 +12,7 @@ use crate::{
     permit::Permit,
     plan::{Plan, PlanError},
     principal::{Membership, User},
-    privacy::{PrivacyCommand, PrivacyOutcome},
+    privacy::{PrivacyCommand, PrivacyError, PrivacyOutcome},
     query::KeyFilter,
     store::StoreError,
     time::Timestamp,
@@ -292,6 +292,9 @@ pub enum CommandError {
     /// About an operator credential.
     #[error(transparent)]
     Operator(#[from] OperatorError),
+    /// About personal data.
+    #[error(transparent)]
+    Privacy(#[from] PrivacyError),
     /// The catalogue is full.
     #[error("the permission catalogue has {} entries, as many as it may have", crate::caps::PERMISSIONS_MAX)]
     CatalogueFull,

@@ -2,7 +2,16 @@
 
 use async_trait::async_trait;
 
-use crate::{ids::UserId, principal::User, store::StoreError};
+use crate::{
+    administration::Decided,
+    audit::FieldChange,
+    ids::UserId,
+    key::Effect,
+    principal::{Membership, User},
+    store::StoreError,
+    time::Timestamp,
+    workspace::Slug,
+};
 
 /// A person, as others name them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +31,34 @@ pub enum PrivacyCommand {
         /// How many at most.
         limit: u32,
     },
+    /// Erase a person: their memberships end, so that their keys stop; their data key, and what it sealed of them, is
+    /// destroyed. Ids stay, in the audit trail too, and name nobody any more. Needs `Operate` on the installation.
+    Erase {
+        /// Who.
+        user: UserId,
+    },
+}
+
+/// Why a change that concerns personal data is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PrivacyError {
+    /// There is no such person, or they were erased before.
+    #[error("there is no such user")]
+    NotFound,
+}
+
+/// Ends a membership of a person who is erased.
+pub fn end_membership(before: Membership, now: Timestamp) -> Decided<Membership> {
+    Decided {
+        value: Membership { ended_at: Some(now), ..before },
+        effect: Effect::Restricting,
+        action: "member.removed",
+        fields: vec![FieldChange {
+            field: "role".to_owned(),
+            before: Some(before.role.as_str().to_owned()),
+            after: None,
+        }],
+    }
 }
 
 /// What a change that concerns personal data brought about.
@@ -29,6 +66,8 @@ pub enum PrivacyCommand {
 pub enum PrivacyOutcome {
     /// Number of data keys that were wrapped anew.
     Rewrapped(u64),
+    /// Number of memberships that ended with the person.
+    Erased(u64),
 }
 
 /// The questions about personal data.
@@ -39,4 +78,7 @@ pub trait PrivacyStore: Send + Sync {
     /// # Errors
     /// [`StoreError`], as with all questions.
     async fn person(&self, who: Who) -> Result<Option<User>, StoreError>;
+
+    /// The memberships of a person that have not ended, each with its workspace.
+    async fn memberships_of_person(&self, user: UserId) -> Result<Vec<(Membership, Slug)>, StoreError>;
 }

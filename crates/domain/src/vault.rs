@@ -2,7 +2,7 @@
 //!
 //! Everything that names a person at rest is sealed under a **data key**: the person's own, or one of the installation
 //! that serves a single day. Data keys are stored wrapped by a key-encryption key, which is never in the database. So
-//! destroying one row erases a person wherever their data was copied to, backups included
+//! destroying one row makes all that was sealed under it unreadable, in copies as soon as their wrapped key is of no use either
 //! ([ADR 17](../../../docs/adr/0017-personal-data-is-sealed.md)).
 //!
 //! Here is no cryptography: a [`Vault`] has it.

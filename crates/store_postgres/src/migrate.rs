@@ -45,6 +45,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0003_sealing.sql"),
         sha256: "d3190db43d1e7fd40a04387ae181d56977b79331afb681127a22399f9b3fbdf9",
     },
+    Migration {
+        name: "0004_erasure",
+        sql: include_str!("../migrations/0004_erasure.sql"),
+        sha256: "16a7c1eba053ef400f57f90b457e1427c094c91d59bfad8cef7de4c1e98741ef",
+    },
 ];
 
 /// The schema's version after all migrations.

@@ -2,12 +2,19 @@
 
 use async_trait::async_trait;
 use keywright_domain::{
-    principal::User,
+    ids::UserId,
+    principal::{Membership, User},
     privacy::{PrivacyStore, Who},
     store::StoreError,
+    workspace::Slug,
 };
 
-use crate::{params, rows::users, sql::sealing as sql, store::PostgresStore};
+use crate::{
+    params,
+    rows::{each, users},
+    sql::sealing as sql,
+    store::PostgresStore,
+};
 
 #[async_trait]
 impl PrivacyStore for PostgresStore {
@@ -22,6 +29,15 @@ impl PrivacyStore for PostgresStore {
                 Some(row) => users::user(&row, &sealing),
                 None => Ok(None),
             }
+        })
+        .await
+    }
+
+    async fn memberships_of_person(&self, user: UserId) -> Result<Vec<(Membership, Slug)>, StoreError> {
+        self.ask(|connected| async move {
+            let rows = connected.query(sql::MEMBERSHIPS_OF_PERSON, params![user.to_bytes()]).await?;
+            let found = each(&rows, users::membership)?;
+            Ok(found.into_iter().map(|(membership, _, slug)| (membership, slug)).collect())
         })
         .await
     }

@@ -204,6 +204,11 @@ impl Sealer {
         self.known
     }
 
+    /// What does not change.
+    pub(crate) fn sealing(&self) -> &Sealing {
+        &self.sealing
+    }
+
     /// Seals a new user under a data key of their own, which is written.
     pub(crate) fn new_user(&mut self, transaction: &mut Transaction, user: &User) -> SealedUser {
         let owner = KeyOwner::Person(user.id);
@@ -226,6 +231,14 @@ impl Sealer {
             Some(key) => Ok((day, key)),
             None => Ok((day, self.create(transaction, day))),
         }
+    }
+
+    /// Destroys the data key of a person.
+    pub(crate) fn destroy_person(&mut self, transaction: &mut Transaction, user: UserId) {
+        let owner = KeyOwner::Person(user);
+        self.known.0.remove(&owner);
+        let (kind, id) = owner.columns();
+        transaction.write(statements::DESTROY_DATA_KEY, params![i64::from(kind), id]);
     }
 
     /// Seals personal data of audit entry `sequence`.

@@ -32,6 +32,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0002_sealing.sql"),
         sha256: "c14c202ac94536801cfc47e6bd8bb81cfc0ef6e3a1ca1f345d5a948da946a983",
     },
+    Migration {
+        name: "0003_erasure",
+        sql: include_str!("../migrations/0003_erasure.sql"),
+        sha256: "16a7c1eba053ef400f57f90b457e1427c094c91d59bfad8cef7de4c1e98741ef",
+    },
 ];
 
 /// The schema's version after all migrations.

@@ -2,9 +2,11 @@
 
 use async_trait::async_trait;
 use keywright_domain::{
-    principal::User,
+    ids::UserId,
+    principal::{Membership, User},
     privacy::{PrivacyStore, Who},
     store::StoreError,
+    workspace::Slug,
 };
 
 use crate::{rows::users, store::SqliteStore};
@@ -16,6 +18,14 @@ impl PrivacyStore for SqliteStore {
         self.ask(move |connection| match who {
             Who::Id(id) => users::by_id(connection, &sealing, id),
             Who::Email(email) => users::by_email(connection, &sealing, &email),
+        })
+        .await
+    }
+
+    async fn memberships_of_person(&self, user: UserId) -> Result<Vec<(Membership, Slug)>, StoreError> {
+        self.ask(move |connection| {
+            let found = users::memberships(connection, user)?;
+            Ok(found.into_iter().map(|(membership, _, slug)| (membership, slug)).collect())
         })
         .await
     }

@@ -163,6 +163,15 @@ impl Sealer {
         Ok(key)
     }
 
+    /// Destroys the data key of a person.
+    pub(crate) fn destroy_person(&mut self, connection: &Connection, user: UserId) -> Result<(), Fault> {
+        let owner = KeyOwner::Person(user);
+        self.known.remove(&owner);
+        let (kind, id) = owner.columns();
+        connection.prepare_cached(sql::DESTROY_DATA_KEY)?.execute(params![kind, id])?;
+        Ok(())
+    }
+
     /// Seals personal data of audit entry `sequence` and keeps it. Whoever has no key, because they were erased, is sealed
     /// under the installation's of the day.
     pub(crate) fn keep_personal(
@@ -304,8 +313,13 @@ pub(crate) fn convert(connection: &mut Connection, sealing: &Arc<Sealing>) -> Re
     }
     drop_if_empty(connection)?;
     connection.execute_batch("VACUUM")?;
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    truncate_log(connection)?;
     Ok(())
+}
+
+/// Copies the write-ahead log into the database and empties it.
+pub(crate) fn truncate_log(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 fn seal_users(transaction: &Transaction<'_>, sealer: &mut Sealer) -> Result<usize, Fault> {

@@ -21,6 +21,7 @@ use keywright_domain::{
     permission::Catalogue,
     plan::Plan,
     principal::Membership,
+    privacy::PrivacyCommand,
     query::{AuditQuery, KeyQuery, LastUsed, Page},
     store::{RecentCost, Store, StoreError},
     usage::{LedgerRow, UsageBatch, UsageBucket, UsageQuery},
@@ -346,9 +347,15 @@ fn unknown() -> StoreError {
 #[async_trait]
 impl Store for SqliteStore {
     async fn execute(&self, context: Context, command: Command) -> Result<Committed, CommandError> {
+        let erases = matches!(command, Command::Privacy(PrivacyCommand::Erase { .. }));
         let (reply, answer) = oneshot::channel();
         self.send(Job::Command(Box::new(PendingCommand { context, command, reply })))?;
-        answer.await.unwrap_or_else(|_| Err(unknown().into()))
+        let answer = answer.await.unwrap_or_else(|_| Err(unknown().into()));
+        if erases && answer.is_ok() {
+            // Nothing of before is left in the log, unless somebody is still reading there: then the next one does it.
+            drop(self.ask_writer(|connection| Ok(sealing::truncate_log(connection)?)).await);
+        }
+        answer
     }
 
     async fn flush_usage(&self, batch: UsageBatch) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use keywright_domain::{
     audit::{Checkpoint, StoredEntry},
     change::{Change, ChangeSink, NumberedChange},
     command::{Command, CommandError, Committed, Context},
-    ids::{KeyId, WorkspaceId},
+    ids::{KeyId, UserId, WorkspaceId},
     key::{ApiKey, Incident, KeyNumber},
     operator::OperatorCredential,
     permission::Catalogue,
@@ -143,6 +143,10 @@ impl<S: Store> FaultyStore<S> {
 impl<S: Store> PrivacyStore for FaultyStore<S> {
     async fn person(&self, who: Who) -> Result<Option<User>, StoreError> {
         self.question(self.inner.person(who)).await
+    }
+
+    async fn memberships_of_person(&self, user: UserId) -> Result<Vec<(Membership, Slug)>, StoreError> {
+        self.question(self.inner.memberships_of_person(user)).await
     }
 }
 

@@ -10,6 +10,7 @@ mod plans;
 pub(crate) mod problems;
 mod setup;
 mod usage;
+mod users;
 mod workspaces;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -36,5 +37,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(operators::list::handler, operators::create::handler))
         .routes(routes!(operators::revoke::handler))
         .routes(routes!(operations::get::handler))
+        .routes(routes!(users::erase::handler))
+        .routes(routes!(users::export::handler))
         .routes(routes!(setup::handler))
 }

@@ -6,6 +6,7 @@ use keywright_domain::{
     operator::OperatorError,
     permission::{Catalogue, PermissionSet, UnknownPermission},
     plan::PlanError,
+    privacy::PrivacyError,
     store::StoreError,
     workspace::WorkspaceError,
 };
@@ -19,6 +20,7 @@ pub(crate) fn of_command(error: CommandError, catalogue: &Catalogue) -> ApiError
         CommandError::Workspace(error) => of_workspace(error),
         CommandError::Plan(error) => of_plan(&error),
         CommandError::Operator(error) => of_operator(&error),
+        CommandError::Privacy(PrivacyError::NotFound) => ErrorCode::NotFound.into(),
         CommandError::AlreadySetUp => detailed(ErrorCode::Conflict, &error),
         CommandError::CatalogueFull | CommandError::TooManyMatches => {
             detailed(ErrorCode::LimitReached, &error)

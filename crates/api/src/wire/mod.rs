@@ -29,7 +29,7 @@ pub(crate) use networks::parse_networks;
 pub use operator::Operator;
 pub use page::Page;
 pub(crate) use page::page_limit;
-pub use path::{KeyPath, NamePath, OperationPath, OperatorPath, WorkspacePath};
+pub use path::{KeyPath, NamePath, OperationPath, OperatorPath, UserPath, WorkspacePath};
 pub use plan::{Permission, Plan};
 pub use receipt::{Effective, Operation, Receipt, WaitingNode};
 pub(crate) use receipt::{OperationAnswer, Receipted};

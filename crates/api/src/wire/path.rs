@@ -40,6 +40,15 @@ pub struct OperatorPath {
     pub id: String,
 }
 
+/// A person.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct UserPath {
+    /// The person's id.
+    #[param(example = "usr_01k9zq3v4w5x6y7z8a9b0c1d2e")]
+    pub id: String,
+}
+
 /// A change that other nodes may not go by yet.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]

@@ -12,7 +12,11 @@ use std::{
 
 use http::{Method, StatusCode};
 use keywright_api::{openapi_document, router};
-use keywright_domain::permission::Builtin;
+use keywright_domain::{
+    command::Command,
+    permission::{Builtin, Role},
+};
+use keywright_testkit::Samples;
 use serde_json::{Value, json};
 
 use crate::harness::{Api, Who, holder};
@@ -73,6 +77,8 @@ const ROWS: &[Row] = &[
     row("PUT", "/v1/plans/{name}", Needs::Operator, body!({"key_limits": []})),
     row("POST", "/v1/setup", Needs::Nothing, body!({"token": "x"})),
     row("GET", "/v1/operations/{id}", Needs::Credential, NO_BODY),
+    row("DELETE", "/v1/users/{id}", Needs::Operator, NO_BODY),
+    row("GET", "/v1/users/{id}/export", Needs::Operator, NO_BODY),
     row("GET", "/v1/whoami", Needs::Credential, NO_BODY),
     row("GET", "/v1/workspaces", Needs::Operator, NO_BODY),
     row("POST", "/v1/workspaces", Needs::Operator, body!({"slug": "SLUG"})),
@@ -243,6 +249,16 @@ async fn prepare(api: &Api, row: &Row, number: u32) -> String {
         let answer = api.post(&api.operator, &revoke, &json!({})).await;
         api.cluster.lose_a_node(false);
         return path.replace("{id}", answer.json()["operation"]["id"].as_str().unwrap());
+    }
+    if path.starts_with("/v1/users/") {
+        let samples = Samples::new(u64::from(number) + 1_000);
+        let user = samples.user();
+        let id = user.id.to_string();
+        let workspace = api.workspace_id().await;
+        let command = Command::CreateMember { user, workspace, role: Role::Viewer };
+        let context = samples.context(Samples::operator_permit());
+        api.state.store.execute(context, command).await.unwrap();
+        return path.replace("{id}", &id);
     }
     if path.starts_with("/v1/operators/") {
         let answer = api.post(&api.operator, "/v1/operators", &json!({"name": "to be revoked"})).await;

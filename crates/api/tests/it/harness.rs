@@ -25,9 +25,11 @@ use keywright_api::{
 };
 use keywright_domain::{
     change::ChangeSink,
+    ids::WorkspaceId,
     pool::LimitPool,
     store::Store,
     time::{Clock, Timestamp},
+    workspace::Slug,
 };
 use keywright_engine::{Engine, EngineOptions, LeaseEnd, Pepper, PepperSet, Spool, SpoolOptions};
 use keywright_store_sqlite::SqliteStore;
@@ -148,6 +150,12 @@ impl Api {
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
         let answer = answer.json();
         (holder(&answer["secret"]), answer["key"]["id"].as_str().unwrap().to_owned())
+    }
+
+    /// The id of `acme`.
+    pub(crate) async fn workspace_id(&self) -> WorkspaceId {
+        let slug = Slug::parse("acme").unwrap();
+        self.state.store.workspace(slug).await.unwrap().unwrap().id
     }
 
     /// A key that may do all that an owner may.

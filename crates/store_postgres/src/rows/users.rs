@@ -1,10 +1,21 @@
 //! Users: the only place that reads or writes what is known of a person.
 
-use keywright_domain::{ids::UserId, principal::User, vault::SealedUser};
+use keywright_domain::{
+    ids::UserId,
+    principal::{Membership, User},
+    vault::SealedUser,
+    workspace::{Slug, WorkspaceNumber},
+};
 use tokio_postgres::Row;
 
-use super::{bytes, optional_text, time};
+use super::{bytes, number, optional_text, text, time, unreadable};
 use crate::{connect::Param, fault::Fault, params, sealing::Sealing};
+
+/// A membership with its workspace's number and slug.
+pub(crate) fn membership(row: &Row) -> Result<(Membership, WorkspaceNumber, Slug), Fault> {
+    let slug = Slug::parse(text(row, 9)?).map_err(|_| unreadable(row, 9))?;
+    Ok((super::installation::membership(row)?, WorkspaceNumber(number(row, 8)?), slug))
+}
 
 /// A user from their row; `None`: they were erased.
 pub(crate) fn user(row: &Row, sealing: &Sealing) -> Result<Option<User>, Fault> {

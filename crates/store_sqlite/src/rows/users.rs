@@ -1,9 +1,18 @@
 //! Users: the only place that reads or writes what is known of a person.
 
-use keywright_domain::{ids::UserId, principal::User, vault::SealedUser};
+use keywright_domain::{
+    ids::UserId,
+    principal::{Membership, User},
+    vault::SealedUser,
+    workspace::{Slug, WorkspaceNumber},
+};
 use rusqlite::{Connection, Row, params};
 
-use super::{bytes, installation::first, optional_text, time};
+use super::{
+    bytes,
+    installation::{all, first, membership},
+    optional_text, text, time, unreadable,
+};
 use crate::{
     fault::Fault,
     sealing::{Sealer, Sealing},
@@ -23,6 +32,17 @@ pub(crate) fn by_email(
 ) -> Result<Option<User>, Fault> {
     let index = sealing.email_index(email);
     Ok(first(connection, sql::sealing::USER_BY_EMAIL, [index], |row| user(row, sealing))?.flatten())
+}
+
+/// The memberships of a person that have not ended, each with its workspace's number and slug.
+pub(crate) fn memberships(
+    connection: &Connection,
+    user: UserId,
+) -> Result<Vec<(Membership, WorkspaceNumber, Slug)>, Fault> {
+    all(connection, sql::sealing::MEMBERSHIPS_OF_PERSON, [user.to_bytes()], |row| {
+        let slug = Slug::parse(text(row, 9)?).map_err(|_| unreadable(row, 9))?;
+        Ok((membership(row)?, WorkspaceNumber(row.get(8)?), slug))
+    })
 }
 
 fn user(row: &Row<'_>, sealing: &Sealing) -> Result<Option<User>, Fault> {

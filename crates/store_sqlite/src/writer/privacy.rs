@@ -1,12 +1,15 @@
 //! Commands about personal data.
 
 use keywright_domain::{
+    change::{Change, EntityRef, MembershipView},
     command::Outcome,
-    privacy::{PrivacyCommand, PrivacyOutcome},
+    ids::UserId,
+    privacy::{PrivacyCommand, PrivacyError, PrivacyOutcome, end_membership},
 };
+use rusqlite::params;
 
-use super::record::{Draft, Scope};
-use crate::fault::Fault;
+use super::record::{Draft, Entry, Scope};
+use crate::{fault::Fault, rows::users, sql::sealing as sql};
 
 impl Scope<'_> {
     pub(super) fn privacy(&mut self, command: &PrivacyCommand) -> Result<Draft, Fault> {
@@ -15,6 +18,36 @@ impl Scope<'_> {
                 let count = self.sealer.rewrap(self.connection, *limit)?;
                 Ok(Draft::new(Outcome::Privacy(PrivacyOutcome::Rewrapped(count)), String::new()))
             }
+            PrivacyCommand::Erase { user } => self.erase(*user),
         }
+    }
+
+    fn erase(&mut self, user: UserId) -> Result<Draft, Fault> {
+        if users::by_id(self.connection, self.sealer.sealing(), user)?.is_none() {
+            return Err(Fault::Refused(PrivacyError::NotFound.into()));
+        }
+        let mut draft = Draft::new(Outcome::Done, user.to_string());
+        let memberships = users::memberships(self.connection, user)?;
+        draft.outcome = Outcome::Privacy(PrivacyOutcome::Erased(memberships.len().try_into().unwrap_or(0)));
+        for (membership, workspace, _) in memberships {
+            let at = membership.workspace;
+            let decided = end_membership(membership, self.context.now);
+            let parameters = params![decided.value.number.0, self.context.now.unix_ms()];
+            self.connection.prepare_cached(sql::END_MEMBERSHIP)?.execute(parameters)?;
+            let change = Change::Membership(MembershipView::from(&decided.value));
+            let entity = EntityRef::Membership(decided.value.number);
+            draft.record("member", Some((at, workspace)), &decided, entity, change);
+        }
+        self.connection.prepare_cached(sql::ERASE_USER)?.execute([user.to_bytes()])?;
+        self.sealer.destroy_person(self.connection, user)?;
+        draft.entries.push(Entry {
+            action: "user.erased",
+            kind: "user",
+            target: user.to_string(),
+            workspace: None,
+            reason: None,
+            fields: Vec::new(),
+        });
+        Ok(draft)
     }
 }

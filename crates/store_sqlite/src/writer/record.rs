@@ -222,7 +222,9 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
         | Command::PutPermission { .. }
         | Command::CreateOperator(_)
         | Command::RevokeOperator(_)
-        | Command::Privacy(PrivacyCommand::Rewrap { .. }) => permit.covers(Action::Operate, None),
+        | Command::Privacy(PrivacyCommand::Rewrap { .. } | PrivacyCommand::Erase { .. }) => {
+            permit.covers(Action::Operate, None)
+        }
     };
     if is_covered { Ok(()) } else { Err(CommandError::Permit) }
 }

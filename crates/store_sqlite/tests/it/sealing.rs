@@ -157,3 +157,36 @@ async fn what_an_older_program_wrote_is_sealed_at_the_start() {
     drop(store);
     SqliteSource::open(directory.path()).unwrap();
 }
+
+#[tokio::test]
+async fn an_erased_person_leaves_no_byte_behind_not_even_their_key() {
+    let (directory, backup) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    with_a_person(directory.path()).await;
+    let store = Arc::new(open(directory.path(), &[1]).unwrap());
+    let person = store.person(Who::Email(EMAIL.to_owned())).await.unwrap().unwrap();
+    let wrapped: Vec<u8> = Connection::open(directory.path().join(DATABASE_FILE))
+        .unwrap()
+        .query_row("SELECT wrapped FROM data_keys WHERE owner = ?1", [person.id.to_bytes()], |row| row.get(0))
+        .unwrap();
+    let has_key = |place: &Path| {
+        fs::read_dir(place).unwrap().any(|file| {
+            let bytes = fs::read(file.unwrap().path()).unwrap();
+            bytes.windows(wrapped.len()).any(|part| part == wrapped)
+        })
+    };
+    assert!(has_key(directory.path()), "the search finds what is there");
+    store.backup_to(&backup.path().join("before.db"), |_, _| {}).await.unwrap();
+
+    let samples = Samples::new(5);
+    let command = Command::Privacy(PrivacyCommand::Erase { user: person.id });
+    let context = samples.context(Samples::operator_permit());
+    store.execute(context, command).await.unwrap();
+    assert!(!has_key(directory.path()), "also not in unused pages, nor in the log beside the database");
+    store.backup_to(&backup.path().join("after.db"), |_, _| {}).await.unwrap();
+    // In JSON, a quote in the name would be escaped; without quotes both forms are the same.
+    for text in [EMAIL, NAME, "Quatsch", "zerlinda", AGENT] {
+        assert!(!has(directory.path(), text) && !has(backup.path(), text), "{text}");
+    }
+    fs::remove_file(backup.path().join("before.db")).unwrap();
+    assert!(!has_key(backup.path()), "once backups of before are gone");
+}

@@ -52,6 +52,7 @@ macro_rules! store_suite {
             privacy::people_are_found
             privacy::personal_data_comes_back
             privacy::nothing_to_wrap_anew
+            privacy::an_erased_person_is_gone_and_the_chain_verifies
             permits::a_permit_for_something_else_is_refused
             usage::rollups
             usage::batches_count_once
