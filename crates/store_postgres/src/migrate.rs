@@ -45,6 +45,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0003_sealing.sql"),
         sha256: "d3190db43d1e7fd40a04387ae181d56977b79331afb681127a22399f9b3fbdf9",
     },
+    Migration {
+        name: "0004_members",
+        sql: include_str!("../migrations/0004_members.sql"),
+        sha256: "d0095970253122263b599a3ef00e345a2122ff8e55eecab10b34f09d8e853fc4",
+    },
 ];
 
 /// The schema's version after all migrations.

@@ -32,6 +32,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0002_sealing.sql"),
         sha256: "c14c202ac94536801cfc47e6bd8bb81cfc0ef6e3a1ca1f345d5a948da946a983",
     },
+    Migration {
+        name: "0003_members",
+        sql: include_str!("../migrations/0003_members.sql"),
+        sha256: "e364fab95f868bcc401dc31b952585e178397146e7dbcd2a73a970fc318d425c",
+    },
 ];
 
 /// The schema's version after all migrations.

@@ -5,6 +5,7 @@ mod fields;
 mod filter;
 mod key;
 mod limits;
+mod member;
 mod names;
 mod networks;
 mod operator;
@@ -24,12 +25,15 @@ pub use filter::KeyFilter;
 pub use key::{Incident, Key, KeySecret, Principal};
 pub(crate) use key::{KeyTexts, LastUses};
 pub use limits::LimitWindow;
-pub use names::{Algorithm, Environment, Granularity, KeyStatus, Mode};
+pub use member::{AccountStatus, HandOverWarning, Member, MovedKeys, ServiceAccount};
+pub use names::{Algorithm, Environment, Granularity, KeyStatus, Mode, Role};
 pub(crate) use networks::parse_networks;
 pub use operator::Operator;
 pub use page::Page;
 pub(crate) use page::page_limit;
-pub use path::{KeyPath, NamePath, OperationPath, OperatorPath, WorkspacePath};
+pub use path::{
+    KeyPath, MemberPath, NamePath, OperationPath, OperatorPath, ServiceAccountPath, WorkspacePath,
+};
 pub use plan::{Permission, Plan};
 pub use receipt::{Effective, Operation, Receipt, WaitingNode};
 pub(crate) use receipt::{OperationAnswer, Receipted};

@@ -249,7 +249,7 @@ fn workspace_draft(decided: &Decided<Workspace>) -> Draft {
 
 impl Draft {
     /// Records a decision on the draft's target in both logs.
-    fn record<T>(
+    pub(super) fn record<T>(
         &mut self,
         kind: &'static str,
         workspace: Option<(WorkspaceId, WorkspaceNumber)>,
