@@ -114,7 +114,7 @@ fn surroundings() -> [Change; 3] {
             workspace: WorkspaceId::from_bytes([1; 16]),
             principal: Principal::User(UserId::from_bytes([2; 16])),
             permissions: PermissionSet::ALL,
-            ended: false,
+            off: false,
         }),
     ]
 }

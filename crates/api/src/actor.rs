@@ -231,7 +231,7 @@ macro_rules! define_needs {
         }
     )+};
 }
-define_needs! { ReadKeys WriteKeys ReadWorkspace WriteWorkspace ReadAudit ReadUsage }
+define_needs! { ReadKeys WriteKeys ReadWorkspace WriteWorkspace ReadMembers WriteMembers ReadAudit ReadUsage }
 
 /// The workspace in the path, and the caller's permit for what the endpoint does there.
 pub(crate) struct Scope<N> {
@@ -251,13 +251,20 @@ impl<N> Scope<N> {
         self.caller.origin.now
     }
 
+    /// The id in the path, as `parse` reads it.
+    ///
+    /// # Errors
+    /// `not_found`, also for a text that is no such id.
+    pub(crate) fn id<T>(&self, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, ApiError> {
+        Ok(self.id.as_deref().and_then(parse).ok_or(ErrorCode::NotFound)?)
+    }
+
     /// The key that the path names.
     ///
     /// # Errors
     /// `not_found`, also for a text that is no id.
     pub(crate) async fn key(&self, state: &AppState) -> Result<ApiKey, ApiError> {
-        let id = self.id.as_deref().and_then(|id| keywright_domain::ids::KeyId::parse(id).ok());
-        let id = id.ok_or(ErrorCode::NotFound)?;
+        let id = self.id(|text| keywright_domain::ids::KeyId::parse(text).ok())?;
         let key = state.store.key(self.workspace.id, id).await.map_err(problems::of_store)?;
         Ok(key.ok_or(ErrorCode::NotFound)?)
     }

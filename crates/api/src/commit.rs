@@ -8,6 +8,7 @@ use std::time::Duration;
 use keywright_domain::{
     command::{Command, Committed, Context, Outcome},
     key::{ApiKey, Incident, KeyChange},
+    member::MemberOutcome,
     operator::OperatorCredential,
     permission::CatalogueEntry,
     plan::Plan,
@@ -164,6 +165,7 @@ fn takes_away(command: &Command) -> TakesAway {
             }
             KeyChange::Rotate { .. } | KeyChange::Enable => false,
         },
+        Command::Member(command) => command.takes_away(),
         Command::PatchWorkspace { patch, .. } => {
             patch.suspended == Some(true) || patch.plan.is_some() || patch.policy.is_some()
         }
@@ -185,7 +187,8 @@ fn takes_away(command: &Command) -> TakesAway {
     if is_asked { TakesAway::Perhaps } else { TakesAway::IfRestricting }
 }
 
-fn unexpected() -> ApiError {
+/// The store answered with the outcome of another command.
+pub(crate) fn unexpected() -> ApiError {
     ApiError::internal("the store answered a command with the outcome of another one")
 }
 
@@ -234,6 +237,14 @@ impl Done {
     pub(crate) fn permission(self) -> Result<CatalogueEntry, ApiError> {
         match self.outcome {
             Outcome::Permission(entry) => Ok(entry),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// What a change of members brought about.
+    pub(crate) fn members(self) -> Result<MemberOutcome, ApiError> {
+        match self.outcome {
+            Outcome::Member(outcome) => Ok(outcome),
             _ => Err(unexpected()),
         }
     }

@@ -40,12 +40,17 @@ which a verification can name as `min_seq`.\n\n\
 **Repeats.** Send `Idempotency-Key` with a POST that creates or rotates: a repeat has no second effect and answers \
 409 `already_applied`. Secrets are shown once and never again.";
 
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 12] = [
     ("Keys", "API keys: create, change, rotate, revoke."),
     ("Verification", "Is this key good, for this?"),
     ("Usage", "What keys are used for: sums and the access ledger."),
     ("Audit", "Who changed what: a hash chain with signed checkpoints."),
     ("Workspaces", "The tenants of the installation."),
+    (
+        "Members",
+        "People in a workspace: roles, permissions, ownership, and what becomes of keys when somebody leaves.",
+    ),
+    ("Service accounts", "Accounts that own keys without being a person."),
     ("Permissions", "The permission catalogue."),
     ("Plans", "Named sets of rate limits."),
     ("Operators", "Credentials of the operator, and the first set-up."),

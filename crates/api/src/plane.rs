@@ -161,6 +161,11 @@ impl Plane {
         self.engine.membership_permissions(creator.membership)
     }
 
+    /// Whether the creator of a key may act: the membership has neither ended nor been switched off.
+    pub fn is_creator_active(&self, creator: &Creator) -> bool {
+        self.engine.is_membership_active(creator.membership)
+    }
+
     /// When the secrets of a key were last used since this process started.
     pub fn last_used(&self, key: KeyNumber) -> Vec<LastUsed> {
         self.engine.last_used(key)

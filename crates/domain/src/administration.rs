@@ -187,6 +187,7 @@ pub fn create_membership(
             role,
             narrowed_to: None,
             created_at: now,
+            disabled_at: None,
             ended_at: None,
         },
         effect: Effect::Loosening,

@@ -64,3 +64,11 @@ pub const USER_AGENT_MAX_BYTES: usize = 256;
 pub const EXPIRY_SECONDS_MIN: i64 = 1;
 /// Latest accepted expiry, relative to now, in seconds (100 years).
 pub const EXPIRY_SECONDS_MAX: i64 = 100 * 365 * 86_400;
+/// Most service accounts of a workspace that are not deleted.
+pub const SERVICE_ACCOUNTS_MAX: u64 = 1_000;
+/// Longest identity of a service account, in bytes (as long as an e-mail address, RFC 5321).
+pub const IDENTITY_MAX_BYTES: usize = 254;
+/// Most keys that one call may hand over.
+pub const HAND_OVER_MAX: usize = 10_000;
+/// Most keys that lost permissions in a hand-over that the answer names.
+pub const SHRUNK_KEYS_SHOWN: usize = 100;

@@ -165,10 +165,10 @@ pub struct MembershipView {
     pub workspace: WorkspaceId,
     /// The member.
     pub principal: Principal,
-    /// What the member may do now; empty when the membership ended.
+    /// What the member may do now; empty when the membership is off.
     pub permissions: PermissionSet,
-    /// Whether the membership ended.
-    pub ended: bool,
+    /// Whether the membership ended or was switched off: then none of its keys is accepted.
+    pub off: bool,
 }
 
 impl From<&Membership> for MembershipView {
@@ -178,7 +178,7 @@ impl From<&Membership> for MembershipView {
             workspace: membership.workspace,
             principal: membership.principal,
             permissions: membership.permissions(),
-            ended: membership.ended_at.is_some(),
+            off: !membership.is_active(),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     ids::{AuditId, KeyId, OperatorId, RequestId, WorkspaceId},
     key::{ApiKey, Incident, KeyChange, KeyError, NewKey, NewSecret, SecretDigest},
     lease::LeaseTerm,
+    member::{MemberCommand, MemberError, MemberOutcome},
     operator::{OperatorCredential, OperatorError},
     permission::{CatalogueEntry, PermissionName, Role},
     permit::Permit,
@@ -168,6 +169,8 @@ pub enum Command {
     RevokeOperator(OperatorId),
     /// Something about personal data.
     Privacy(PrivacyCommand),
+    /// Change the members or service accounts of a workspace, or whose a key is.
+    Member(MemberCommand),
 }
 
 /// Whose verifications a command touches, and with that, which leases may still vouch for the state before.
@@ -190,6 +193,7 @@ impl Command {
             | Self::RevokeKeys { .. }
             | Self::PatchWorkspace { .. }
             | Self::SettleLease { .. }
+            | Self::Member(_)
             | Self::CreateMember { .. } => Reach::Workspace,
             Self::Bootstrap(_)
             | Self::CreateWorkspace(_)
@@ -244,6 +248,8 @@ pub enum Outcome {
     },
     /// Of a change that concerns personal data.
     Privacy(PrivacyOutcome),
+    /// What a change of members brought about.
+    Member(MemberOutcome),
     /// Nothing to show.
     Done,
 }
@@ -295,6 +301,9 @@ pub enum CommandError {
     /// About personal data.
     #[error(transparent)]
     Privacy(#[from] PrivacyError),
+    /// About a member or a service account.
+    #[error(transparent)]
+    Member(#[from] MemberError),
     /// The catalogue is full.
     #[error("the permission catalogue has {} entries, as many as it may have", crate::caps::PERMISSIONS_MAX)]
     CatalogueFull,

@@ -19,6 +19,7 @@ pub mod ids;
 pub mod key;
 pub mod lease;
 pub mod limits;
+pub mod member;
 pub mod operator;
 pub mod permission;
 pub mod permit;

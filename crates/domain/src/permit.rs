@@ -95,6 +95,12 @@ pub enum Action {
     ReadWorkspace,
     /// Change the workspace.
     WriteWorkspace,
+    /// Read members and service accounts.
+    ReadMembers,
+    /// Change and remove members and service accounts.
+    WriteMembers,
+    /// End one's own membership.
+    Leave,
     /// Read the audit trail.
     ReadAudit,
     /// Read usage statistics.
@@ -105,12 +111,15 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::ReadKeys,
         Self::WriteKeys,
         Self::VerifyKeys,
         Self::ReadWorkspace,
         Self::WriteWorkspace,
+        Self::ReadMembers,
+        Self::WriteMembers,
+        Self::Leave,
         Self::ReadAudit,
         Self::ReadUsage,
         Self::Operate,
@@ -124,9 +133,11 @@ impl Action {
             Self::VerifyKeys => Some(Builtin::KeysVerify),
             Self::ReadWorkspace => Some(Builtin::WorkspaceRead),
             Self::WriteWorkspace => Some(Builtin::WorkspaceWrite),
+            Self::ReadMembers => Some(Builtin::MembersRead),
+            Self::WriteMembers => Some(Builtin::MembersWrite),
             Self::ReadAudit => Some(Builtin::AuditRead),
             Self::ReadUsage => Some(Builtin::UsageRead),
-            Self::Operate => None,
+            Self::Leave | Self::Operate => None,
         }
     }
 }

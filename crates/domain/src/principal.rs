@@ -66,6 +66,8 @@ pub struct Membership {
     pub narrowed_to: Option<PermissionSet>,
     /// When it began.
     pub created_at: Timestamp,
+    /// When it was switched off, if it is: only service accounts are.
+    pub disabled_at: Option<Timestamp>,
     /// When it ended, if it did.
     pub ended_at: Option<Timestamp>,
 }
@@ -73,10 +75,17 @@ pub struct Membership {
 impl Membership {
     /// What the member may do now.
     pub fn permissions(&self) -> PermissionSet {
-        if self.ended_at.is_some() {
-            return PermissionSet::EMPTY;
-        }
+        if self.is_active() { self.rights() } else { PermissionSet::EMPTY }
+    }
+
+    /// What the role and the permissions within it allow, whether or not the membership is active.
+    pub fn rights(&self) -> PermissionSet {
         self.role.permissions().intersection(self.narrowed_to.unwrap_or(PermissionSet::ALL))
+    }
+
+    /// Whether it has neither ended nor been switched off.
+    pub const fn is_active(&self) -> bool {
+        self.ended_at.is_none() && self.disabled_at.is_none()
     }
 }
 

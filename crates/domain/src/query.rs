@@ -27,6 +27,8 @@ pub struct KeyFilter {
     pub name: Option<String>,
     /// The locator of one of its secrets.
     pub locator: Option<Locator>,
+    /// Whether its creator's membership has ended.
+    pub orphaned: Option<bool>,
 }
 
 /// A question for a page of keys, newest first.

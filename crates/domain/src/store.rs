@@ -13,6 +13,7 @@ use crate::{
     command::{Command, CommandError, Committed, Context},
     ids::{KeyId, WorkspaceId},
     key::{ApiKey, Incident, KeyNumber},
+    member::MemberStore,
     operator::OperatorCredential,
     permission::Catalogue,
     plan::Plan,
@@ -51,7 +52,7 @@ pub type RecentCost = Vec<(KeyNumber, i64, u64)>;
 
 /// A database that keeps an installation.
 #[async_trait]
-pub trait Store: PrivacyStore + Send + Sync + 'static {
+pub trait Store: MemberStore + PrivacyStore + Send + Sync + 'static {
     // --- writes ---------------------------------------------------------------------------------------------
 
     /// Carries out `command` in one transaction. The attached [`ChangeSink`] has taken its changes when this

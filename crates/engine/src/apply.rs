@@ -442,7 +442,7 @@ fn put_membership(state: &State, writer: &mut Writer, view: &MembershipView) -> 
     }
     row[7].store(kind, Release);
     store_set(&row[1..5], view.permissions);
-    let off = if view.ended { OFF } else { 0 };
+    let off = if view.off { OFF } else { 0 };
     row[0].store(PRESENT | off, Release);
     Ok(())
 }

@@ -338,6 +338,11 @@ impl Engine {
         Some((WorkspaceNumber(number), self.state.workspace_name(number)?.id))
     }
 
+    /// Whether a membership is known, and neither ended nor switched off.
+    pub fn is_membership_active(&self, number: MembershipNumber) -> bool {
+        self.state.is_membership_active(number.0)
+    }
+
     /// What a member may do now; nothing when the membership is unknown or has ended.
     pub fn membership_permissions(&self, number: MembershipNumber) -> PermissionSet {
         self.state.membership_permissions(number.0)

@@ -396,6 +396,12 @@ impl State {
         })
     }
 
+    pub(crate) fn is_membership_active(&self, number: u32) -> bool {
+        let flags = self.memberships.get(number).map_or(0, |row| row[0].load(Acquire));
+        flags & (PRESENT | OFF) == PRESENT
+    }
+
+    /// What a member may do now; nothing when the membership is unknown or off.
     pub(crate) fn membership_permissions(&self, number: u32) -> PermissionSet {
         let Some(row) = self.memberships.get(number) else { return PermissionSet::EMPTY };
         let flags = row[0].load(Acquire);

@@ -50,6 +50,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0004_erasure.sql"),
         sha256: "16a7c1eba053ef400f57f90b457e1427c094c91d59bfad8cef7de4c1e98741ef",
     },
+    Migration {
+        name: "0005_members",
+        sql: include_str!("../migrations/0005_members.sql"),
+        sha256: "d0095970253122263b599a3ef00e345a2122ff8e55eecab10b34f09d8e853fc4",
+    },
 ];
 
 /// The schema's version after all migrations.

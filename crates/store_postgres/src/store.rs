@@ -1,5 +1,7 @@
 //! The store itself: hands commands to the writer and questions to the readers.
 
+mod members;
+
 use std::{
     collections::HashMap,
     future::Future,
@@ -43,7 +45,7 @@ use crate::{
     options::PostgresOptions,
     params,
     read::{self, load::Piece},
-    rows::{bytes, each, installation, journal, keys, number},
+    rows::{bytes, each, installation, journal, keys, members as member_rows, number},
     sealing::Sealing,
     sql,
     usage::UsageWriter,
@@ -364,7 +366,7 @@ impl Store for PostgresStore {
     async fn memberships(&self, workspace: WorkspaceId) -> Result<Vec<Membership>, StoreError> {
         self.ask(|connected| async move {
             let values = params![workspace.to_bytes()];
-            each(&connected.query(sql::installation::MEMBERSHIPS, values).await?, installation::membership)
+            each(&connected.query(sql::installation::MEMBERSHIPS, values).await?, member_rows::membership)
         })
         .await
     }

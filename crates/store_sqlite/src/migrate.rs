@@ -37,6 +37,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0003_erasure.sql"),
         sha256: "16a7c1eba053ef400f57f90b457e1427c094c91d59bfad8cef7de4c1e98741ef",
     },
+    Migration {
+        name: "0004_members",
+        sql: include_str!("../migrations/0004_members.sql"),
+        sha256: "e364fab95f868bcc401dc31b952585e178397146e7dbcd2a73a970fc318d425c",
+    },
 ];
 
 /// The schema's version after all migrations.

@@ -1,5 +1,7 @@
 //! The store itself: hands work to the writer and questions to the readers.
 
+mod members;
+
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -42,7 +44,7 @@ use crate::{
     readers::Readers,
     rows::{
         installation::{self, all},
-        journal, keys, sequence_column,
+        journal, keys, members as member_rows, sequence_column,
     },
     sealing::{self, Sealing},
     sql,
@@ -446,7 +448,7 @@ impl Store for SqliteStore {
     async fn memberships(&self, workspace: WorkspaceId) -> Result<Vec<Membership>, StoreError> {
         self.ask(move |connection| {
             let statement = sql::installation::MEMBERSHIPS;
-            all(connection, statement, [workspace.to_bytes()], installation::membership)
+            all(connection, statement, [workspace.to_bytes()], member_rows::membership)
         })
         .await
     }

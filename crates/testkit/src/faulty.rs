@@ -1,3 +1,5 @@
+mod members;
+
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::{collections::HashMap, sync::Arc};
 

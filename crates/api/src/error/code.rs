@@ -176,7 +176,11 @@ error_codes! {
     LimitReached "limit_reached" 409 Sentence::Detail, Never None,
         "Limit reached", "There are as many of these as there may be.";
     PermissionEscalation "permission_escalation" 403 Sentence::Detail, Never None,
-        "Permission escalation", "A key can not give more than it has itself.";
+        "Permission escalation", "Nobody can give more than they have themselves.";
+    OwnerOnly "owner_only" 403 Sentence::Detail, Never None,
+        "Owner only", "Only an Owner can make somebody Owner, or change or remove an Owner.";
+    LastOwner "last_owner" 409 Sentence::Detail, Never None,
+        "Last Owner", "The last Owner can neither leave, nor be removed, nor get another role. Transfer ownership first.";
     UnknownPermission "unknown_permission" 400 Sentence::Detail, Never None,
         "Unknown permission", "The catalogue of this installation has no such permission.";
     UnknownPlan "unknown_plan" 400 Sentence::Detail, Never None,

@@ -3,11 +3,13 @@
 mod audit;
 mod incidents;
 mod keys;
+mod members;
 mod operations;
 mod operators;
 mod permissions;
 mod plans;
 pub(crate) mod problems;
+mod service_accounts;
 mod setup;
 mod usage;
 mod users;
@@ -23,6 +25,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(keys::routes())
         .merge(crate::hot::routes())
         .merge(workspaces::routes())
+        .merge(members::routes())
+        .merge(service_accounts::routes())
         .routes(routes!(usage::workspace::handler))
         .routes(routes!(usage::key::handler))
         .routes(routes!(usage::ledger::handler))

@@ -3,6 +3,7 @@
 use keywright_domain::{
     command::{CommandError, IdempotencyError},
     key::KeyError,
+    member::MemberError,
     operator::OperatorError,
     permission::{Catalogue, PermissionSet, UnknownPermission},
     plan::PlanError,
@@ -21,6 +22,7 @@ pub(crate) fn of_command(error: CommandError, catalogue: &Catalogue) -> ApiError
         CommandError::Plan(error) => of_plan(&error),
         CommandError::Operator(error) => of_operator(&error),
         CommandError::Privacy(PrivacyError::NotFound) => ErrorCode::NotFound.into(),
+        CommandError::Member(error) => of_member(&error, catalogue),
         CommandError::AlreadySetUp => detailed(ErrorCode::Conflict, &error),
         CommandError::CatalogueFull | CommandError::TooManyMatches => {
             detailed(ErrorCode::LimitReached, &error)
@@ -102,6 +104,32 @@ fn of_operator(error: &OperatorError) -> ApiError {
         OperatorError::NotFound => ErrorCode::NotFound.into(),
         OperatorError::Last => detailed(ErrorCode::Conflict, error),
         OperatorError::Name => ApiError::invalid_field("name", sentence(error)),
+    }
+}
+
+/// An operation on a member or a service account was refused.
+fn of_member(error: &MemberError, catalogue: &Catalogue) -> ApiError {
+    match error {
+        MemberError::NotFound => ErrorCode::NotFound.into(),
+        MemberError::NoServiceAccount => detailed(ErrorCode::NotFound, error),
+        MemberError::CallerLeft => detailed(ErrorCode::InsufficientPermissions, error),
+        MemberError::LastOwner => ErrorCode::LastOwner.into(),
+        MemberError::OwnerOnly => ErrorCode::OwnerOnly.into(),
+        MemberError::NotOwner => detailed(ErrorCode::OwnerOnly, error),
+        MemberError::Escalation(beyond) => detailed(ErrorCode::PermissionEscalation, error)
+            .member("missing_permissions", names(catalogue, *beyond)),
+        MemberError::NotInRole(beyond) => ApiError::invalid_field("permissions", sentence(error))
+            .member("not_allowed", names(catalogue, *beyond)),
+        MemberError::OwnerIsWhole => ApiError::invalid_field("permissions", sentence(error)),
+        MemberError::OwnerIsAPerson => ApiError::invalid_field("role", sentence(error)),
+        MemberError::AlreadyOwner | MemberError::AccountDisabled | MemberError::SameAccount => {
+            detailed(ErrorCode::Conflict, error)
+        }
+        MemberError::TooManyKeys | MemberError::TooMany => detailed(ErrorCode::LimitReached, error),
+        MemberError::EmailTaken => detailed(ErrorCode::AlreadyExists, error),
+        MemberError::Field { field, reason } => {
+            ApiError::invalid_field(field, format!("`{field}` {reason}."))
+        }
     }
 }
 

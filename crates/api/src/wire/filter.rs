@@ -39,6 +39,9 @@ pub struct KeyFilter {
     /// The locator of one of its secrets: the 12 characters after the prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locator: Option<String>,
+    /// Whether its creator's membership has ended, so that no node accepts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orphaned: Option<bool>,
 }
 
 const UNUSED_DAYS_MAX: u32 = 36_500;
@@ -64,6 +67,7 @@ impl KeyFilter {
             unused_since: self.unused_days.map(|days| now.plus_seconds(-i64::from(days) * 86_400)),
             rotation_due: self.rotation_due,
             name: self.name.clone(),
+            orphaned: self.orphaned,
             locator: locator.map_err(|_| refuse("locator", "has 12 letters and digits"))?,
         })
     }

@@ -80,6 +80,10 @@ pub struct Key {
     pub effective_permissions: Vec<String>,
     /// Who created it.
     pub created_by: Principal,
+    /// Whether its creator may act. If not, because the membership ended or the service account is disabled, no node
+    /// accepts the key, whatever its status: hand it over, or enable the service account.
+    #[schema(example = true)]
+    pub creator_active: bool,
     /// When it was created.
     pub created_at: Time,
     /// When it expires, if ever.
@@ -168,6 +172,7 @@ impl KeyTexts<'_> {
             status: key.status(self.now).into(),
             permissions: names(&catalogue, key.permissions),
             effective_permissions: names(&catalogue, effective),
+            creator_active: self.state.plane.is_creator_active(&key.created_by),
             created_by: key.created_by.principal.into(),
             created_at: key.created_at.into(),
             expires_at: key.expires_at.map(Time),

@@ -1,6 +1,6 @@
 //! Names of fixed sets of things.
 
-use keywright_domain::{environment, key, limits, usage};
+use keywright_domain::{environment, key, limits, permission, usage};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -69,6 +69,18 @@ define_names! {
         Smooth,
     }
 
+    /// What somebody is in a workspace.
+    Role = permission::Role {
+        /// May do everything, including handing the workspace over.
+        Owner,
+        /// Manages keys, members and policies.
+        Admin,
+        /// Uses and writes prompts; never sees or manages keys.
+        Member,
+        /// Uses prompts; never sees or manages keys.
+        Viewer,
+    }
+
     /// Length of the buckets of usage.
     Granularity = usage::Granularity {
         /// By minute.
@@ -77,6 +89,13 @@ define_names! {
         Hour,
         /// By day (UTC).
         Day,
+    }
+}
+
+impl Role {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        permission::Role::from(self).as_str()
     }
 }
 

@@ -23,6 +23,30 @@ pub struct KeyPath {
     pub id: String,
 }
 
+/// A member of a workspace.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct MemberPath {
+    /// The workspace's slug.
+    #[param(example = "acme")]
+    pub slug: String,
+    /// The person's id.
+    #[param(example = "usr_01k9zq3v4w5x6y7z8a9b0c1d2e")]
+    pub id: String,
+}
+
+/// A service account of a workspace.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ServiceAccountPath {
+    /// The workspace's slug.
+    #[param(example = "acme")]
+    pub slug: String,
+    /// The service account's id.
+    #[param(example = "sa_01k9zq3v4w5x6y7z8a9b0c1d2e")]
+    pub id: String,
+}
+
 /// Something with a name.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]

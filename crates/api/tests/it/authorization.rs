@@ -57,6 +57,8 @@ macro_rules! body {
 const KEYS_READ: Needs = Needs::Permission("keys:read");
 const KEYS_WRITE: Needs = Needs::Permission("keys:write");
 const KEYS_VERIFY: Needs = Needs::Permission("keys:verify");
+const MEMBERS_READ: Needs = Needs::Permission("members:read");
+const MEMBERS_WRITE: Needs = Needs::Permission("members:write");
 const USAGE_READ: Needs = Needs::Permission("usage:read");
 const AUDIT_READ: Needs = Needs::Permission("audit:read");
 
@@ -111,6 +113,30 @@ const ROWS: &[Row] = &[
     row("POST", "/v1/workspaces/{slug}/keys/{id}/rotate/cancel", KEYS_WRITE, NO_BODY),
     row("POST", "/v1/workspaces/{slug}/keys/{id}/rotate/complete", KEYS_WRITE, NO_BODY),
     row("GET", "/v1/workspaces/{slug}/keys/{id}/usage", USAGE_READ, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/keys/hand-over", KEYS_WRITE, body!({"from": "usr_", "to": "sa_"})),
+    row("POST", "/v1/workspaces/{slug}/keys/{id}/hand-over", KEYS_WRITE, body!({"to": "sa_"})),
+    row("GET", "/v1/workspaces/{slug}/members", MEMBERS_READ, NO_BODY),
+    row("DELETE", "/v1/workspaces/{slug}/members/{id}", MEMBERS_WRITE, NO_BODY),
+    row("GET", "/v1/workspaces/{slug}/members/{id}", MEMBERS_READ, NO_BODY),
+    row("PATCH", "/v1/workspaces/{slug}/members/{id}", MEMBERS_WRITE, body!({"permissions": []})),
+    row("GET", "/v1/workspaces/{slug}/service-accounts", MEMBERS_READ, NO_BODY),
+    row(
+        "POST",
+        "/v1/workspaces/{slug}/service-accounts",
+        MEMBERS_WRITE,
+        body!({"name": "batch", "email": "NUMBER@company.com", "permissions": []}),
+    ),
+    row("DELETE", "/v1/workspaces/{slug}/service-accounts/{id}", MEMBERS_WRITE, NO_BODY),
+    row("GET", "/v1/workspaces/{slug}/service-accounts/{id}", MEMBERS_READ, NO_BODY),
+    row("PATCH", "/v1/workspaces/{slug}/service-accounts/{id}", MEMBERS_WRITE, body!({"name": "batch"})),
+    row("POST", "/v1/workspaces/{slug}/service-accounts/{id}/disable", MEMBERS_WRITE, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/service-accounts/{id}/enable", MEMBERS_WRITE, NO_BODY),
+    row(
+        "POST",
+        "/v1/workspaces/{slug}/transfer-ownership",
+        MEMBERS_WRITE,
+        body!({"from": "owner", "to": "usr_"}),
+    ),
     row("GET", "/v1/workspaces/{slug}/usage", USAGE_READ, NO_BODY),
 ];
 
@@ -166,6 +192,12 @@ fn routes(description: &str) -> BTreeSet<String> {
 async fn everyone_gets_what_the_golden_file_says() {
     let api = Api::start().await;
     let stranger = stranger(&api).await;
+    let mut keys_of_roles = Vec::new();
+    for role in Role::ALL {
+        let all: Vec<&str> = Builtin::ALL.map(Builtin::name).into();
+        let key = api.key_of(&api.member(role).await, &all).await.0;
+        keys_of_roles.push((format!("key of the {}", role.as_str()), key));
+    }
     let mut table = String::new();
     for row in ROWS {
         let (holder, lacking) = keys_for(&api, row.needs).await;
@@ -177,7 +209,8 @@ async fn everyone_gets_what_the_golden_file_says() {
             ("key without it", &lacking),
             ("key of another workspace", &stranger),
         ];
-        for (name, who) in callers {
+        let keys = keys_of_roles.iter().map(|(name, key)| (name.as_str(), key));
+        for (name, who) in callers.into_iter().chain(keys) {
             let outcome = call(&api, row, who).await;
             writeln!(table, "    {name}: {outcome}").unwrap();
         }
@@ -230,6 +263,12 @@ async fn call(api: &Api, row: &Row, who: &Who) -> String {
     if let Some(slug) = body.as_mut().and_then(|body| body.get_mut("slug")) {
         *slug = json!(format!("workspace-{number}"));
     }
+    if let Some(email) = body.as_mut().and_then(|body| body.get_mut("email")) {
+        *email = json!(format!("{number}@company.com"));
+    }
+    if let Some(body) = &mut body {
+        api.fill_in(body).await;
+    }
     api.call(method, who, &path, body.as_ref()).await.outcome()
 }
 
@@ -263,6 +302,12 @@ async fn prepare(api: &Api, row: &Row, number: u32) -> String {
     if path.starts_with("/v1/operators/") {
         let answer = api.post(&api.operator, "/v1/operators", &json!({"name": "to be revoked"})).await;
         return path.replace("{id}", answer.json()["operator"]["id"].as_str().unwrap());
+    }
+    if path.contains("/members/") {
+        return path.replace("{id}", &api.member(Role::Viewer).await.principal.id_text());
+    }
+    if path.contains("/service-accounts/") {
+        return path.replace("{id}", &api.service_account(&format!("of-{number}@company.com")).await);
     }
     if !path.contains("{id}") {
         return path.replace("{name}", "reports:read");

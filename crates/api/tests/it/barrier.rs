@@ -8,7 +8,10 @@ use std::{collections::BTreeSet, time::Duration};
 use axum::body::Body;
 use http::{Method, StatusCode, header};
 use keywright_api::{cluster::Awaited, openapi_document};
-use keywright_domain::lease::LeaseTerm::{self, Long, Short, Standard};
+use keywright_domain::{
+    lease::LeaseTerm::{self, Long, Short, Standard},
+    permission::Role,
+};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Api, Asked, Who};
@@ -68,6 +71,14 @@ const ENABLE: &str = "/v1/workspaces/{slug}/keys/{id}/enable";
 const REVOKE: &str = "/v1/workspaces/{slug}/keys/{id}/revoke";
 const COMPROMISE: &str = "/v1/workspaces/{slug}/keys/{id}/compromise";
 const BULK: &str = "/v1/workspaces/{slug}/keys/revoke";
+const HAND_OVER: &str = "/v1/workspaces/{slug}/keys/{id}/hand-over";
+const HAND_OVER_ALL: &str = "/v1/workspaces/{slug}/keys/hand-over";
+const MEMBER: &str = "/v1/workspaces/{slug}/members/{id}";
+const TRANSFER: &str = "/v1/workspaces/{slug}/transfer-ownership";
+const ACCOUNTS: &str = "/v1/workspaces/{slug}/service-accounts";
+const ACCOUNT: &str = "/v1/workspaces/{slug}/service-accounts/{id}";
+const ACCOUNT_OFF: &str = "/v1/workspaces/{slug}/service-accounts/{id}/disable";
+const ACCOUNT_ON: &str = "/v1/workspaces/{slug}/service-accounts/{id}/enable";
 const OPERATOR: &str = "/v1/operators/{id}/revoke";
 
 const ROWS: &[Row] = rows! {
@@ -105,6 +116,19 @@ const ROWS: &[Row] = rows! {
     "POST" ENABLE, Disabled, {} => Takes::Nothing;
     "POST" REVOKE, Nothing, {} => Takes::Away(Standard);
     "POST" REVOKE, Revoked, {} => Takes::Away(Standard);
+    "POST" HAND_OVER, Nothing, {"to": "sa_"} => Takes::Away(Standard);
+    "POST" HAND_OVER_ALL, Nothing, {"from": "usr_", "to": "sa_"} => Takes::Away(Standard);
+    "PATCH" MEMBER, Nothing, {"role": "viewer"} => Takes::Away(Standard);
+    "PATCH" MEMBER, Nothing, {"permissions": ["prompts:read"]} => Takes::Away(Standard);
+    "PATCH" MEMBER, Nothing, {"role": "admin"} => Takes::Away(Standard);
+    "DELETE" MEMBER, Nothing, null => Takes::Away(Standard);
+    "POST" TRANSFER, Nothing, {"from": "owner", "to": "usr_"} => Takes::Away(Standard);
+    "POST" ACCOUNTS, Nothing, {"name": "batch", "email": "batch@company.com"} => Takes::Nothing;
+    "PATCH" ACCOUNT, Nothing, {"permissions": []} => Takes::Away(Standard);
+    "DELETE" ACCOUNT, Nothing, null => Takes::Away(Standard);
+    "POST" ACCOUNT_OFF, Nothing, {} => Takes::Away(Standard);
+    "POST" ACCOUNT_OFF, Disabled, {} => Takes::Away(Standard);
+    "POST" ACCOUNT_ON, Disabled, {} => Takes::Nothing;
     "POST" COMPROMISE, Nothing, {} => Takes::Away(Standard);
     "POST" COMPROMISE, Nothing, {"replace": false} => Takes::Away(Standard);
 };
@@ -143,6 +167,15 @@ async fn prepare(row: &Row) -> (Api, String) {
     } else if path.starts_with("/v1/operators/") {
         let made = api.post(&api.operator, "/v1/operators", &json!({"name": "second"})).await.json();
         path.replace("{id}", made["operator"]["id"].as_str().unwrap())
+    } else if path.contains("/members/") {
+        path.replace("{id}", &api.member(Role::Admin).await.principal.id_text())
+    } else if path.contains("/service-accounts/") {
+        let id = api.service_account("api@company.com").await;
+        if row.given == Given::Disabled {
+            let path = format!("/v1/workspaces/acme/service-accounts/{id}/disable");
+            assert_eq!(api.post(&api.operator, &path, &json!({})).await.status, StatusCode::OK);
+        }
+        path.replace("{id}", &id)
     } else if path.contains("{id}") {
         path.replace("{id}", &key(&api, row.given).await)
     } else {
@@ -166,7 +199,10 @@ async fn key(api: &Api, given: Given) -> String {
 }
 
 async fn call(api: &Api, row: &Row, path: &str) -> Answer {
-    let body = Some((row.body)()).filter(|body| !body.is_null());
+    let mut body = Some((row.body)()).filter(|body| !body.is_null());
+    if let Some(body) = &mut body {
+        api.fill_in(body).await;
+    }
     let method = Method::from_bytes(row.method.as_bytes()).unwrap();
     api.cluster.asked();
     api.call(method, &api.operator, path, body.as_ref()).await

@@ -8,5 +8,8 @@ mod consistency;
 mod faults;
 mod harness;
 mod life;
+mod members;
+mod members_model;
+mod people;
 mod shares;
 mod verification;

@@ -182,7 +182,7 @@ pub(crate) fn membership(number: u32) -> MembershipView {
         workspace: workspace_id(1),
         principal: user(number),
         permissions: PermissionSet::ALL,
-        ended: false,
+        off: false,
     }
 }
 

@@ -136,7 +136,7 @@ impl Model {
             }
             Operation::Membership { number, ended, permissions } => {
                 let view = self.memberships.get_mut(&number)?;
-                (view.ended, view.permissions) = (ended, set(permissions | 2));
+                (view.off, view.permissions) = (ended, set(permissions | 2));
                 Some(Change::Membership(view.clone()))
             }
             Operation::Advance { ms } => {
@@ -178,7 +178,7 @@ impl Model {
             view.permissions.intersection(workspace.allowed_permissions).intersection(member.permissions);
         let code = if view.revoked || known.retired || over(known.expires_at) {
             Code::RevokedKey
-        } else if view.disabled || member.ended {
+        } else if view.disabled || member.off {
             Code::DisabledKey
         } else if over(view.expires_at) {
             Code::ExpiredKey

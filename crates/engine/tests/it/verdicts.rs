@@ -133,7 +133,7 @@ fn the_surroundings_of_a_key() {
     member.permissions = PermissionSet::ALL.without(read);
     fixture.apply(Change::Membership(member.clone()));
     assert_eq!(code(), Code::InsufficientPermissions, "a creator who loses a right takes it from the key");
-    (member.permissions, member.ended) = (PermissionSet::EMPTY, true);
+    (member.permissions, member.off) = (PermissionSet::EMPTY, true);
     fixture.apply(Change::Membership(member));
     assert_eq!(code(), Code::DisabledKey);
     fixture.apply(Change::Membership(membership(1)));

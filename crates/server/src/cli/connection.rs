@@ -350,7 +350,8 @@ pub(crate) fn path(segments: &[&str]) -> String {
         .fold(String::new(), |path, segment| format!("{path}/{}", utf8_percent_encode(segment, SEGMENT)))
 }
 
-fn with_query(path: &str, query: &[(&str, String)]) -> String {
+/// A path with a query, escaped.
+pub(crate) fn with_query(path: &str, query: &[(&str, String)]) -> String {
     let pairs: Vec<String> =
         query.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, SEGMENT))).collect();
     if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) }

@@ -12,10 +12,12 @@ mod console;
 mod doctor;
 mod inspect;
 mod keys;
+mod members;
 mod offline;
 mod openapi;
 mod problem;
 mod scan;
+mod service_accounts;
 mod session;
 mod table;
 mod values;
@@ -44,6 +46,8 @@ Exit codes of the client and offline commands:
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Keys(Box<keys::Keys>),
+    Members(members::Members),
+    ServiceAccounts(Box<service_accounts::ServiceAccounts>),
     Workspaces(administration::Workspaces),
     Plans(administration::Plans),
     Permissions(administration::Permissions),
@@ -66,6 +70,8 @@ impl Command {
         let console = Console::standard();
         match self {
             Self::Keys(command) => command.run(console),
+            Self::Members(command) => command.run(console),
+            Self::ServiceAccounts(command) => command.run(console),
             Self::Workspaces(command) => command.run(console),
             Self::Plans(command) => command.run(console),
             Self::Permissions(command) => command.run(console),

@@ -19,7 +19,7 @@ use crate::{
         installation::{self, catalogue},
         is_null, journal,
         journal::ChangeRow,
-        keys,
+        keys, members,
     },
     sql,
 };
@@ -106,7 +106,7 @@ impl Others {
             asked.query(connected, asked.operators, sql::installation::OPERATORS, Vec::new),
         )?;
         let workspaces = each(&workspaces, installation::workspace)?;
-        let memberships = each(&memberships, installation::membership)?;
+        let memberships = each(&memberships, members::membership)?;
         let plans = each(&plans, installation::plan)?;
         Ok(Self {
             workspaces: workspaces.iter().map(|found| (found.number.0, WorkspaceView::from(found))).collect(),

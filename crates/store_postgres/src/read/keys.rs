@@ -111,6 +111,7 @@ fn matching(
         filter.external_id.as_deref(),
         filter.locator.as_ref().map(Locator::as_str),
         part.revoked == Revoked::LeftOut,
+        filter.orphaned,
     ];
     Some((statement, values))
 }

@@ -18,8 +18,8 @@ use crate::{
     fault::Fault,
     params,
     rows::{
-        bytes, each, flag, installation, is_null, keys, number, optional_text, optional_time, permissions,
-        variant,
+        bytes, each, flag, installation, is_null, keys, members, number, optional_text, optional_time,
+        permissions, variant,
     },
     sql,
 };
@@ -87,7 +87,7 @@ async fn all_but_keys(connected: &Connected) -> Result<(u64, i64, Vec<Change>), 
     all.extend(each(&plans, installation::plan)?.into_iter().map(Change::Plan));
     let workspaces = each(&workspaces, installation::workspace)?;
     all.extend(workspaces.iter().map(WorkspaceView::from).map(Change::Workspace));
-    let memberships = each(&memberships, installation::membership)?;
+    let memberships = each(&memberships, members::membership)?;
     all.extend(memberships.iter().map(MembershipView::from).map(Change::Membership));
     all.push(changes::operators_change(&operators)?);
     Ok((number(&head.ok_or_else(missing)?, 0)?, number(&last_key.ok_or_else(missing)?, 0)?, all))

@@ -4,16 +4,16 @@ use keywright_domain::{
     ids::{OperatorId, SecretId, WorkspaceId},
     key::KeySecret,
     operator::OperatorCredential,
-    permission::{Catalogue, CatalogueEntry, PermissionName, Role},
+    permission::{Catalogue, CatalogueEntry, PermissionName},
     plan::Plan,
-    principal::{Membership, MembershipNumber},
+    principal::Membership,
     workspace::{Slug, Workspace, WorkspaceNumber},
 };
 use tokio_postgres::Row;
 
 use super::{
-    bytes, each, is_null, json, keys, number, optional_time, permissions, permissions_column, principal,
-    principal_columns, text, time, to_json, unreadable, variant,
+    bytes, each, json, keys, number, optional_time, permissions_column, principal_columns, text, time,
+    to_json, unreadable,
 };
 use crate::{connect::Param, fault::Fault, params};
 
@@ -70,19 +70,6 @@ pub(crate) fn workspace_update_params(workspace: &Workspace) -> Vec<Param> {
     ]
 }
 
-/// A membership from its row.
-pub(crate) fn membership(row: &Row) -> Result<Membership, Fault> {
-    Ok(Membership {
-        number: MembershipNumber(number(row, 0)?),
-        workspace: WorkspaceId::from_bytes(bytes(row, 1)?),
-        principal: principal(row, 2)?,
-        role: variant(row, 4, Role::from_u8)?,
-        narrowed_to: if is_null(row, 5)? { None } else { Some(permissions(row, 5)?) },
-        created_at: time(row, 6)?,
-        ended_at: optional_time(row, 7)?,
-    })
-}
-
 /// The parameters of a new membership.
 pub(crate) fn membership_params(membership: &Membership, workspace: WorkspaceNumber) -> Vec<Param> {
     let (kind, id) = principal_columns(membership.principal);
@@ -95,6 +82,7 @@ pub(crate) fn membership_params(membership: &Membership, workspace: WorkspaceNum
         membership.narrowed_to.map(permissions_column),
         membership.created_at,
         membership.ended_at,
+        membership.disabled_at,
     ]
 }
 

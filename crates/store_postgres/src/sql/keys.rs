@@ -39,6 +39,8 @@ macro_rules! page {
              AND ($16::text IS NULL OR k.external_id = $16) \
              AND ($17::text IS NULL OR EXISTS (SELECT 1 FROM secrets l WHERE l.locator = $17 AND l.key = k.number)) \
              AND (NOT $18::boolean OR k.revoked_at IS NULL) \
+             AND ($19::boolean IS NULL OR $19 = EXISTS (SELECT 1 FROM memberships o WHERE o.number = k.membership \
+                  AND o.ended_at IS NOT NULL)) \
              ORDER BY k.number DESC LIMIT $15) k \
              ", secrets_of_key!(), "ORDER BY k.number DESC, s.ordinal"
         )

@@ -18,13 +18,14 @@ pub(crate) mod installation;
 pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod limits;
+pub(crate) mod members;
 pub(crate) mod migrations;
 pub(crate) mod sealing;
 pub(crate) mod usage;
 
 /// Every statement on the store's tables with its name, for tests of their plans.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
-    [installation::ALL, journal::ALL, keys::ALL, limits::ALL, sealing::ALL, usage::ALL]
+    [installation::ALL, journal::ALL, keys::ALL, limits::ALL, members::ALL, sealing::ALL, usage::ALL]
         .into_iter()
         .flatten()
         .copied()
@@ -33,7 +34,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// The statements that the writer prepares ahead.
 pub(crate) fn writer() -> &'static [&'static str] {
     static STATEMENTS: LazyLock<Vec<&'static str>> =
-        LazyLock::new(|| texts(&[installation::ALL, journal::ALL, keys::ALL, sealing::ALL]));
+        LazyLock::new(|| texts(&[installation::ALL, journal::ALL, keys::ALL, members::ALL, sealing::ALL]));
     &STATEMENTS
 }
 

@@ -14,6 +14,8 @@ statements! {
     REWRAP = "UPDATE data_keys SET kek = $3, wrapped = $4 WHERE kind = $1 AND owner = $2";
     /// A user.
     USER = "SELECT u.id, u.password_hash, u.created_at, u.sealed, k.kek, k.wrapped FROM users u LEFT JOIN data_keys k ON k.kind = 0 AND k.owner = u.id WHERE u.id = $1";
+    /// Users by id.
+    USERS = "SELECT u.id, u.password_hash, u.created_at, u.sealed, k.kek, k.wrapped FROM users u LEFT JOIN data_keys k ON k.kind = 0 AND k.owner = u.id WHERE u.id = ANY($1)";
     /// The user who signs in with an address.
     USER_BY_EMAIL = "SELECT u.id, u.password_hash, u.created_at, u.sealed, k.kek, k.wrapped FROM users u LEFT JOIN data_keys k ON k.kind = 0 AND k.owner = u.id WHERE u.email_index = $1";
     /// The memberships of a person that have not ended, each with its workspace's number and slug.

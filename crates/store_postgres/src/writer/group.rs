@@ -10,6 +10,7 @@ use keywright_domain::{
     command::{Command, CommandError, Context, Idempotency, IdempotencyError},
     ids::{AuditId, KeyId, WorkspaceId},
     key::ApiKey,
+    member::MemberCommand,
     store::StoreError,
     time::Timestamp,
     workspace::{Workspace, WorkspaceError},
@@ -286,6 +287,17 @@ impl Group {
         Ok(self.keys[&id].clone())
     }
 
+    /// Asks for keys ahead that will be needed one by one.
+    pub(super) async fn learn_keys(&mut self, ids: &[KeyId]) -> Result<(), Fault> {
+        let unknown: Vec<_> =
+            ids.iter().filter(|id| !self.keys.contains_key(id)).map(|id| id.to_bytes()).collect();
+        let rows = self.transaction.query(sql::keys::BY_IDS, params![unknown]).await?;
+        for key in keys::with_secrets(&rows)? {
+            self.keys.insert(key.id, Some(key));
+        }
+        Ok(())
+    }
+
     /// A key is now so.
     pub(super) fn keep_key(&mut self, key: &ApiKey) {
         self.keys.insert(key.id, Some(key.clone()));
@@ -371,6 +383,12 @@ impl Wanted {
             match command {
                 Command::CreateKey(_) | Command::RevokeKeys { .. } => {
                     wanted.workspaces.extend(context.permit.workspace());
+                }
+                Command::Member(command) => {
+                    wanted.workspaces.extend(context.permit.workspace());
+                    if let MemberCommand::HandOverKey { key, .. } = command {
+                        wanted.keys.insert(*key);
+                    }
                 }
                 Command::ChangeKey { key, .. } => {
                     wanted.workspaces.extend(context.permit.workspace());

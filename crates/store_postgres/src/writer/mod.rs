@@ -3,6 +3,7 @@
 mod group;
 mod installation;
 mod keys;
+mod members;
 mod privacy;
 mod record;
 mod resolve;

@@ -8,9 +8,11 @@ use keywright_domain::{
     command::{Command, Outcome},
     control::{ControlLog as _, Incarnation, NewNode, PollRequest},
     environment::Environment,
+    ids::ServiceAccountId,
     key::{ApiKey, Incident, KeyChange, KeyNumber, KeyPatch},
+    member::{MemberCommand, NewServiceAccount, Switch},
     operator::OperatorCredential,
-    permission::{PermissionName, Role},
+    permission::{PermissionName, PermissionSet, Role},
     plan::Plan,
     principal::Membership,
     query::{KeyFilter, KeyQuery, LastUsed},
@@ -50,6 +52,7 @@ async fn everything<S: Store>(store: Arc<S>) -> Installation<S> {
     installation.operate(Command::CreateWorkspace(Box::new(samples.new_workspace("other")))).await.unwrap();
     let (workspace, user) = (installation.workspace.id, samples.user());
     installation.operate(Command::CreateMember { user, workspace, role: Role::Viewer }).await.unwrap();
+    service_account(&installation).await;
     let second = samples.new_operator("second");
     let id = second.id;
     installation.operate(Command::CreateOperator(Box::new(second))).await.unwrap();
@@ -66,6 +69,27 @@ async fn everything<S: Store>(store: Arc<S>) -> Installation<S> {
     usage(&installation).await;
     checkpoint(&*installation.store).await;
     installation
+}
+
+/// A service account that is off, with narrowed permissions.
+async fn service_account<S: Store>(installation: &Installation<S>) {
+    let account = ServiceAccountId::generate(NOW, installation.samples.entropy());
+    let new = NewServiceAccount {
+        id: account,
+        name: "api-production".to_owned(),
+        email: "api-production@company.com".to_owned(),
+        purpose: Some("Prüfung".to_owned()),
+        owning_team: None,
+        role: Role::Member,
+        narrowed_to: Some(PermissionSet::EMPTY.with(1)),
+        created_by: installation.owner.principal,
+    };
+    let create = MemberCommand::CreateServiceAccount(Box::new(new));
+    for command in [create, MemberCommand::SwitchServiceAccount { account, switch: Switch::Off }] {
+        let permit = Samples::permit(command.needs(), Some(installation.workspace.id));
+        let context = installation.samples.context(permit);
+        installation.execute(context, Command::Member(command)).await.unwrap();
+    }
 }
 
 /// A key in every state.

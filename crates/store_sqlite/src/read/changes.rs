@@ -10,7 +10,7 @@ use crate::{
     fault::Fault,
     rows::{
         installation::{self, all, first},
-        journal, keys, sequence_column,
+        journal, keys, members, sequence_column,
     },
     sql,
 };
@@ -50,7 +50,7 @@ fn newest(connection: &Connection, entity: EntityRef) -> Result<Change, Fault> {
             .ok_or_else(|| missing("workspace", number.0)),
         EntityRef::Membership(number) => {
             let statement = sql::installation::MEMBERSHIP_BY_NUMBER;
-            first(connection, statement, [number.0], installation::membership)?
+            first(connection, statement, [number.0], members::membership)?
                 .map(|membership| Change::Membership(MembershipView::from(&membership)))
                 .ok_or_else(|| missing("membership", number.0))
         }

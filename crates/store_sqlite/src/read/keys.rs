@@ -102,6 +102,7 @@ fn matching(
         filter.external_id,
         filter.locator.as_ref().map(Locator::as_str),
         part.revoked == Revoked::LeftOut,
+        filter.orphaned,
     ])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {

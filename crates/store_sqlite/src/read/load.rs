@@ -24,7 +24,7 @@ use crate::{
     rows::{
         bytes,
         installation::{self, all, count},
-        keys, optional_text, optional_time, permissions, variant,
+        keys, members, optional_text, optional_time, permissions, variant,
     },
     sql,
 };
@@ -49,7 +49,7 @@ pub(crate) fn load(
     for workspace in all(connection, sql::installation::LOAD_WORKSPACES, [], installation::workspace)? {
         sink(Change::Workspace(WorkspaceView::from(&workspace)));
     }
-    for membership in all(connection, sql::installation::LOAD_MEMBERSHIPS, [], installation::membership)? {
+    for membership in all(connection, sql::installation::LOAD_MEMBERSHIPS, [], members::membership)? {
         sink(Change::Membership(MembershipView::from(&membership)));
     }
     sink(changes::operators(connection)?);

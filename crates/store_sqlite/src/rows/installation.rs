@@ -4,16 +4,16 @@ use keywright_domain::{
     ids::{OperatorId, SecretId, WorkspaceId},
     key::KeySecret,
     operator::OperatorCredential,
-    permission::{Catalogue, CatalogueEntry, PermissionName, Role},
+    permission::{Catalogue, CatalogueEntry, PermissionName},
     plan::Plan,
-    principal::{Membership, MembershipNumber},
+    principal::Membership,
     workspace::{Slug, Workspace, WorkspaceNumber},
 };
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::{
-    bytes, json, keys, optional_time, permissions, permissions_column, principal, principal_columns, text,
-    time, time_column, to_json, unreadable, variant,
+    bytes, json, keys, optional_time, permissions_column, principal_columns, text, time, time_column,
+    to_json, unreadable,
 };
 use crate::{fault::Fault, sql::installation as sql};
 
@@ -124,20 +124,6 @@ pub(crate) fn update_workspace(connection: &Connection, workspace: &Workspace) -
     Ok(())
 }
 
-/// A membership from its row.
-pub(crate) fn membership(row: &Row<'_>) -> Result<Membership, Fault> {
-    let narrowed = row.get_ref(5)? != rusqlite::types::ValueRef::Null;
-    Ok(Membership {
-        number: MembershipNumber(row.get(0)?),
-        workspace: WorkspaceId::from_bytes(bytes(row, 1)?),
-        principal: principal(row, 2)?,
-        role: variant(row, 4, Role::from_u8)?,
-        narrowed_to: if narrowed { Some(permissions(row, 5)?) } else { None },
-        created_at: time(row, 6)?,
-        ended_at: optional_time(row, 7)?,
-    })
-}
-
 /// Keeps a new membership.
 pub(crate) fn insert_membership(
     connection: &Connection,
@@ -154,6 +140,7 @@ pub(crate) fn insert_membership(
         membership.narrowed_to.map(permissions_column),
         membership.created_at.unix_ms(),
         time_column(membership.ended_at),
+        time_column(membership.disabled_at),
     ])?;
     Ok(())
 }

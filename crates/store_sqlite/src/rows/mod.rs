@@ -3,6 +3,7 @@
 pub(crate) mod installation;
 pub(crate) mod journal;
 pub(crate) mod keys;
+pub(crate) mod members;
 pub(crate) mod users;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -8,7 +8,7 @@ macro_rules! workspace_columns {
 
 macro_rules! membership_columns {
     () => {
-        "m.number, w.id, m.principal_kind, m.principal_id, m.role, m.narrowed_to, m.created_at, m.ended_at"
+        "m.number, w.id, m.principal_kind, m.principal_id, m.role, m.narrowed_to, m.created_at, m.ended_at, m.disabled_at"
     };
 }
 
@@ -49,7 +49,7 @@ statements! {
     LAST_MEMBERSHIP = "SELECT max(number) FROM memberships";
     /// A new membership.
     INSERT_MEMBERSHIP = "INSERT INTO memberships (number, workspace, principal_kind, principal_id, role, narrowed_to, \
-                         created_at, ended_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+                         created_at, ended_at, disabled_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     /// The members of a workspace.
     MEMBERSHIPS = concat!(
         "SELECT ", membership_columns!(), " FROM workspaces w JOIN memberships m INDEXED BY memberships_workspace \

@@ -30,6 +30,8 @@ macro_rules! page_condition {
          AND (?16 IS NULL OR k.external_id = ?16) \
          AND (?17 IS NULL OR EXISTS (SELECT 1 FROM secrets l WHERE l.locator = ?17 AND l.key = k.number)) \
          AND (?18 = 0 OR k.revoked_at IS NULL) \
+         AND (?19 IS NULL OR ?19 = EXISTS (SELECT 1 FROM memberships o WHERE o.number = k.membership \
+              AND o.ended_at IS NOT NULL)) \
          ORDER BY k.number DESC LIMIT ?15"
     };
 }

@@ -4,6 +4,7 @@
 mod cache;
 mod installation;
 mod keys;
+mod members;
 mod privacy;
 mod record;
 mod usage;

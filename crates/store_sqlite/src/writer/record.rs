@@ -199,6 +199,7 @@ impl Scope<'_> {
             Command::CreateOperator(new) => self.create_operator(*new),
             Command::RevokeOperator(id) => self.revoke_operator(id),
             Command::Privacy(command) => self.privacy(&command),
+            Command::Member(command) => self.change_members(command),
         }
     }
 }
@@ -210,6 +211,9 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
         // These carry no workspace of their own: they act on the permit's.
         Command::CreateKey(_) | Command::ChangeKey { .. } | Command::RevokeKeys { .. } => {
             permit.workspace().is_some() && permit.covers(Action::WriteKeys, permit.workspace())
+        }
+        Command::Member(command) => {
+            permit.workspace().is_some() && permit.covers(command.needs(), permit.workspace())
         }
         Command::PatchWorkspace { workspace, .. } => permit.covers(Action::WriteWorkspace, Some(*workspace)),
         Command::Bootstrap(_)

@@ -8,6 +8,7 @@ pub mod installation;
 pub mod journal;
 pub mod keys;
 pub mod lists;
+pub mod members;
 pub mod permits;
 pub mod privacy;
 pub mod usage;
@@ -42,6 +43,12 @@ macro_rules! store_suite {
             lists::pages
             lists::filters_agree_with_the_rules
             lists::workspaces_by_slug
+            members::roles_and_permissions
+            members::ownership
+            members::nobody_gives_more_than_they_have
+            members::when_a_member_leaves
+            members::keys_are_handed_over
+            members::service_accounts
             journal::the_log_adds_up_to_the_state
             journal::the_log_has_no_gaps_and_the_newest_states
             journal::every_change_has_one_audit_entry

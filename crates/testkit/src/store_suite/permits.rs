@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use keywright_domain::{
     command::{Command, CommandError},
+    ids::ServiceAccountId,
     key::KeyChange,
+    member::{MemberCommand, Switch},
     permission::{PermissionName, Role},
     permit::Action,
     plan::Plan,
@@ -30,6 +32,7 @@ pub async fn a_permit_for_something_else_is_refused<S: Store>(store: Arc<S>) {
                     Needed::Installation => action == Action::Operate && workspace.is_none(),
                     Needed::Keys => action == Action::WriteKeys && workspace.is_some(),
                     Needed::Workspace => action == Action::WriteWorkspace && workspace == Some(own),
+                    Needed::Members(needed) => action == needed && workspace.is_some(),
                 };
                 if is_right {
                     continue;
@@ -44,8 +47,9 @@ pub async fn a_permit_for_something_else_is_refused<S: Store>(store: Arc<S>) {
             }
         }
     }
-    // 8 actions on 3 scopes; key commands are right on two scopes, the others on one.
-    assert_eq!(refused, 10 * (24 - 1) + 3 * (24 - 2));
+    // Every action on 3 scopes; commands on keys and members are right on two scopes, the others on one.
+    let all = Action::ALL.len() * 3;
+    assert_eq!(refused, 10 * (all - 1) + (3 + 4) * (all - 2));
     assert_eq!(before, (installation.load().await, store.audit_head().await.unwrap()));
 }
 
@@ -54,6 +58,7 @@ enum Needed {
     Installation,
     Keys,
     Workspace,
+    Members(Action),
 }
 
 fn commands<S: Store>(
@@ -64,6 +69,11 @@ fn commands<S: Store>(
     let workspace = installation.workspace.id;
     let name = PermissionName::parse("chat:send").unwrap();
     let suspend = WorkspacePatch { suspended: Some(true), ..WorkspacePatch::default() };
+    let account = ServiceAccountId::from_bytes([1; 16]);
+    let on_members = |command: MemberCommand| {
+        let needed = Needed::Members(command.needs());
+        (Command::Member(command), needed)
+    };
     vec![
         (Command::Bootstrap(Box::new(samples.bootstrap("again"))), Needed::Installation),
         (Command::CreateKey(Box::new(samples.new_key("new"))), Needed::Keys),
@@ -78,5 +88,9 @@ fn commands<S: Store>(
         (Command::PutPermission { name, description: String::new() }, Needed::Installation),
         (Command::CreateOperator(Box::new(samples.new_operator("new"))), Needed::Installation),
         (Command::RevokeOperator(installation.operator.id), Needed::Installation),
+        on_members(MemberCommand::Leave { hand_over_to: None }),
+        on_members(MemberCommand::HandOverKey { key, to: account }),
+        on_members(MemberCommand::SwitchServiceAccount { account, switch: Switch::Off }),
+        on_members(MemberCommand::TransferOwnership { from: None, to: samples.user().id }),
     ]
 }

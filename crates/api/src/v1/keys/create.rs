@@ -6,6 +6,7 @@ use keywright_domain::{
     command::Command,
     ids::KeyId,
     key::{NewKey, NewSecret, suggest_name},
+    member::MemberCommand,
     principal::Creator,
 };
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ use crate::{
     issue::{issue, kind_of},
     openapi::problems,
     state::AppState,
+    v1::members::account_id,
     wire::{
         Environment, Key, KeyTexts, LastUses, LimitWindow, RevealedSecret, Time, WorkspacePath,
         parse_networks,
@@ -41,6 +43,9 @@ pub(crate) struct Request {
     purpose: Option<String>,
     /// What it may do; the workspace's default unless given. Not more than the caller may.
     permissions: Option<Vec<String>>,
+    /// The service account that it is created for; whoever calls unless given. The key has no more than the account has.
+    #[schema(example = "sa_01k9zq3v4w5x6y7z8a9b0c1d2e")]
+    service_account: Option<String>,
     /// When it expires; never unless given.
     expires_at: Option<Time>,
     /// Addresses and networks it may be used from; any unless given.
@@ -88,7 +93,7 @@ pub(crate) struct Warning {
     suggestion: String,
 }
 
-problems! { UnknownPermission, PermissionEscalation, TooManyKeys, AlreadyApplied, IdempotencyMismatch }
+problems! { UnknownPermission, PermissionEscalation, TooManyKeys, Conflict, AlreadyApplied, IdempotencyMismatch }
 
 /// Create a key
 ///
@@ -114,11 +119,17 @@ pub(crate) async fn handler(
     let origin = &scope.caller.origin;
     let context = origin.context(&state, scope.permit, origin.idempotency(actor, &body.raw));
     let request = body.value;
+    let account =
+        request.service_account.as_deref().map(|id| account_id("service_account", id)).transpose()?;
     let warnings = warnings(&request);
     let (secret, kept) = issue(&state, kind_of(request.environment.into()), scope.now());
     let id = KeyId::generate(scope.now(), &*state.entropy);
-    let new = request.into_new_key(&state, id, kept, creator)?;
-    let done = state.commit(origin, context, Command::CreateKey(Box::new(new))).await?;
+    let new = Box::new(request.into_new_key(&state, id, kept, creator)?);
+    let command = match account {
+        None => Command::CreateKey(new),
+        Some(account) => Command::Member(MemberCommand::CreateKeyFor { account, new }),
+    };
+    let done = state.commit(origin, context, command).await?;
     let sequence = done.sequence();
     let (key, _) = done.key()?;
     let last_uses = LastUses::default();
@@ -200,6 +211,7 @@ mod tests {
               "id": "opr_01m7yhx300e51gr1xjqpv7qrt9",
               "type": "operator"
             },
+            "creator_active": true,
             "effective_permissions": [
               "prompts:read"
             ],

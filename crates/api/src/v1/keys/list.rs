@@ -37,6 +37,8 @@ pub(crate) struct Request {
     name: Option<String>,
     /// The locator of one of its secrets: the 12 characters after the prefix.
     locator: Option<String>,
+    /// Whether its creator's membership has ended, so that no node accepts it.
+    orphaned: Option<bool>,
     /// Size of the page; 20 unless given.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
@@ -90,6 +92,7 @@ impl Request {
             rotation_due: self.rotation_due,
             name: self.name.clone(),
             locator: self.locator.clone(),
+            orphaned: self.orphaned,
         }
     }
 }

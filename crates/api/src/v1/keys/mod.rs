@@ -8,6 +8,8 @@ mod disable;
 mod enable;
 mod fields;
 mod get;
+mod hand_over;
+mod hand_over_all;
 mod list;
 mod lookup;
 mod patch;
@@ -37,6 +39,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(list::handler, create::handler))
         .routes(routes!(get::handler, patch::handler, delete::handler))
         .routes(routes!(bulk_revoke::handler))
+        .routes(routes!(hand_over_all::handler))
+        .routes(routes!(hand_over::handler))
         .routes(routes!(rotate::handler))
         .routes(routes!(rotate_complete::handler))
         .routes(routes!(rotate_cancel::handler))

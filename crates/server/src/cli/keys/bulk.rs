@@ -56,6 +56,9 @@ pub(crate) struct Filter {
     /// With a secret of this locator
     #[arg(long, value_name = "LOCATOR")]
     pub(super) locator: Option<String>,
+    /// Whose creator is not a member any more
+    #[arg(long)]
+    pub(super) orphaned: bool,
 }
 
 impl Filter {
@@ -71,6 +74,7 @@ impl Filter {
             ("rotation_due", self.rotation_due.then_some(Value::Bool(true))),
             ("name", text(&self.name)),
             ("locator", text(&self.locator)),
+            ("orphaned", self.orphaned.then_some(Value::Bool(true))),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))

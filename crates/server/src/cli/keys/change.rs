@@ -8,6 +8,7 @@ use super::{
     super::{
         confirm::Confirmation,
         connection::fresh_idempotency_key,
+        members::moved,
         session::Change,
         values::{self, When},
     },
@@ -343,4 +344,30 @@ impl Delete {
 /// The body of a call that takes a reason.
 pub(super) fn reason_body(reason: Option<&str>) -> Value {
     reason.map_or_else(|| json!({}), |reason| json!({"reason": reason}))
+}
+
+/// Give a key to a service account
+///
+/// It goes on working within the service account's permissions, also when its creator has left. Rotate it afterwards:
+/// whoever had it may still have its secret. `keywright members hand-over` gives all keys of a member.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  keywright keys hand-over key_01… --to sa_01…")]
+pub(crate) struct HandOver {
+    /// Id of the key
+    #[arg(value_name = "KEY")]
+    id: String,
+    /// Service account that gets it
+    #[arg(long, value_name = "ID")]
+    to: String,
+    #[command(flatten)]
+    confirmation: Confirmation,
+}
+
+impl HandOver {
+    pub(super) fn run(self, scope: &mut Scope) -> Result<(), Failure> {
+        let change = Change::post(scope.path(&[&self.id, "hand-over"]), json!({"to": self.to}));
+        let change = change.once(fresh_idempotency_key());
+        let question = format!("Gives {} to {}: it may do what that may.", self.id, self.to);
+        moved(&mut scope.session, &change, &self.confirmation, &question, &format!("Gave {}.", self.id))
+    }
 }

@@ -27,6 +27,7 @@ Examples:
   keywright keys create ci-tests --env ci --expires 90d --limit minute=100/60s --allow-ip 203.0.113.0/24
   keywright keys create importer --env production --permission prompts:read --metadata team=data \\
     | vault kv put secret/importer api_key=-
+  keywright keys create web --env production --service-account sa_01…
   keywright keys create web --env production --json | jq -r .secret")]
 pub(crate) struct Create {
     /// Name, 1 to 64 characters; say what uses the key and where
@@ -40,6 +41,9 @@ pub(crate) struct Create {
     /// Permission, such as prompts:read; may be repeated
     #[arg(long = "permission", value_name = "RESOURCE:ACTION")]
     permissions: Vec<String>,
+    /// Service account that it is created for; whoever calls when left out
+    #[arg(long, value_name = "ID")]
+    service_account: Option<String>,
     /// When it ends: a duration such as 90d, a date, or a date-time
     #[arg(long, value_name = "WHEN", value_parser = values::when)]
     expires: Option<When>,
@@ -94,6 +98,7 @@ impl Create {
         put("expires_at", self.expires.map(|when| json!(when.resolve(SystemClock.now()).to_rfc3339())));
         put("limits", (!self.limits.is_empty()).then(|| json!(self.limits)));
         put("allowed_ips", (!self.allowed_ips.is_empty()).then(|| json!(self.allowed_ips)));
+        put("service_account", self.service_account.as_ref().map(|id| json!(id)));
         put("external_id", self.external_id.as_ref().map(|id| json!(id)));
         let pairs = (!self.metadata.is_empty()).then(|| values::metadata_object(&self.metadata));
         put("metadata", self.metadata_json.clone().or(pairs));

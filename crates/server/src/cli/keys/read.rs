@@ -44,6 +44,7 @@ Examples:
   keywright keys list
   keywright keys list --env production --status active --rotation-due
   keywright keys list --unused-days 90 --all --json | jq -r '.data[].id'
+  keywright keys list --orphaned                keys whose creators have left
   keywright keys list --locator aB3dE6gH9kLm    whose key is this, from a leak report")]
 pub(crate) struct List {
     #[command(flatten)]
