@@ -95,6 +95,8 @@ pub enum Action {
     ReadWorkspace,
     /// Change the workspace.
     WriteWorkspace,
+    /// Delete and restore the workspace.
+    DeleteWorkspace,
     /// Read the audit trail.
     ReadAudit,
     /// Read usage statistics.
@@ -105,12 +107,13 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ReadKeys,
         Self::WriteKeys,
         Self::VerifyKeys,
         Self::ReadWorkspace,
         Self::WriteWorkspace,
+        Self::DeleteWorkspace,
         Self::ReadAudit,
         Self::ReadUsage,
         Self::Operate,
@@ -124,6 +127,7 @@ impl Action {
             Self::VerifyKeys => Some(Builtin::KeysVerify),
             Self::ReadWorkspace => Some(Builtin::WorkspaceRead),
             Self::WriteWorkspace => Some(Builtin::WorkspaceWrite),
+            Self::DeleteWorkspace => Some(Builtin::WorkspaceDelete),
             Self::ReadAudit => Some(Builtin::AuditRead),
             Self::ReadUsage => Some(Builtin::UsageRead),
             Self::Operate => None,

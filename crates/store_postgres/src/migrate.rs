@@ -45,6 +45,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0003_sealing.sql"),
         sha256: "d3190db43d1e7fd40a04387ae181d56977b79331afb681127a22399f9b3fbdf9",
     },
+    Migration {
+        name: "0004_workspace_life",
+        sql: include_str!("../migrations/0004_workspace_life.sql"),
+        sha256: "6cabe9c9a8883bcf91245cd3e98ad6374fb18474d4e790f529310508842e76f0",
+    },
 ];
 
 /// The schema's version after all migrations.

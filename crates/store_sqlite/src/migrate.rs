@@ -32,6 +32,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0002_sealing.sql"),
         sha256: "c14c202ac94536801cfc47e6bd8bb81cfc0ef6e3a1ca1f345d5a948da946a983",
     },
+    Migration {
+        name: "0003_workspace_life",
+        sql: include_str!("../migrations/0003_workspace_life.sql"),
+        sha256: "97da99650b43f2ed4bab9d426fbbe3bdde9534697d6f4edb0aca1fbf0637b8ba",
+    },
 ];
 
 /// The schema's version after all migrations.

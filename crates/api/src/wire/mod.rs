@@ -35,5 +35,7 @@ pub use receipt::{Effective, Operation, Receipt, WaitingNode};
 pub(crate) use receipt::{OperationAnswer, Receipted};
 pub use secret::RevealedSecret;
 pub use time::Time;
-pub use usage::{LedgerRow, Usage, UsageBucket};
-pub use workspace::{Period, PolicyPatch, RotationPatch, RotationPolicy, Workspace, WorkspacePolicy};
+pub use usage::{LedgerRow, Origin, Usage, UsageBucket};
+pub use workspace::{
+    IdleAction, Period, PolicyPatch, RotationMode, RotationPatch, RotationPolicy, Workspace, WorkspacePolicy,
+};

@@ -19,6 +19,7 @@ mod scan;
 mod session;
 mod table;
 mod values;
+mod workspaces;
 
 #[cfg(test)]
 mod fake_server;
@@ -44,7 +45,7 @@ Exit codes of the client and offline commands:
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Keys(Box<keys::Keys>),
-    Workspaces(administration::Workspaces),
+    Workspaces(Box<workspaces::Workspaces>),
     Plans(administration::Plans),
     Permissions(administration::Permissions),
     Operators(administration::Operators),

@@ -19,12 +19,13 @@ pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod migrations;
+pub(crate) mod purge;
 pub(crate) mod sealing;
 pub(crate) mod usage;
 
 /// Every statement on the store's tables with its name, for tests of their plans.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
-    [installation::ALL, journal::ALL, keys::ALL, limits::ALL, sealing::ALL, usage::ALL]
+    [installation::ALL, journal::ALL, keys::ALL, limits::ALL, purge::ALL, sealing::ALL, usage::ALL]
         .into_iter()
         .flatten()
         .copied()

@@ -7,6 +7,7 @@ mod privacy;
 mod record;
 mod resolve;
 mod transaction;
+mod workspaces;
 
 use std::sync::Arc;
 

@@ -22,6 +22,7 @@ const MAY_SCAN: &[(&str, &str)] = &[
 /// Enough rows that the planner takes them seriously.
 const FILL: &str = "
 INSERT INTO workspaces SELECT n, int8send(n), 'w' || n, 'W', 'standard', '{}', NULL, 0, 20 FROM generate_series(1, 1000) n;
+INSERT INTO workspace_slugs SELECT 'f' || n, n % 1000 + 1 FROM generate_series(1, 5000) n;
 INSERT INTO memberships SELECT n, n % 1000 + 1, 0, int8send(n), 0, NULL, 0, NULL FROM generate_series(1, 5000) n;
 INSERT INTO keys SELECT n, int8send(n), n % 1000 + 1, 0, '', 0, '', 1, 0, NULL, NULL, NULL, NULL, NULL, NULL, 'e' || n % 5000,
     NULL, 'k', 'k', NULL, NULL FROM generate_series(1, 20000) n;
@@ -42,6 +43,7 @@ INSERT INTO usage_workspace_minute SELECT n, n % 3000, 0, 1, 1 FROM generate_ser
 INSERT INTO usage_workspace_hour SELECT n, n % 3000, 0, 1, 1 FROM generate_series(1, 20000) n;
 INSERT INTO usage_workspace_day SELECT n, n % 3000, 0, 1, 1 FROM generate_series(1, 20000) n;
 INSERT INTO last_used SELECT n, 1, 0, NULL, 0 FROM generate_series(1, 20000) n;
+INSERT INTO key_origins SELECT n, int8send(n), 0, 0, 1, 1 FROM generate_series(1, 20000) n;
 INSERT INTO ledger SELECT n, n % 3000, 1, '', '', 0, 0, 1 FROM generate_series(1, 20000) n;";
 
 /// What the planner knows of the tables.

@@ -16,6 +16,7 @@ macro_rules! statements {
 pub(crate) mod installation;
 pub(crate) mod journal;
 pub(crate) mod keys;
+pub(crate) mod purge;
 pub(crate) mod sealing;
 pub(crate) mod usage;
 

@@ -7,6 +7,7 @@ mod keys;
 mod privacy;
 mod record;
 mod usage;
+mod workspaces;
 
 use std::{
     collections::VecDeque,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use keywright_domain::{
-    command::{Command, CommandError},
-    key::KeyChange,
+    command::{Command, CommandError, WorkspaceCommand},
+    key::{KeyChange, KeyNumber},
     permission::{PermissionName, Role},
     permit::Action,
     plan::Plan,
@@ -30,6 +30,7 @@ pub async fn a_permit_for_something_else_is_refused<S: Store>(store: Arc<S>) {
                     Needed::Installation => action == Action::Operate && workspace.is_none(),
                     Needed::Keys => action == Action::WriteKeys && workspace.is_some(),
                     Needed::Workspace => action == Action::WriteWorkspace && workspace == Some(own),
+                    Needed::End => action == Action::DeleteWorkspace && workspace == Some(own),
                 };
                 if is_right {
                     continue;
@@ -44,8 +45,9 @@ pub async fn a_permit_for_something_else_is_refused<S: Store>(store: Arc<S>) {
             }
         }
     }
-    // 8 actions on 3 scopes; key commands are right on two scopes, the others on one.
-    assert_eq!(refused, 10 * (24 - 1) + 3 * (24 - 2));
+    // Every action on 3 scopes; key commands are right on two scopes, the others on one.
+    let scopes = Action::ALL.len() * 3;
+    assert_eq!(refused, 13 * (scopes - 1) + 3 * (scopes - 2));
     assert_eq!(before, (installation.load().await, store.audit_head().await.unwrap()));
 }
 
@@ -54,6 +56,7 @@ enum Needed {
     Installation,
     Keys,
     Workspace,
+    End,
 }
 
 fn commands<S: Store>(
@@ -72,6 +75,12 @@ fn commands<S: Store>(
         (Command::Redigest(Vec::new()), Needed::Installation),
         (Command::CreateWorkspace(Box::new(samples.new_workspace("new"))), Needed::Installation),
         (Command::PatchWorkspace { workspace, patch: suspend }, Needed::Workspace),
+        (Command::Workspace(WorkspaceCommand::Delete { workspace, grace_days: None }), Needed::End),
+        (Command::Workspace(WorkspaceCommand::Restore { workspace }), Needed::End),
+        (
+            Command::Workspace(WorkspaceCommand::Purge { workspace, after: KeyNumber(0) }),
+            Needed::Installation,
+        ),
         (Command::CreateMember { user: samples.user(), workspace, role: Role::Owner }, Needed::Installation),
         (Command::PutPlan(Plan::builtin()[0].clone()), Needed::Installation),
         (Command::DeletePlan("standard".to_owned()), Needed::Installation),

@@ -88,7 +88,7 @@ pub(crate) struct Warning {
     suggestion: String,
 }
 
-problems! { UnknownPermission, PermissionEscalation, TooManyKeys, AlreadyApplied, IdempotencyMismatch }
+problems! { UnknownPermission, PermissionEscalation, TooManyKeys, Conflict, AlreadyApplied, IdempotencyMismatch }
 
 /// Create a key
 ///
@@ -200,6 +200,7 @@ mod tests {
               "id": "opr_01m7yhx300e51gr1xjqpv7qrt9",
               "type": "operator"
             },
+            "effective_expires_at": "2027-11-21T08:00:00.000Z",
             "effective_permissions": [
               "prompts:read"
             ],
@@ -207,6 +208,7 @@ mod tests {
             "expires_at": "2027-11-21T08:00:00.000Z",
             "external_id": "cust_42",
             "id": "key_01m7yhx3001y00p7tpcjvhkr3j",
+            "idle": false,
             "last_used_at": null,
             "limits": [
               {

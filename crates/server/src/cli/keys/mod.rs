@@ -55,6 +55,7 @@ enum Command {
     Verify(verify::Verify),
     Usage(read::Usage),
     Ledger(read::Ledger),
+    Origins(read::Origins),
     Lookup(read::Lookup),
 }
 
@@ -104,6 +105,7 @@ impl Command {
             Self::BulkRevoke(command) => command.run(scope),
             Self::Usage(command) => command.run(scope),
             Self::Ledger(command) => command.run(scope),
+            Self::Origins(command) => command.run(scope),
             Self::Verify(_) | Self::Lookup(_) => unreachable!("need no workspace and ran before"),
         }
     }
