@@ -113,6 +113,27 @@ pub(crate) fn period(text: &str) -> Result<Value, String> {
     Ok(serde_json::json!({"days": days}))
 }
 
+/// A period of the API as [`period`] reads it.
+pub(crate) fn period_text(period: &Value) -> String {
+    let member = |name: &str| period.get(name).and_then(Value::as_u64);
+    match (member("days"), member("months")) {
+        (Some(days), _) => format!("{days}d"),
+        (None, Some(months)) => format!("{months}mo"),
+        (None, None) => "none".to_owned(),
+    }
+}
+
+/// A limit as [`limit`] reads it.
+pub(crate) fn limit_text(window: &LimitWindow) -> String {
+    let choices = [
+        (window.algorithm == Algorithm::Smooth, ":smooth"),
+        (window.mode == Mode::Exact, ":exact"),
+        (window.on_unavailable == OnUnavailable::Open, ":or-open"),
+    ];
+    let choices: String = choices.iter().filter(|(is_chosen, _)| *is_chosen).map(|(_, text)| *text).collect();
+    format!("{}={}/{}s{choices}", window.name, window.limit, window.window_seconds)
+}
+
 /// Reads an environment's rotation period: `production=90d`.
 pub(crate) fn rotation(text: &str) -> Result<(String, Value), String> {
     let (name, of_period) = text.split_once('=').ok_or("write ENV=PERIOD, such as production=90d")?;
@@ -251,6 +272,12 @@ mod tests {
         assert_eq!(read("minute=1000/60s"), Ok(("minute".to_owned(), 1_000, 60, Algorithm::Sliding)));
         assert_eq!(read("m=1_000/1m:sliding"), Ok(("m".to_owned(), 1_000, 60, Algorithm::Sliding)));
         assert_eq!(read("burst=50/1s:smooth"), Ok(("burst".to_owned(), 50, 1, Algorithm::Smooth)));
+        for text in ["minute=1000/60s", "burst=50/1s:smooth", "day=5/86400s:exact:or-open"] {
+            assert_eq!(limit_text(&limit(text).unwrap()), text);
+        }
+        for text in ["90d", "3mo", "none"] {
+            assert_eq!(period_text(&period(text).unwrap()), text);
+        }
         for text in [
             "",
             "minute",

@@ -4,14 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use keywright_domain::{
-    command::{Command, CommandError, Outcome, PurgeProgress, WorkspaceCommand},
+    command::{Command, CommandError, Context, Outcome, PurgeProgress, WorkspaceCommand},
     key::KeyNumber,
+    store::Store,
+    time::Timestamp,
     workspace::{Workspace, WorkspaceError},
 };
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{JobName, Shared, repeat};
-use crate::installation::{Opened, system_context};
+use crate::installation::system_context;
 
 /// How often it is looked whether a deletion has become final.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -25,18 +27,21 @@ pub(super) fn start(jobs: &mut JoinSet<()>, shared: &Shared, stopping: &watch::R
     let stop = stopping.clone();
     jobs.spawn(repeat(JobName::Purge, PERIOD, Arc::clone(&shared.stats), stopping.clone(), move || {
         let (opened, stop) = (Arc::clone(&opened), stop.clone());
-        async move { purge_due(&opened, &stop).await }
+        async move { purge_due(&*opened.store, opened.clock.now(), &stop).await }
     }));
 }
 
-async fn purge_due(opened: &Opened, stopping: &watch::Receiver<bool>) -> anyhow::Result<()> {
-    let store = &opened.store;
+async fn purge_due(
+    store: &dyn Store,
+    now: Timestamp,
+    stopping: &watch::Receiver<bool>,
+) -> anyhow::Result<()> {
     let due = store
-        .workspaces_to_purge(opened.clock.now(), WORKSPACES_PER_RUN)
+        .workspaces_to_purge(now, WORKSPACES_PER_RUN)
         .await
         .context("it cannot be told which workspaces are to be removed")?;
     for workspace in due {
-        purge(opened, &workspace, stopping)
+        purge(store, &workspace, now, stopping)
             .await
             .with_context(|| format!("the data of workspace {} was not removed", workspace.id))?;
     }
@@ -44,15 +49,16 @@ async fn purge_due(opened: &Opened, stopping: &watch::Receiver<bool>) -> anyhow:
 }
 
 async fn purge(
-    opened: &Opened,
+    store: &dyn Store,
     workspace: &Workspace,
+    now: Timestamp,
     stopping: &watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let mut after = KeyNumber(0);
     // What was not finished before the end of this process goes on after the next start.
     while !*stopping.borrow() {
         let command = Command::Workspace(WorkspaceCommand::Purge { workspace: workspace.id, after });
-        match opened.store.execute(system_context(), command).await {
+        match store.execute(Context { now, ..system_context() }, command).await {
             Ok(committed) => match committed.outcome {
                 Outcome::Purged(PurgeProgress::More(next)) => after = next,
                 _ => {
@@ -67,4 +73,39 @@ async fn purge(
         tokio::time::sleep(REST).await;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use keywright_domain::permit::Action;
+    use keywright_store_sqlite::SqliteStore;
+    use keywright_testkit::{Installation, Samples};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_final_goes_and_what_is_not_stays() {
+        let store = Arc::new(SqliteStore::open_in_memory().unwrap());
+        let installation = Installation::set_up(Arc::clone(&store)).await;
+        for number in 0..3 {
+            installation.create_key(&format!("key {number}")).await;
+        }
+        let workspace = installation.workspace.id;
+        let permit = Samples::permit(Action::DeleteWorkspace, Some(workspace));
+        let delete = Command::Workspace(WorkspaceCommand::Delete { workspace, grace_days: Some(1) });
+        store.execute(installation.samples.context(permit), delete).await.unwrap();
+        let (stop, stopping) = watch::channel(false);
+        let slug = installation.workspace.slug.clone();
+        let end = Samples::NOW.plus_seconds(86_400);
+        purge_due(&*store, end.plus_ms(-1), &stopping).await.unwrap();
+        assert!(store.workspace(slug.clone()).await.unwrap().is_some());
+        stop.send_replace(true);
+        purge_due(&*store, end, &stopping).await.unwrap();
+        assert!(store.workspace(slug.clone()).await.unwrap().is_some(), "not while the process ends");
+        stop.send_replace(false);
+        purge_due(&*store, end, &stopping).await.unwrap();
+        assert_eq!(store.workspace(slug).await.unwrap(), None);
+        assert!(installation.load().await.1.keys.is_empty());
+        purge_due(&*store, end, &stopping).await.unwrap();
+    }
 }

@@ -142,6 +142,6 @@ statements! {
     /// A new incident.
     INSERT_INCIDENT = "INSERT INTO incidents (id, workspace, key, reason, opened_at) VALUES ($1, $2, $3, $4, $5)";
     /// Incidents of a workspace.
-    INCIDENTS = "SELECT i.id, i.key, i.reason, i.opened_at FROM workspaces w JOIN incidents i ON i.workspace = w.number \
-                 WHERE w.id = $1 ORDER BY i.number DESC LIMIT $2";
+    INCIDENTS = "SELECT i.id, i.key, i.reason, i.opened_at FROM incidents i \
+                 WHERE i.workspace = (SELECT w.number FROM workspaces w WHERE w.id = $1) ORDER BY i.number DESC LIMIT $2";
 }

@@ -22,7 +22,7 @@ use keywright_domain::{
     },
     usage::{AgentClass, Granularity, LedgerRow, UsageBatch, UsageBucket, UsageQuery, UsageRow},
     verdict::Code,
-    workspace::{Workspace, WorkspacePatch},
+    workspace::{Slug, Workspace, WorkspacePatch},
 };
 use keywright_store_postgres::{
     Announcements, ConnectError, PostgresControl, PostgresOptions, PostgresSource, PostgresStore,

@@ -30,7 +30,7 @@ const KEY_COLUMNS: [Column; 7] = [
     column("STATUS", "/status"),
     column("SECRET", "/secrets/0/hint"),
     column("LAST USED", "/last_used_at"),
-    column("EXPIRES", "/expires_at"),
+    column("EXPIRES", "/effective_expires_at"),
 ];
 const KEY_FIELDS: [&str; 8] =
     ["id", "workspace", "name", "purpose", "environment", "mode", "status", "permissions"];
