@@ -78,8 +78,9 @@ pub(crate) fn dates_to_keep(id: KeyId, dates: Dates) -> Option<Dates> {
 
 /// An id begins with the moment at which it was made: 48 bits of Unix milliseconds.
 fn dates_of_id(id: [u8; 16]) -> Dates {
-    let [a, b, c, d, e, f, ..] = id;
-    let created_at = Timestamp::from_unix_ms(i64::from_be_bytes([0, 0, a, b, c, d, e, f]));
+    let mut unix_ms = [0; 8];
+    unix_ms[2..].copy_from_slice(&id[..6]);
+    let created_at = Timestamp::from_unix_ms(i64::from_be_bytes(unix_ms));
     Dates { created_at, issued_at: created_at }
 }
 

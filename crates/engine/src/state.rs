@@ -217,7 +217,6 @@ impl Standing {
 
     /// The number of the set of networks that keys may be used from; [`NO_NETWORKS`] for any.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half of the word")]
     pub(crate) const fn networks(self) -> u32 {
         (self.0 >> Self::NETWORKS_SHIFT) as u32
     }

@@ -59,13 +59,13 @@ async fn purge(
     while !*stopping.borrow() {
         let command = Command::Workspace(WorkspaceCommand::Purge { workspace: workspace.id, after });
         match store.execute(Context { now, ..system_context() }, command).await {
-            Ok(committed) => match committed.outcome {
-                Outcome::Purged(PurgeProgress::More(next)) => after = next,
-                _ => {
+            Ok(committed) => {
+                let Outcome::Purged(PurgeProgress::More(next)) = committed.outcome else {
                     tracing::info!(workspace = %workspace.id, "the data of a deleted workspace was removed");
                     return Ok(());
-                }
-            },
+                };
+                after = next;
+            }
             // Another node was faster.
             Err(CommandError::Workspace(WorkspaceError::NotFound)) => return Ok(()),
             Err(error) => return Err(error.into()),

@@ -74,7 +74,7 @@ impl Export {
                 session.console.note(&format!("warning: workspace {slug} is deleted and left out"));
                 continue;
             }
-            let mut one = workspace_of(workspace)?;
+            let mut one = workspace_of(workspace);
             if self.keys {
                 one.keys = Some(self.keys_of(&mut session, slug)?);
             }
@@ -126,14 +126,14 @@ fn plan_of(plan: &Value) -> Result<Plan, Failure> {
     })
 }
 
-fn workspace_of(workspace: &Value) -> Result<Workspace, Failure> {
-    Ok(Workspace {
+fn workspace_of(workspace: &Value) -> Workspace {
+    Workspace {
         name: Some(text(workspace, "name")),
         plan: Some(text(workspace, "plan")),
         suspended: workspace["suspended"].as_bool(),
         policy: Some(policy_of(&workspace["policy"])),
         keys: None,
-    })
+    }
 }
 
 fn policy_of(policy: &Value) -> Policy {

@@ -126,18 +126,14 @@ fn plan(session: &Session, wanted: &Wanted, prune: Prune) -> Result<Vec<Step>, F
 fn carry_out(session: &mut Session, steps: &[Step], secrets: &mut Secrets) -> Result<Vec<Value>, Failure> {
     let mut answers = Vec::with_capacity(steps.len());
     for (number, step) in steps.iter().enumerate() {
-        let answer = call(session, step, secrets).map_err(|failure| {
-            let done =
-                format!("{number} of {} changes were made before this one: {}", steps.len(), step.what);
-            session.console.note(&done);
-            session
-                .console
-                .note("Look at what is wrong and apply the file again: what is done is not done twice.");
-            failure
-        });
+        let answer = call(session, step, secrets);
         match answer {
             Ok(answer) => answers.push(answer),
             Err(failure) => {
+                let done = format!("{number} of {} changes were made before {}.", steps.len(), step.what);
+                session.console.note(&done);
+                let again = "Look at what is wrong and apply the file again: what is done is not done twice.";
+                session.console.note(again);
                 // Secrets that were issued before are shown once only.
                 secrets.show(session)?;
                 return Err(failure);

@@ -191,24 +191,7 @@ impl WorkspacesCommand {
     fn run(self, session: &mut Session) -> Result<(), Failure> {
         let place = |slug: &str| path(&["v1", "workspaces", slug]);
         match self {
-            Self::List { cursor } => {
-                let mut query = vec![("limit", "100".to_owned())];
-                query.extend(cursor.map(|cursor| ("cursor", cursor)));
-                let answer = session.client.get("/v1/workspaces", &query)?;
-                let columns = [
-                    column("SLUG", "/slug"),
-                    column("NAME", "/name"),
-                    column("PLAN", "/plan"),
-                    column("SUSPENDED", "/suspended_at"),
-                    column("DELETED ON", "/deletes_at"),
-                    column("CREATED", "/created_at"),
-                ];
-                session.show_list(
-                    &answer,
-                    &columns,
-                    "There are no workspaces. `keywright workspaces create` makes one.",
-                )
-            }
+            Self::List { cursor } => list(session, cursor),
             Self::Get { slug } => {
                 let answer = session.client.get(&place(&slug), &[])?;
                 session.show(&answer, &["id", "slug", "name", "plan"])
@@ -222,21 +205,9 @@ impl WorkspacesCommand {
                 done(session, &change, dry_run, &format!("Created workspace {slug}."))
             }
             Self::Update { slug, name, plan, policy, dry_run } => {
-                let body: Map<String, Value> =
-                    [("name", name.map(Value::from)), ("plan", plan.map(Value::from)), ("policy", policy)]
-                        .into_iter()
-                        .filter_map(|(member, value)| Some((member.to_owned(), value?)))
-                        .collect();
-                if body.is_empty() {
-                    return Err(Failure::new(Exit::Arguments, "nothing to change was named")
-                        .remedy("Name at least one of --name, --plan and --policy."));
-                }
-                done(
-                    session,
-                    &Change::patch(place(&slug), Value::Object(body)),
-                    dry_run,
-                    &format!("Changed {slug}."),
-                )
+                let members =
+                    [("name", name.map(Value::from)), ("plan", plan.map(Value::from)), ("policy", policy)];
+                update(session, &slug, members, dry_run)
             }
             Self::Policy { slug, change, confirmation } => {
                 policy::run(session, &slug, &place(&slug), &change, &confirmation)
@@ -271,6 +242,37 @@ impl WorkspacesCommand {
             }
         }
     }
+}
+
+fn list(session: &mut Session, cursor: Option<String>) -> Result<(), Failure> {
+    let mut query = vec![("limit", "100".to_owned())];
+    query.extend(cursor.map(|cursor| ("cursor", cursor)));
+    let answer = session.client.get("/v1/workspaces", &query)?;
+    let columns = [
+        column("SLUG", "/slug"),
+        column("NAME", "/name"),
+        column("PLAN", "/plan"),
+        column("SUSPENDED", "/suspended_at"),
+        column("DELETED ON", "/deletes_at"),
+        column("CREATED", "/created_at"),
+    ];
+    session.show_list(&answer, &columns, "There are no workspaces. `keywright workspaces create` makes one.")
+}
+
+fn update(
+    session: &mut Session,
+    slug: &str,
+    members: [(&str, Option<Value>); 3],
+    dry_run: bool,
+) -> Result<(), Failure> {
+    let named = members.into_iter().filter_map(|(member, value)| Some((member.to_owned(), value?)));
+    let body: Map<String, Value> = named.collect();
+    if body.is_empty() {
+        return Err(Failure::new(Exit::Arguments, "nothing to change was named")
+            .remedy("Name at least one of --name, --plan and --policy."));
+    }
+    let change = Change::patch(path(&["v1", "workspaces", slug]), Value::Object(body));
+    done(session, &change, dry_run, &format!("Changed {slug}."))
 }
 
 /// Deletes a workspace whose slug was typed twice.

@@ -20,6 +20,7 @@ Examples:
   keywright workspaces policy acme --allow-any-ip --max-key-life none   take it back";
 
 /// Policies to change; what is not named stays.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Debug, Default, Args)]
 #[command(
     group = ArgGroup::new("mode").args(["enforce_rotation", "warn_rotation"]),
@@ -97,7 +98,7 @@ impl PolicyArgs {
         };
         put("max_key_days", self.max_key_life.as_ref().map(number));
         let rotation: Map<String, Value> = self.rotations.iter().cloned().collect();
-        put("rotation", (!rotation.is_empty()).then(|| Value::Object(rotation)));
+        put("rotation", (!rotation.is_empty()).then_some(Value::Object(rotation)));
         let modes = [json!("enforce"), json!("warn")];
         put("rotation_mode", either(self.enforce_rotation, self.warn_rotation, modes));
         put("overlap_seconds", self.overlap.map(Value::from));
