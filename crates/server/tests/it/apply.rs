@@ -78,7 +78,8 @@ fn a_file_builds_an_installation_and_rebuilds_it_elsewhere() {
     let (here, there) = (directory(), directory());
     let place = |name: &str| here.path().join(name);
     let (file, secrets, exported) = (place("wanted.toml"), place("secrets.json"), place("exported.toml"));
-    fs::write(&file, wanted()).unwrap();
+    let text = wanted();
+    fs::write(&file, &text).unwrap();
     let dev = Dev::start(here.path());
     let mut shell = Shell::of_operator(&dev);
 
@@ -126,7 +127,7 @@ fn a_file_builds_an_installation_and_rebuilds_it_elsewhere() {
     assert_eq!(own.code, Some(0), "the own export changes nothing: {}{}", own.out, own.err);
 
     rebuilt(there.path(), &exported, &export);
-    changed(&mut shell, &file);
+    changed(&mut shell, &file, &text);
     dev.stop();
 }
 
@@ -143,9 +144,9 @@ fn rebuilt(directory: &Path, exported: &Path, export: &str) {
 }
 
 /// A changed file changes what it says, and removes only what it is told to.
-fn changed(shell: &mut Shell<'_>, file: &Path) {
+fn changed(shell: &mut Shell<'_>, file: &Path, text: &str) {
     let text =
-        wanted().replace("max_key_days = 365", "max_key_days = 200").replace("\"The Shop\"", "\"Shop\"");
+        text.replace("max_key_days = 365", "max_key_days = 200").replace("\"The Shop\"", "\"Shop\"");
     let text = text
         .replace("purpose = \"The web shop\"\n", "")
         .replace("[workspaces.closed]\nsuspended = true\n", "");
