@@ -156,7 +156,7 @@ mod tests {
     const NOTICE_NS: u64 = 150_000_000_000;
 
     async fn installation() -> Installation<SqliteStore> {
-        let installation = Installation::set_up(Arc::new(SqliteStore::open_in_memory().unwrap())).await;
+        let installation = Installation::set_up(Arc::new(SqliteStore::open_in_memory(keywright_testkit::vault()).unwrap())).await;
         let policy = WorkspacePolicy {
             idle_days: Some(30),
             idle_action: IdleAction::Disable,

@@ -85,7 +85,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_final_goes_and_what_is_not_stays() {
-        let store = Arc::new(SqliteStore::open_in_memory().unwrap());
+        let store = Arc::new(SqliteStore::open_in_memory(keywright_testkit::vault()).unwrap());
         let installation = Installation::set_up(Arc::clone(&store)).await;
         for number in 0..3 {
             installation.create_key(&format!("key {number}")).await;
