@@ -12,8 +12,8 @@ use keywright_domain::{
     permission::{Builtin, PermissionSet},
     plan::Plan,
     principal::{Creator, MembershipNumber, Principal},
-    time::Clock as _,
-    workspace::WorkspaceNumber,
+    time::{Clock as _, Timestamp},
+    workspace::{KeyLife, WorkspaceNumber},
 };
 use keywright_engine::{
     Engine, EngineOptions, LeaseEnd, Pepper, PepperSet, Spool, SpoolOptions, SystemClock,
@@ -104,6 +104,9 @@ fn surroundings() -> [Change; 3] {
             slug: "acme".to_owned(),
             plan: "standard".to_owned(),
             allowed_permissions: PermissionSet::ALL,
+            former_slugs: Vec::new(),
+            life: KeyLife::default(),
+            networks: Vec::new(),
             suspended: false,
             lease: LeaseTerm::default(),
             wait: LeaseTerm::default(),
@@ -132,6 +135,8 @@ fn key(number: u32, secret: &Secret, engine: &Engine) -> KeyView {
             principal: Principal::User(UserId::from_bytes([2; 16])),
             membership: MembershipNumber(1),
         },
+        // As the id says.
+        created_at: Timestamp::default(),
         expires_at: None,
         disabled: false,
         revoked: false,
@@ -146,6 +151,7 @@ fn key(number: u32, secret: &Secret, engine: &Engine) -> KeyView {
             digest: engine.digest(parsed.text()),
             expires_at: None,
             retired: false,
+            created_at: Timestamp::default(),
         }],
     }
 }

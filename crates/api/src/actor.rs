@@ -166,7 +166,7 @@ impl Caller {
         permit::authorize(self.actor, action, workspace).map_err(denied)
     }
 
-    /// The workspace called `slug`, and the caller's permit for `action` on it.
+    /// The workspace that is, or was once, called `slug`, and the caller's permit for `action` on it.
     ///
     /// # Errors
     /// `not_found`, also when the caller may not see the workspace; `insufficient_permissions`.
@@ -179,6 +179,9 @@ impl Caller {
         let slug = Slug::parse(slug).map_err(|_| ErrorCode::NotFound)?;
         let workspace =
             state.store.workspace(slug).await.map_err(problems::of_store)?.ok_or(ErrorCode::NotFound)?;
+        if workspace.is_gone(self.origin.now) {
+            return Err(ErrorCode::NotFound.into());
+        }
         let permit = permit::authorize(self.actor, action, Some(workspace.id)).map_err(denied)?;
         Ok((workspace, permit))
     }
@@ -231,7 +234,7 @@ macro_rules! define_needs {
         }
     )+};
 }
-define_needs! { ReadKeys WriteKeys ReadWorkspace WriteWorkspace ReadMembers WriteMembers ReadAudit ReadUsage }
+define_needs! { ReadKeys WriteKeys ReadWorkspace WriteWorkspace ReadMembers WriteMembers ReadAudit ReadUsage DeleteWorkspace }
 
 /// The workspace in the path, and the caller's permit for what the endpoint does there.
 pub(crate) struct Scope<N> {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use keywright_domain::{
-    command::{Command, Committed, Context, Outcome},
+    command::{Command, Committed, Context, Outcome, WorkspaceCommand},
     key::{ApiKey, Incident, KeyChange},
     member::MemberOutcome,
     operator::OperatorCredential,
@@ -153,6 +153,7 @@ fn takes_away(command: &Command) -> TakesAway {
         Command::ChangeKey { change, .. } => match change {
             KeyChange::Revoke { .. }
             | KeyChange::Disable
+            | KeyChange::DisableIdle { .. }
             | KeyChange::Delete
             | KeyChange::Compromise { .. }
             | KeyChange::CompleteRotation
@@ -169,6 +170,7 @@ fn takes_away(command: &Command) -> TakesAway {
         Command::PatchWorkspace { patch, .. } => {
             patch.suspended == Some(true) || patch.plan.is_some() || patch.policy.is_some()
         }
+        Command::Workspace(command) => matches!(command, WorkspaceCommand::Delete { .. }),
         Command::RevokeKeys { .. }
         | Command::RevokeOperator(_)
         | Command::PutPlan(_)

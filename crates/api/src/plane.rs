@@ -26,7 +26,7 @@ use crate::{
 pub struct Refused {
     /// The verdict.
     pub code: Code,
-    /// What is wrong with the text, if that is known. Never the text itself.
+    /// What is wrong with the text, or what ended the key, if that is known. Never the text itself.
     pub hint: Option<String>,
     /// Whether nothing was judged, because this node can not be sure to know the latest changes.
     pub is_stale: bool,
@@ -36,7 +36,10 @@ impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         Self {
             code: refusal.code,
-            hint: refusal.malformed.map(|malformed| malformed.to_string()),
+            hint: refusal
+                .malformed
+                .map(|malformed| malformed.to_string())
+                .or_else(|| refusal.expired_by.map(|cause| cause.hint().to_owned())),
             is_stale: refusal.unavailable == Some(Unavailable::Stale),
         }
     }

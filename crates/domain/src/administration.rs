@@ -3,6 +3,8 @@
 //!
 //! As with [`crate::key::transition`], the store brings what it found, the rules decide, and the store keeps the result.
 
+use ipnet::IpNet;
+
 use crate::{
     audit::FieldChange,
     caps,
@@ -14,7 +16,7 @@ use crate::{
     plan::{Plan, PlanError},
     principal::{Membership, MembershipNumber, Principal, User},
     time::Timestamp,
-    workspace::{Workspace, WorkspaceError, WorkspaceNumber, WorkspacePatch, WorkspacePolicy},
+    workspace::{KeyLife, Slug, Workspace, WorkspaceError, WorkspaceNumber, WorkspacePatch, WorkspacePolicy},
 };
 
 /// A thing after a change, and what there is to tell about it.
@@ -58,6 +60,8 @@ pub fn create_workspace(
         policy: new.policy,
         suspended_at: None,
         created_at: now,
+        deletion: None,
+        former_slugs: Vec::new(),
     };
     let fields = vec![
         created("slug", workspace.slug.as_str()),
@@ -67,17 +71,23 @@ pub fn create_workspace(
     Ok(Decided { value: workspace, effect: Effect::Loosening, action: "workspace.created", fields })
 }
 
-/// Applies `patch` to a workspace; `plan` is the plan found under the name that the patch asks for, if it does.
+/// Applies `patch` to a workspace; `plan` is the plan found under the name that the patch asks for, if it does, and
+/// `namesake` the workspace found under the slug.
 ///
 /// # Errors
-/// [`WorkspaceError::Name`], [`WorkspaceError::Policy`], [`WorkspaceError::UnknownPlan`].
+/// [`WorkspaceError::Name`], [`WorkspaceError::Policy`], [`WorkspaceError::UnknownPlan`], [`WorkspaceError::SlugTaken`],
+/// [`WorkspaceError::FormerSlugs`].
 pub fn patch_workspace(
     before: &Workspace,
     patch: WorkspacePatch,
     plan: Option<&Plan>,
+    namesake: Option<&Workspace>,
     now: Timestamp,
 ) -> Result<Decided<Workspace>, WorkspaceError> {
     let mut after = before.clone();
+    if let Some(slug) = patch.slug {
+        rename(&mut after, slug, namesake)?;
+    }
     if let Some(name) = patch.name {
         check_workspace_name(&name)?;
         after.name = name;
@@ -90,11 +100,11 @@ pub fn patch_workspace(
     }
     if let Some(policy) = patch.policy {
         policy.check()?;
+        let is_changed = before.policy.lease != policy.lease;
         after.policy = policy;
         // A raise holds at once: whoever uses the longer lease has applied everything before it. A cut is waited for
         // with the term from before; see `settle_lease`.
-        after.policy.wait = before.policy.wait.max(policy.lease);
-        let is_changed = before.policy.lease != policy.lease;
+        after.policy.wait = before.policy.wait.max(after.policy.lease);
         after.policy.lease_version = before.policy.lease_version.wrapping_add(u32::from(is_changed));
     }
     match patch.suspended {
@@ -119,6 +129,23 @@ pub fn settle_lease(before: &Workspace, version: u32) -> Decided<Workspace> {
     Decided { value: after, effect, action: "workspace.lease_settled", fields }
 }
 
+/// Gives a workspace another slug; the old one stays with it.
+fn rename(workspace: &mut Workspace, slug: Slug, namesake: Option<&Workspace>) -> Result<(), WorkspaceError> {
+    if namesake.is_some_and(|other| other.id != workspace.id) {
+        return Err(WorkspaceError::SlugTaken);
+    }
+    if slug == workspace.slug {
+        return Ok(());
+    }
+    workspace.former_slugs.retain(|former| *former != slug);
+    if workspace.former_slugs.len() >= caps::FORMER_SLUGS_MAX {
+        return Err(WorkspaceError::FormerSlugs);
+    }
+    workspace.former_slugs.push(std::mem::replace(&mut workspace.slug, slug));
+    workspace.former_slugs.sort();
+    Ok(())
+}
+
 fn check_workspace_name(name: &str) -> Result<(), WorkspaceError> {
     if is_printable(name, 1, caps::NAME_MAX_CHARS) && !name.trim().is_empty() {
         Ok(())
@@ -135,6 +162,8 @@ fn workspace_effect(before: &Workspace, after: &Workspace) -> Effect {
         || permissions_shrink
         || before.plan != after.plan
         || before.policy.lease > after.policy.lease
+        || lives_shrink(&before.policy, &after.policy)
+        || (before.policy.networks != after.policy.networks && !after.policy.networks.is_empty())
     {
         Effect::Restricting
     } else {
@@ -142,9 +171,20 @@ fn workspace_effect(before: &Workspace, after: &Workspace) -> Effect {
     }
 }
 
+/// Whether some key may end earlier.
+fn lives_shrink(before: &WorkspacePolicy, after: &WorkspacePolicy) -> bool {
+    let (old, new) = (KeyLife::from(before), KeyLife::from(after));
+    let is_shorter = new.max_days.is_some_and(|days| old.max_days.is_none_or(|before| days < before));
+    // Which of two periods is the longer one depends on the month.
+    let rotation_changes = new.enforced_rotation.is_some() && old.enforced_rotation != new.enforced_rotation;
+    is_shorter || rotation_changes
+}
+
 fn workspace_differences(before: &Workspace, after: &Workspace) -> Vec<FieldChange> {
     let suspended = |workspace: &Workspace| Some(workspace.suspended_at.is_some().to_string());
+    let slug = |workspace: &Workspace| Some(workspace.slug.as_str().to_owned());
     let mut fields = vec![
+        change("slug", slug(before), slug(after)),
         change("name", Some(before.name.clone()), Some(after.name.clone())),
         change("plan", Some(before.plan.clone()), Some(after.plan.clone())),
         change("suspended", suspended(before), suspended(after)),
@@ -154,7 +194,7 @@ fn workspace_differences(before: &Workspace, after: &Workspace) -> Vec<FieldChan
     fields
 }
 
-fn policy_fields(before: &WorkspacePolicy, after: &WorkspacePolicy) -> [FieldChange; 10] {
+fn policy_fields(before: &WorkspacePolicy, after: &WorkspacePolicy) -> [FieldChange; 14] {
     let pair = |field: &str, text: &dyn Fn(&WorkspacePolicy) -> Option<String>| {
         change(field, text(before), text(after))
     };
@@ -169,7 +209,15 @@ fn policy_fields(before: &WorkspacePolicy, after: &WorkspacePolicy) -> [FieldCha
         pair("policy.lease_seconds", &|policy| Some(policy.lease.seconds().to_string())),
         pair("policy.wait_seconds", &|policy| Some(policy.wait.seconds().to_string())),
         pair("policy.atomic_revocation", &|policy| Some(policy.atomic.to_string())),
+        pair("policy.rotation_mode", &|policy| Some(format!("{:?}", policy.rotation_mode).to_lowercase())),
+        pair("policy.idle_days", &|policy| policy.idle_days.map(|days| days.to_string())),
+        pair("policy.idle_action", &|policy| Some(format!("{:?}", policy.idle_action).to_lowercase())),
+        pair("policy.allowed_ips", &|policy| Some(describe_networks(&policy.networks))),
     ]
+}
+
+fn describe_networks(networks: &[IpNet]) -> String {
+    networks.iter().map(IpNet::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Makes `user` a member of `workspace`.
@@ -328,7 +376,7 @@ pub fn revoke_operator(
     Ok(Decided { value: operator, effect, action: "operator.revoked", fields: Vec::new() })
 }
 
-fn change(field: &str, before: Option<String>, after: Option<String>) -> FieldChange {
+pub(crate) fn change(field: &str, before: Option<String>, after: Option<String>) -> FieldChange {
     FieldChange { field: field.to_owned(), before, after }
 }
 
@@ -340,7 +388,12 @@ fn created(field: &str, after: &str) -> FieldChange {
 mod tests {
     use super::*;
     use crate::{
-        ids::WorkspaceId, lease::LeaseTerm, limits::Algorithm, permission::PermissionSet, workspace::Slug,
+        ids::WorkspaceId,
+        lease::LeaseTerm,
+        limits::Algorithm,
+        permission::PermissionSet,
+        time::Period,
+        workspace::{IdleAction, RotationMode, RotationPolicy},
     };
 
     const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
@@ -357,8 +410,9 @@ mod tests {
     }
 
     fn with_lease(before: &Workspace, lease: LeaseTerm) -> Decided<Workspace> {
-        let policy = Some(WorkspacePolicy { lease, ..before.policy });
-        patch_workspace(before, WorkspacePatch { policy, ..WorkspacePatch::default() }, None, NOW).unwrap()
+        let policy = Some(WorkspacePolicy { lease, ..before.policy.clone() });
+        patch_workspace(before, WorkspacePatch { policy, ..WorkspacePatch::default() }, None, None, NOW)
+            .unwrap()
     }
 
     #[test]
@@ -387,16 +441,16 @@ mod tests {
         // Whoever heard of the first cut only can say nothing about the second.
         assert_eq!(settle_lease(&lower, cut.value.policy.lease_version).effect, Effect::None);
         let renamed = WorkspacePatch { name: Some("Acme Inc.".to_owned()), ..WorkspacePatch::default() };
-        let renamed = patch_workspace(&lower, renamed, None, NOW).unwrap().value;
+        let renamed = patch_workspace(&lower, renamed, None, None, NOW).unwrap().value;
         assert_eq!(renamed.policy.wait, LeaseTerm::Long, "no other change settles it");
     }
 
     #[test]
     fn nobody_sets_what_is_waited_for() {
         let before = with_lease(&with_lease(&workspace(), LeaseTerm::Long).value, LeaseTerm::Short).value;
-        let policy = Some(WorkspacePolicy { wait: LeaseTerm::ReadThrough, ..before.policy });
+        let policy = Some(WorkspacePolicy { wait: LeaseTerm::ReadThrough, ..before.policy.clone() });
         let patch = WorkspacePatch { policy, ..WorkspacePatch::default() };
-        let after = patch_workspace(&before, patch, None, NOW).unwrap().value;
+        let after = patch_workspace(&before, patch, None, None, NOW).unwrap().value;
         assert_eq!(after.policy.wait, LeaseTerm::Long);
     }
 
@@ -419,10 +473,67 @@ mod tests {
         ];
         for (patch, effect) in cases {
             let text = format!("{patch:?}");
-            let decided = patch_workspace(&workspace(), patch, Some(&Plan::builtin()[2]), NOW).unwrap();
+            let decided = patch_workspace(&workspace(), patch, Some(&Plan::builtin()[2]), None, NOW).unwrap();
             assert_eq!(decided.effect, effect, "{text}");
             assert_eq!(decided.fields.is_empty(), effect == Effect::None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_policy_takes_away_restricts() {
+        let base = || WorkspacePolicy { max_key_days: Some(90), ..WorkspacePolicy::default() };
+        let enforced = || WorkspacePolicy { rotation_mode: RotationMode::Enforce, ..base() };
+        let networks = |text: &str| vec![text.parse().unwrap()];
+        let monthly = RotationPolicy { ci: Some(Period::Months(1)), ..RotationPolicy::default() };
+        for (before, after, effect) in [
+            (base(), WorkspacePolicy { max_key_days: Some(89), ..base() }, Effect::Restricting),
+            (base(), WorkspacePolicy { max_key_days: Some(91), ..base() }, Effect::Loosening),
+            (base(), WorkspacePolicy { max_key_days: None, ..base() }, Effect::Loosening),
+            (WorkspacePolicy { max_key_days: None, ..base() }, base(), Effect::Restricting),
+            (base(), WorkspacePolicy { rotation: monthly, ..base() }, Effect::Loosening),
+            (base(), enforced(), Effect::Restricting),
+            (enforced(), WorkspacePolicy { rotation: monthly, ..enforced() }, Effect::Restricting),
+            (enforced(), base(), Effect::Loosening),
+            (base(), WorkspacePolicy { networks: networks("10.0.0.0/8"), ..base() }, Effect::Restricting),
+            (WorkspacePolicy { networks: networks("10.0.0.0/8"), ..base() }, base(), Effect::Loosening),
+            (
+                base(),
+                WorkspacePolicy { idle_days: Some(30), idle_action: IdleAction::Disable, ..base() },
+                Effect::Loosening,
+            ),
+        ] {
+            let workspace = Workspace { policy: before, ..workspace() };
+            let text = format!("{after:?}");
+            let patch = WorkspacePatch { policy: Some(after), ..WorkspacePatch::default() };
+            let decided = patch_workspace(&workspace, patch, None, None, NOW).unwrap();
+            assert_eq!(decided.effect, effect, "{text}");
+            assert_eq!(decided.fields.len(), if text.contains("Disable") { 2 } else { 1 }, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_slug_that_was_given_up_stays_with_the_workspace() {
+        let slug = |text: &str| Slug::parse(text).unwrap();
+        let rename = |before: &Workspace, to: &str, namesake: Option<&Workspace>| {
+            let patch = WorkspacePatch { slug: Some(slug(to)), ..WorkspacePatch::default() };
+            patch_workspace(before, patch, None, namesake, NOW)
+        };
+        let acme = workspace();
+        let renamed = rename(&acme, "zeta", None).unwrap();
+        assert_eq!(renamed.effect, Effect::Loosening, "the old slug goes on working");
+        assert_eq!((&renamed.value.slug, &renamed.value.former_slugs), (&slug("zeta"), &vec![slug("acme")]));
+        assert!(renamed.value.answers_to(&slug("acme")) && renamed.value.answers_to(&slug("zeta")));
+        let back = rename(&renamed.value, "acme", Some(&renamed.value)).unwrap().value;
+        assert_eq!((back.slug.as_str(), back.former_slugs.as_slice()), ("acme", &[slug("zeta")][..]));
+        assert_eq!(rename(&back, "acme", Some(&back)).unwrap().effect, Effect::None);
+        let other = Workspace { id: WorkspaceId::from_bytes([2; 16]), ..workspace() };
+        assert_eq!(rename(&other, "zeta", Some(&back)).unwrap_err(), WorkspaceError::SlugTaken);
+        let mut many = acme;
+        for number in 0..caps::FORMER_SLUGS_MAX {
+            many = rename(&many, &format!("s{number}"), None).unwrap().value;
+        }
+        assert_eq!(rename(&many, "one-more", None).unwrap_err(), WorkspaceError::FormerSlugs);
+        assert!(rename(&many, "s0", Some(&many)).is_ok(), "one that it had is not one more");
     }
 
     #[test]
@@ -435,7 +546,7 @@ mod tests {
             ("x".repeat(65), false),
             (" ".to_owned(), false),
         ] {
-            let answer = patch_workspace(&workspace(), named(name.clone()), None, NOW);
+            let answer = patch_workspace(&workspace(), named(name.clone()), None, None, NOW);
             assert_eq!(answer.is_ok(), good, "{name:?}");
         }
     }

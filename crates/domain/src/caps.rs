@@ -34,6 +34,20 @@ pub const PERMISSION_NAME_MAX_BYTES: usize = 64;
 pub const PERMISSIONS_ASKED_MAX: usize = 32;
 /// Longest workspace slug, in bytes.
 pub const SLUG_MAX_BYTES: usize = 48;
+/// Most slugs that a workspace had before and that go on leading to it.
+pub const FORMER_SLUGS_MAX: usize = 10;
+/// How long a deleted workspace can be restored unless the operator says otherwise, in days.
+pub const GRACE_DAYS_DEFAULT: u16 = 30;
+/// Longest time that a deleted workspace can be restored, in days.
+pub const GRACE_DAYS_MAX: u16 = 365;
+/// Largest value of a workspace's `idle_days` policy.
+pub const IDLE_DAYS_MAX: u16 = 3_650;
+/// Numbers of keys that one step of a purge looks at.
+pub const PURGE_KEYS_PER_STEP: u32 = 2_000;
+/// Most rows that one step of a purge removes, and as many again per table at the step's end.
+pub const PURGE_ROWS_PER_STEP: u32 = 5_000;
+/// Networks that are remembered per key as the places it is used from.
+pub const ORIGINS_PER_KEY: u32 = 256;
 /// Longest route label reported with a verification, in bytes.
 pub const ROUTE_MAX_BYTES: usize = 128;
 /// Longest overlap of a rotation, in seconds (90 days).

@@ -18,7 +18,7 @@ use crate::{
     plan::Plan,
     principal::{Creator, Membership, MembershipNumber, Principal},
     time::Timestamp,
-    workspace::{Workspace, WorkspaceNumber},
+    workspace::{KeyLife, Workspace, WorkspaceNumber},
 };
 
 /// Which entity a change is about, as the log keeps it.
@@ -53,6 +53,8 @@ pub struct SecretView {
     pub expires_at: Option<Timestamp>,
     /// Whether it was ended for good.
     pub retired: bool,
+    /// When it was issued.
+    pub created_at: Timestamp,
 }
 
 /// A key as verification needs it.
@@ -70,6 +72,8 @@ pub struct KeyView {
     pub permissions: PermissionSet,
     /// Whose permissions bound its own.
     pub creator: Creator,
+    /// When it was created.
+    pub created_at: Timestamp,
     /// When it expires, if ever.
     pub expires_at: Option<Timestamp>,
     /// Whether it is switched off.
@@ -97,6 +101,7 @@ impl From<&ApiKey> for KeyView {
             digest: secret.digest,
             expires_at: secret.expires_at,
             retired: secret.retired_at.is_some(),
+            created_at: secret.created_at,
         });
         Self {
             number: key.number,
@@ -105,6 +110,7 @@ impl From<&ApiKey> for KeyView {
             environment: key.environment,
             permissions: key.permissions,
             creator: key.created_by,
+            created_at: key.created_at,
             expires_at: key.expires_at,
             disabled: key.disabled_at.is_some(),
             revoked: key.revoked.is_some(),
@@ -130,7 +136,13 @@ pub struct WorkspaceView {
     pub plan: String,
     /// What its keys may do at most.
     pub allowed_permissions: PermissionSet,
-    /// Whether it is suspended.
+    /// Slugs that it had before, and still answers to.
+    pub former_slugs: Vec<String>,
+    /// How long its keys live at most.
+    pub life: KeyLife,
+    /// Networks its keys may be used from; empty means any.
+    pub networks: Vec<IpNet>,
+    /// Whether it is suspended or deleted.
     pub suspended: bool,
     /// Under which lease its keys are verified.
     pub lease: LeaseTerm,
@@ -148,7 +160,10 @@ impl From<&Workspace> for WorkspaceView {
             slug: workspace.slug.as_str().to_owned(),
             plan: workspace.plan.clone(),
             allowed_permissions: workspace.policy.allowed_permissions,
-            suspended: workspace.suspended_at.is_some(),
+            former_slugs: workspace.former_slugs.iter().map(|slug| slug.as_str().to_owned()).collect(),
+            life: KeyLife::from(&workspace.policy),
+            networks: workspace.policy.networks.clone(),
+            suspended: workspace.is_off(),
             lease: workspace.policy.lease,
             wait: workspace.policy.wait,
             atomic: workspace.policy.atomic,
@@ -192,6 +207,8 @@ pub enum Change {
     KeyRemoved(KeyNumber),
     /// A workspace is now so.
     Workspace(WorkspaceView),
+    /// A workspace's data was removed: nothing of it remains in memory.
+    WorkspaceRemoved(WorkspaceNumber),
     /// A membership is now so.
     Membership(MembershipView),
     /// A plan is now so.

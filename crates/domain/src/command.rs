@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use crate::{
     audit::PersonalData,
     ids::{AuditId, KeyId, OperatorId, RequestId, WorkspaceId},
-    key::{ApiKey, Incident, KeyChange, KeyError, NewKey, NewSecret, SecretDigest},
+    key::{ApiKey, Incident, KeyChange, KeyError, KeyNumber, NewKey, NewSecret, SecretDigest},
     lease::LeaseTerm,
     member::{MemberCommand, MemberError, MemberOutcome},
     operator::{OperatorCredential, OperatorError},
     permission::{CatalogueEntry, PermissionName, Role},
-    permit::Permit,
+    permit::{Action, Permit},
     plan::{Plan, PlanError},
     principal::{Membership, User},
     privacy::{PrivacyCommand, PrivacyError, PrivacyOutcome},
@@ -136,6 +136,8 @@ pub enum Command {
         /// What to change.
         patch: WorkspacePatch,
     },
+    /// The end of a workspace, and its return.
+    Workspace(WorkspaceCommand),
     /// Note that every node has heard of a change of a workspace's lease. Needs `Operate`.
     SettleLease {
         /// The workspace.
@@ -173,6 +175,61 @@ pub enum Command {
     Member(MemberCommand),
 }
 
+/// The end of a workspace, and its return.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkspaceCommand {
+    /// Refuse its keys from now on, and let it go when its time is over. Needs `DeleteWorkspace` on it.
+    Delete {
+        /// The workspace.
+        workspace: WorkspaceId,
+        /// How long it can be restored, in days; the default's number when `None`.
+        grace_days: Option<u16>,
+    },
+    /// Take a deletion back. Needs `DeleteWorkspace` on it.
+    Restore {
+        /// The workspace.
+        workspace: WorkspaceId,
+    },
+    /// Remove a part of the data of a workspace whose deletion is final. Needs `Operate`. Repeated until the answer says
+    /// that nothing is left.
+    Purge {
+        /// The workspace.
+        workspace: WorkspaceId,
+        /// Keys up to this number are dealt with.
+        after: KeyNumber,
+    },
+}
+
+impl WorkspaceCommand {
+    /// The workspace.
+    pub const fn workspace(&self) -> WorkspaceId {
+        match self {
+            Self::Delete { workspace, .. } | Self::Restore { workspace } | Self::Purge { workspace, .. } => {
+                *workspace
+            }
+        }
+    }
+
+    /// What the caller must be permitted, and on what.
+    pub const fn needs(&self) -> (Action, Option<WorkspaceId>) {
+        match self {
+            Self::Delete { workspace, .. } | Self::Restore { workspace } => {
+                (Action::DeleteWorkspace, Some(*workspace))
+            }
+            Self::Purge { .. } => (Action::Operate, None),
+        }
+    }
+}
+
+/// How far a purge is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PurgeProgress {
+    /// Go on after this number.
+    More(KeyNumber),
+    /// Nothing is left.
+    Done,
+}
+
 /// Whose verifications a command touches, and with that, which leases may still vouch for the state before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
@@ -192,6 +249,7 @@ impl Command {
             | Self::ChangeKey { .. }
             | Self::RevokeKeys { .. }
             | Self::PatchWorkspace { .. }
+            | Self::Workspace(_)
             | Self::SettleLease { .. }
             | Self::Member(_)
             | Self::CreateMember { .. } => Reach::Workspace,
@@ -231,6 +289,8 @@ pub enum Outcome {
     Redigested(u64),
     /// A workspace as it is now.
     Workspace(Box<Workspace>),
+    /// A part of a purged workspace's data was removed.
+    Purged(PurgeProgress),
     /// A membership as it is now.
     Membership(Box<Membership>),
     /// A plan as it is now.

@@ -15,7 +15,7 @@ use crate::{
     permission::PermissionSet,
     principal::Creator,
     time::Timestamp,
-    workspace::{Workspace, WorkspaceNumber},
+    workspace::{ExpiredBy, KeyLife, Workspace, WorkspaceNumber},
 };
 
 mod transition;
@@ -149,6 +149,8 @@ pub struct ApiKey {
     pub expires_at: Option<Timestamp>,
     /// When it was switched off, if it is.
     pub disabled_at: Option<Timestamp>,
+    /// When it was last switched on again, if it ever was.
+    pub enabled_at: Option<Timestamp>,
     /// Its revocation, if it is revoked.
     pub revoked: Option<Revocation>,
     /// When it left the lists, if it did.
@@ -177,6 +179,53 @@ impl ApiKey {
         } else {
             KeyStatus::Active
         }
+    }
+
+    /// The status at `now`, with what the workspace's policy says about its life.
+    pub fn status_in(&self, workspace: &Workspace, now: Timestamp) -> KeyStatus {
+        match self.status(now) {
+            KeyStatus::Active if self.expired_by(workspace, now).is_some() => KeyStatus::Expired,
+            status => status,
+        }
+    }
+
+    /// What has ended the key's life at `now`, if anything has.
+    pub fn expired_by(&self, workspace: &Workspace, now: Timestamp) -> Option<ExpiredBy> {
+        let passed = |end: Option<Timestamp>| end.is_some_and(|end| now >= end);
+        let life = KeyLife::from(&workspace.policy);
+        if passed(self.expires_at) {
+            Some(ExpiredBy::Key)
+        } else if passed(life.ends_at(self.created_at)) {
+            Some(ExpiredBy::MaximumLife)
+        } else if passed(self.overdue_at(&life)) {
+            Some(ExpiredBy::Rotation)
+        } else {
+            None
+        }
+    }
+
+    /// From when on the key is refused because its time is over, if that will ever be so: the earliest of its own end,
+    /// the longest life that the workspace allows, and the day of an enforced rotation.
+    pub fn ends_at(&self, workspace: &Workspace) -> Option<Timestamp> {
+        let life = KeyLife::from(&workspace.policy);
+        [self.expires_at, life.ends_at(self.created_at), self.overdue_at(&life)].into_iter().flatten().min()
+    }
+
+    fn overdue_at(&self, life: &KeyLife) -> Option<Timestamp> {
+        self.primary_secret().and_then(|secret| life.overdue_at(self.environment, secret.created_at))
+    }
+
+    /// Since when the key has not been used, if `last_used` is the last use: creation, being switched on and a new secret
+    /// count as uses.
+    pub fn unused_since(&self, last_used: Option<Timestamp>) -> Timestamp {
+        let issued = self.primary_secret().map(|secret| secret.created_at);
+        [last_used, self.enabled_at, issued].into_iter().flatten().fold(self.created_at, Timestamp::max)
+    }
+
+    /// Whether the key works at `now` and counts as idle by the workspace's policy.
+    pub fn is_idle(&self, workspace: &Workspace, last_used: Option<Timestamp>, now: Timestamp) -> bool {
+        self.status_in(workspace, now) == KeyStatus::Active
+            && workspace.idle_before(now).is_some_and(|latest| self.unused_since(last_used) <= latest)
     }
 
     /// The secrets that may still be used at `now`, oldest first.
@@ -280,6 +329,13 @@ pub enum KeyChange {
     CancelRotation,
     /// Switch off.
     Disable,
+    /// Switch off, unless it was used (or switched on, or rotated) after the moment given, or is off or over anyway.
+    DisableIdle {
+        /// The latest use that counts as idle.
+        unused_since: Timestamp,
+        /// What the store knows of its last use: it fills this in.
+        last_used: Option<Timestamp>,
+    },
     /// Switch on again.
     Enable,
     /// End for good.
@@ -350,6 +406,9 @@ pub enum KeyError {
     /// The workspace has as many keys as it may have.
     #[error("the workspace has {0} keys, as many as its policy allows; delete unused keys or raise max_keys")]
     TooMany(u32),
+    /// The workspace was deleted.
+    #[error("the workspace is deleted; restore it first")]
+    WorkspaceDeleted,
     /// Only the operator issues keys in this workspace.
     #[error("keys of this workspace are issued by the operator")]
     OperatorIssued,
@@ -405,9 +464,10 @@ fn check_limits(limits: Option<&[LimitWindow]>) -> Result<(), KeyError> {
     limits.map_or(Ok(()), |windows| check_windows(windows).map_err(KeyError::from))
 }
 
-/// Checks an expiry against the accepted range and the workspace's policy.
+/// Checks an expiry against the accepted range and the workspace's policy; the key was created at `created_at`.
 fn check_expiry(
     expires_at: Option<Timestamp>,
+    created_at: Timestamp,
     now: Timestamp,
     workspace: &Workspace,
 ) -> Result<(), KeyError> {
@@ -421,15 +481,19 @@ fn check_expiry(
             )),
         };
     };
-    let latest_seconds = max_days.map_or(caps::EXPIRY_SECONDS_MAX, |days| i64::from(days) * 86_400);
     if end < now.plus_seconds(caps::EXPIRY_SECONDS_MIN) {
         return Err(KeyError::field("expires_at", "lies in the past"));
     }
-    if end > now.plus_seconds(latest_seconds) {
-        return Err(KeyError::field(
-            "expires_at",
-            format!("is at most {} days ahead", latest_seconds / 86_400),
-        ));
+    if end > now.plus_seconds(caps::EXPIRY_SECONDS_MAX) {
+        let days = caps::EXPIRY_SECONDS_MAX / 86_400;
+        return Err(KeyError::field("expires_at", format!("is at most {days} days ahead")));
+    }
+    if let Some(days) = max_days
+        && end > created_at.plus_seconds(i64::from(days) * 86_400)
+    {
+        let reason =
+            format!("is at most {days} days after the key was created: the workspace's policy says so");
+        return Err(KeyError::field("expires_at", reason));
     }
     Ok(())
 }

@@ -168,11 +168,13 @@ pub enum Builtin {
     WorkspaceWrite = 11,
     /// Read the workspace and its policies.
     WorkspaceRead = 12,
+    /// Delete and restore the workspace.
+    WorkspaceDelete = 13,
 }
 
 impl Builtin {
     /// All built-in permissions, in the order of their bits.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::PromptsRead,
         Self::PromptsList,
         Self::ContextDownload,
@@ -186,6 +188,7 @@ impl Builtin {
         Self::UsageRead,
         Self::WorkspaceWrite,
         Self::WorkspaceRead,
+        Self::WorkspaceDelete,
     ];
 
     /// The bit in every catalogue.
@@ -209,6 +212,7 @@ impl Builtin {
             Self::UsageRead => "usage:read",
             Self::WorkspaceWrite => "workspace:write",
             Self::WorkspaceRead => "workspace:read",
+            Self::WorkspaceDelete => "workspace:delete",
         }
     }
 
@@ -228,6 +232,7 @@ impl Builtin {
             Self::UsageRead => "Read usage statistics.",
             Self::WorkspaceWrite => "Change the workspace and its policies.",
             Self::WorkspaceRead => "Read the workspace and its policies.",
+            Self::WorkspaceDelete => "Delete the workspace, and restore it.",
         }
     }
 
@@ -247,7 +252,8 @@ impl Builtin {
         .with(Self::AuditRead.bit())
         .with(Self::UsageRead.bit())
         .with(Self::WorkspaceWrite.bit())
-        .with(Self::WorkspaceRead.bit());
+        .with(Self::WorkspaceRead.bit())
+        .with(Self::WorkspaceDelete.bit());
 }
 
 /// One entry of the catalogue.
@@ -345,7 +351,7 @@ pub struct UnknownPermission(pub String);
 pub enum Role {
     /// May do everything, including handing the workspace over.
     Owner = 0,
-    /// May manage keys, members and policies.
+    /// May manage keys, members and policies; everything but delete the workspace.
     Admin = 1,
     /// Uses prompts; never sees or manages keys.
     Member = 2,
@@ -381,7 +387,10 @@ impl Role {
     /// installation adds to its catalogue.
     pub const fn permissions(self) -> PermissionSet {
         match self {
-            Self::Owner | Self::Admin => PermissionSet::ALL,
+            Self::Owner => PermissionSet::ALL,
+            Self::Admin => {
+                PermissionSet::ALL.without(PermissionSet::EMPTY.with(Builtin::WorkspaceDelete.bit()))
+            }
             Self::Member => {
                 Builtin::DEFAULT.with(Builtin::PromptsWrite.bit()).with(Builtin::WorkspaceRead.bit())
             }
@@ -435,7 +444,7 @@ mod tests {
         for (bit, builtin) in (0_u8..).zip(Builtin::ALL) {
             assert_eq!((builtin.bit(), catalogue.bit(builtin.name())), (bit, Some(bit)));
         }
-        assert_eq!(catalogue.free_bit(), Some(13));
+        assert_eq!(catalogue.free_bit(), Some(14));
     }
 
     #[test]

@@ -101,6 +101,8 @@ pub enum Action {
     WriteMembers,
     /// End one's own membership.
     Leave,
+    /// Delete and restore the workspace.
+    DeleteWorkspace,
     /// Read the audit trail.
     ReadAudit,
     /// Read usage statistics.
@@ -111,7 +113,7 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ReadKeys,
         Self::WriteKeys,
         Self::VerifyKeys,
@@ -120,6 +122,7 @@ impl Action {
         Self::ReadMembers,
         Self::WriteMembers,
         Self::Leave,
+        Self::DeleteWorkspace,
         Self::ReadAudit,
         Self::ReadUsage,
         Self::Operate,
@@ -135,6 +138,7 @@ impl Action {
             Self::WriteWorkspace => Some(Builtin::WorkspaceWrite),
             Self::ReadMembers => Some(Builtin::MembersRead),
             Self::WriteMembers => Some(Builtin::MembersWrite),
+            Self::DeleteWorkspace => Some(Builtin::WorkspaceDelete),
             Self::ReadAudit => Some(Builtin::AuditRead),
             Self::ReadUsage => Some(Builtin::UsageRead),
             Self::Leave | Self::Operate => None,

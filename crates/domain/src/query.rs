@@ -13,7 +13,7 @@ use keywright_keyformat::Locator;
 pub struct KeyFilter {
     /// The environment.
     pub environment: Option<Environment>,
-    /// The status at the time of the question.
+    /// The status at the time of the question, by the key and by the workspace's policy.
     pub status: Option<KeyStatus>,
     /// The creator's id, as text.
     pub created_by: Option<String>,
@@ -23,6 +23,9 @@ pub struct KeyFilter {
     pub unused_since: Option<Timestamp>,
     /// Whether rotation is due at the time of the question.
     pub rotation_due: Option<bool>,
+    /// Whether the key works and counts as idle by the workspace's policy at the time of the question, as far as use was
+    /// written down.
+    pub idle: Option<bool>,
     /// Part of the name, in any case.
     pub name: Option<String>,
     /// The locator of one of its secrets.

@@ -21,7 +21,7 @@ use crate::{
     privacy::PrivacyStore,
     query::{AuditQuery, KeyQuery, LastUsed, Page},
     usage::{LedgerRow, UsageBatch, UsageBucket, UsageQuery},
-    workspace::{Slug, Workspace},
+    workspace::{Slug, Workspace, WorkspaceStore},
 };
 
 /// What can go wrong in a store. The text is for operators, never for callers.
@@ -52,7 +52,7 @@ pub type RecentCost = Vec<(KeyNumber, i64, u64)>;
 
 /// A database that keeps an installation.
 #[async_trait]
-pub trait Store: MemberStore + PrivacyStore + Send + Sync + 'static {
+pub trait Store: MemberStore + PrivacyStore + WorkspaceStore + Send + Sync + 'static {
     // --- writes ---------------------------------------------------------------------------------------------
 
     /// Carries out `command` in one transaction. The attached [`ChangeSink`] has taken its changes when this

@@ -19,7 +19,10 @@ use sha2::{Digest as _, Sha256};
 pub use self::{
     row::{Row, Unreadable, Value},
     run::{Moved, Progress, Report, TableReport, run},
-    tables::{Column, DERIVED_COLUMNS, Kind, STAYING_TABLES, TABLES, Table},
+    tables::{
+        Column, DERIVED_COLUMNS, KEPT_BY_PURGE, Kind, PURGED_BY_KEY, PURGED_BY_WORKSPACE, STAYING_TABLES,
+        TABLES, Table,
+    },
 };
 use crate::{store::StoreError, time::Timestamp};
 

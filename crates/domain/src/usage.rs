@@ -1,7 +1,8 @@
 //! Usage: what was counted, and how it is summed up.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use crate::{key::KeyNumber, time::Timestamp, verdict::Code};
@@ -190,9 +191,111 @@ pub struct LedgerRow {
     pub count: u64,
 }
 
+/// A network that a key is used from, and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The network: IPv4 /24 or IPv6 /48.
+    pub network: IpNet,
+    /// When the key was first used from there.
+    pub first_at: Timestamp,
+    /// When it was last used from there.
+    pub last_at: Timestamp,
+    /// Verifications that were accepted.
+    pub accepted: u64,
+    /// Verifications that were refused.
+    pub refused: u64,
+}
+
+/// The network that stands for an address: what is unusual is another network, not another address in the same one.
+pub fn network_of(address: IpAddr) -> IpNet {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpNet::V4(Ipv4Net::new_assert(address, 24).trunc()),
+        IpAddr::V6(address) => IpNet::V6(Ipv6Net::new_assert(address, 48).trunc()),
+    }
+}
+
+/// A network of [`network_of`] as stores keep it: its 3 or 6 bytes.
+pub fn network_to_bytes(network: &IpNet) -> Vec<u8> {
+    match network {
+        IpNet::V4(network) => network.addr().octets()[..3].to_vec(),
+        IpNet::V6(network) => network.addr().octets()[..6].to_vec(),
+    }
+}
+
+/// Reads a network as stores keep it.
+pub fn network_from_bytes(bytes: &[u8]) -> Option<IpNet> {
+    if let Ok([a, b, c]) = <[u8; 3]>::try_from(bytes) {
+        return Some(network_of(Ipv4Addr::new(a, b, c, 0).into()));
+    }
+    let short = <[u8; 6]>::try_from(bytes).ok()?;
+    let mut octets = [0; 16];
+    octets[..6].copy_from_slice(&short);
+    Some(IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::from(octets), 48)))
+}
+
+/// What rows add to the networks that keys are used from, by key and network. Rows without an address add nothing.
+pub fn origins_of(rows: &[UsageRow]) -> Vec<(KeyNumber, Origin)> {
+    let mut origins: std::collections::BTreeMap<(KeyNumber, IpNet), Origin> =
+        std::collections::BTreeMap::new();
+    for row in rows {
+        let Some(network) = row.address.map(network_of) else { continue };
+        let new = Origin { network, first_at: row.last_at, last_at: row.last_at, accepted: 0, refused: 0 };
+        let origin = origins.entry((row.key, network)).or_insert(new);
+        origin.first_at = origin.first_at.min(row.last_at);
+        origin.last_at = origin.last_at.max(row.last_at);
+        let count = if row.code == Code::Valid { &mut origin.accepted } else { &mut origin.refused };
+        *count += row.count;
+    }
+    origins.into_iter().map(|((key, _), origin)| (key, origin)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn networks_stand_for_addresses_and_come_back_from_their_bytes() {
+        for (address, network, length) in [
+            ("203.0.113.7", "203.0.113.0/24", 3),
+            ("::ffff:203.0.113.7", "203.0.113.0/24", 3),
+            ("2001:db8:1:2::3", "2001:db8:1::/48", 6),
+            ("::1", "::/48", 6),
+        ] {
+            let found = network_of(address.parse().unwrap());
+            assert_eq!(found.to_string(), network);
+            let bytes = network_to_bytes(&found);
+            assert_eq!((bytes.len(), network_from_bytes(&bytes)), (length, Some(found)));
+        }
+        for bytes in [&[][..], &[1, 2], &[1, 2, 3, 4], &[0; 16]] {
+            assert_eq!(network_from_bytes(bytes), None);
+        }
+    }
+
+    #[test]
+    fn rows_of_one_network_are_one_origin() {
+        let row = |address: Option<&str>, code, at| UsageRow {
+            key: KeyNumber(1),
+            secret_ordinal: 1,
+            minute: 0,
+            address: address.map(|text| text.parse().unwrap()),
+            route: String::new(),
+            code,
+            agent: AgentClass::Unknown,
+            count: 3,
+            cost: 0,
+            last_at: Timestamp::from_unix_ms(at),
+        };
+        let rows = [
+            row(Some("203.0.113.7"), Code::Valid, 9),
+            row(Some("203.0.113.8"), Code::RevokedKey, 5),
+            row(None, Code::Valid, 1),
+        ];
+        let origins = origins_of(&rows);
+        assert_eq!(origins.len(), 1);
+        let (key, origin) = &origins[0];
+        assert_eq!((key.0, origin.accepted, origin.refused), (1, 3, 3));
+        assert_eq!((origin.first_at.unix_ms(), origin.last_at.unix_ms()), (5, 9));
+    }
 
     #[test]
     fn agent_classes() {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{environment::Mode, permission::PermissionSet, time::Timestamp};
+use crate::{environment::Mode, permission::PermissionSet, time::Timestamp, workspace::ExpiredBy};
 
 /// The one stable code of a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -111,6 +111,10 @@ pub struct KeyFacts<'a> {
     pub disabled: bool,
     /// When the key expires, if ever.
     pub expires_at: Option<Timestamp>,
+    /// When its life ends at the latest by the workspace's policy, if it has one.
+    pub life_ends_at: Option<Timestamp>,
+    /// From when on it is refused because its rotation is overdue, where the workspace enforces that.
+    pub rotation_overdue_at: Option<Timestamp>,
     /// When the presented secret's overlap ends, if one runs.
     pub secret_expires_at: Option<Timestamp>,
     /// Its mode.
@@ -125,9 +129,25 @@ pub struct KeyFacts<'a> {
     pub workspace_permissions: PermissionSet,
     /// Networks it may be used from; empty means any.
     pub networks: &'a [IpNet],
+    /// Networks that every key of its workspace may be used from; empty means any.
+    pub workspace_networks: &'a [IpNet],
 }
 
 impl KeyFacts<'_> {
+    /// What has ended the key's life at `now`, if anything has.
+    pub fn expired_by(&self, now: Timestamp) -> Option<ExpiredBy> {
+        let passed = |end: Option<Timestamp>| end.is_some_and(|end| now >= end);
+        if passed(self.expires_at) {
+            Some(ExpiredBy::Key)
+        } else if passed(self.life_ends_at) {
+            Some(ExpiredBy::MaximumLife)
+        } else if passed(self.rotation_overdue_at) {
+            Some(ExpiredBy::Rotation)
+        } else {
+            None
+        }
+    }
+
     /// What the key may do now.
     pub const fn effective_permissions(&self) -> PermissionSet {
         self.permissions.intersection(self.creator_permissions).intersection(self.workspace_permissions)
@@ -157,15 +177,17 @@ pub enum Check {
     Revocation,
     /// Is it switched off?
     Disabled,
-    /// Is its time over?
+    /// Is its time over, by its own end or by the longest life that the workspace allows?
     Expiry,
+    /// Is its rotation overdue, in a workspace that enforces rotation?
+    Rotation,
     /// Is the workspace suspended?
     Workspace,
     /// Is it a key of the right mode?
     Mode,
     /// Is it a key of the right workspace?
     WorkspaceMatch,
-    /// May it be used from there?
+    /// May it be used from there, by its own networks and the workspace's?
     Networks,
     /// May it do that?
     Permissions,
@@ -173,10 +195,11 @@ pub enum Check {
 
 impl Check {
     /// All checks, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Revocation,
         Self::Disabled,
         Self::Expiry,
+        Self::Rotation,
         Self::Workspace,
         Self::Mode,
         Self::WorkspaceMatch,
@@ -190,6 +213,7 @@ impl Check {
             Self::Revocation => "revocation",
             Self::Disabled => "disabled",
             Self::Expiry => "expiry",
+            Self::Rotation => "rotation",
             Self::Workspace => "workspace_suspended",
             Self::Mode => "mode",
             Self::WorkspaceMatch => "workspace",
@@ -211,11 +235,16 @@ impl Check {
                 Code::RevokedKey,
             ),
             Self::Disabled => (facts.disabled, Code::DisabledKey),
-            Self::Expiry => (passed_by(facts.expires_at), Code::ExpiredKey),
+            Self::Expiry => (passed_by(facts.expires_at) || passed_by(facts.life_ends_at), Code::ExpiredKey),
+            Self::Rotation => (passed_by(facts.rotation_overdue_at), Code::ExpiredKey),
             Self::Workspace => (facts.workspace_suspended, Code::WorkspaceSuspended),
             Self::Mode => (ask.mode.is_some_and(|mode| mode != facts.mode), Code::WrongEnvironment),
             Self::WorkspaceMatch => (!ask.workspace_matches, Code::WrongWorkspace),
-            Self::Networks => (!address_is_allowed(facts.networks, ask.client), Code::IpNotAllowed),
+            Self::Networks => {
+                let is_allowed = address_is_allowed(facts.workspace_networks, ask.client)
+                    && address_is_allowed(facts.networks, ask.client);
+                (!is_allowed, Code::IpNotAllowed)
+            }
             Self::Permissions => {
                 (!ask.permissions.is_subset(facts.effective_permissions()), Code::InsufficientPermissions)
             }
@@ -253,6 +282,8 @@ mod tests {
             secret_retired: false,
             disabled: false,
             expires_at: None,
+            life_ends_at: None,
+            rotation_overdue_at: None,
             secret_expires_at: None,
             mode: Mode::Live,
             workspace_suspended: false,
@@ -260,6 +291,7 @@ mod tests {
             creator_permissions: PermissionSet::ALL,
             workspace_permissions: PermissionSet::ALL,
             networks: &[],
+            workspace_networks: &[],
         }
     }
 
@@ -285,6 +317,9 @@ mod tests {
             (KeyFacts { secret_expires_at: at(1_000), ..facts() }, Code::RevokedKey),
             (KeyFacts { disabled: true, ..facts() }, Code::DisabledKey),
             (KeyFacts { expires_at: at(1_000), ..facts() }, Code::ExpiredKey),
+            (KeyFacts { life_ends_at: at(1_000), ..facts() }, Code::ExpiredKey),
+            (KeyFacts { rotation_overdue_at: at(1_000), ..facts() }, Code::ExpiredKey),
+            (KeyFacts { workspace_networks: &networks, ..facts() }, Code::IpNotAllowed),
             (KeyFacts { workspace_suspended: true, ..facts() }, Code::WorkspaceSuspended),
             (KeyFacts { networks: &networks, ..facts() }, Code::IpNotAllowed),
             (KeyFacts { permissions: without_3, ..facts() }, Code::InsufficientPermissions),
@@ -293,10 +328,14 @@ mod tests {
         ] {
             assert_eq!(decide(&changed, &ask()), Err(code));
         }
-        assert_eq!(
-            decide(&KeyFacts { expires_at: at(1_001), secret_expires_at: at(1_001), ..facts() }, &ask()),
-            Ok(())
-        );
+        let a_moment_left = KeyFacts {
+            expires_at: at(1_001),
+            life_ends_at: at(1_001),
+            rotation_overdue_at: at(1_001),
+            secret_expires_at: at(1_001),
+            ..facts()
+        };
+        assert_eq!(decide(&a_moment_left, &ask()), Ok(()));
         assert_eq!(decide(&facts(), &Ask { mode: Some(Mode::Test), ..ask() }), Err(Code::WrongEnvironment));
         assert_eq!(decide(&facts(), &Ask { workspace_matches: false, ..ask() }), Err(Code::WrongWorkspace));
     }
@@ -314,6 +353,31 @@ mod tests {
             let ask = Ask { client: Some(address.parse().unwrap()), ..ask() };
             assert_eq!(decide(&facts, &ask).is_ok(), allowed, "{address}");
         }
+    }
+
+    #[test]
+    fn an_address_must_be_in_the_networks_of_both() {
+        let (own, all) = (["10.1.0.0/16".parse().unwrap()], ["10.0.0.0/8".parse().unwrap()]);
+        let elsewhere = ["192.0.2.0/24".parse().unwrap()];
+        let address = |text: &str| Ask { client: Some(text.parse().unwrap()), ..ask() };
+        let both = KeyFacts { networks: &own, workspace_networks: &all, ..facts() };
+        assert_eq!(decide(&both, &address("10.1.2.3")), Ok(()));
+        assert_eq!(decide(&both, &address("10.2.0.1")), Err(Code::IpNotAllowed));
+        let apart = KeyFacts { networks: &elsewhere, workspace_networks: &all, ..facts() };
+        for text in ["10.1.2.3", "192.0.2.1"] {
+            assert_eq!(decide(&apart, &address(text)), Err(Code::IpNotAllowed), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_ended_a_life_is_told_in_the_order_of_the_checks() {
+        let at = |ms| Some(Timestamp::from_unix_ms(ms));
+        let all = KeyFacts { expires_at: at(3), life_ends_at: at(2), rotation_overdue_at: at(1), ..facts() };
+        let by = |ms| all.expired_by(Timestamp::from_unix_ms(ms));
+        assert_eq!(
+            [by(0), by(1), by(2), by(3)],
+            [None, Some(ExpiredBy::Rotation), Some(ExpiredBy::MaximumLife), Some(ExpiredBy::Key)]
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Workspaces: the tenants of an installation, and their policies.
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -10,6 +11,13 @@ use crate::{
     permission::{Builtin, PermissionSet},
     time::{Period, Timestamp},
 };
+
+mod life;
+mod removal;
+mod store;
+pub use life::{ExpiredBy, KeyLife};
+pub use removal::{Deletion, delete_workspace, purge_workspace, restore_workspace};
+pub use store::WorkspaceStore;
 
 /// A workspace's number in the store and its slot in the engine; 0 until stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -89,14 +97,37 @@ impl RotationPolicy {
     }
 }
 
+/// What becomes of a key whose rotation is overdue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RotationMode {
+    /// It is shown as due.
+    #[default]
+    Warn,
+    /// It is refused from the moment on at which it is due, until it is rotated.
+    Enforce,
+}
+
+/// What becomes of a key that nobody uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdleAction {
+    /// It is shown as idle.
+    #[default]
+    Flag,
+    /// It is switched off.
+    Disable,
+}
+
 /// What a workspace asks of its keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkspacePolicy {
     /// Rotation periods.
     pub rotation: RotationPolicy,
     /// How long both secrets work after a rotation that names no overlap, in seconds.
     pub overlap_seconds: u32,
-    /// Longest life of a new key, in days; `None` where keys need no expiry.
+    /// Longest life of a key from its creation on, in days; `None` where keys need no expiry. Keys that were created with a
+    /// longer life, or without an end, end then, too.
     pub max_key_days: Option<u32>,
     /// What keys of the workspace may do at most.
     pub allowed_permissions: PermissionSet,
@@ -120,6 +151,18 @@ pub struct WorkspacePolicy {
     /// accepted after it was refused once.
     #[serde(default)]
     pub atomic: bool,
+    /// What becomes of keys whose rotation is overdue.
+    #[serde(default)]
+    pub rotation_mode: RotationMode,
+    /// After how many days without use a key counts as idle; `None`: never.
+    #[serde(default)]
+    pub idle_days: Option<u16>,
+    /// What becomes of idle keys.
+    #[serde(default)]
+    pub idle_action: IdleAction,
+    /// Networks that keys of the workspace may be used from; empty means any. A key's own networks narrow them further.
+    #[serde(default)]
+    pub networks: Vec<IpNet>,
 }
 
 impl Default for WorkspacePolicy {
@@ -136,6 +179,10 @@ impl Default for WorkspacePolicy {
             wait: LeaseTerm::default(),
             lease_version: 0,
             atomic: false,
+            rotation_mode: RotationMode::Warn,
+            idle_days: None,
+            idle_action: IdleAction::Flag,
+            networks: Vec::new(),
         }
     }
 }
@@ -159,6 +206,32 @@ pub struct Workspace {
     pub suspended_at: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,
+    /// Its deletion, if it was deleted and its data is still there.
+    pub deletion: Option<Deletion>,
+    /// Slugs that it had before, ascending: they go on leading to it, and nobody else gets them.
+    pub former_slugs: Vec<Slug>,
+}
+
+impl Workspace {
+    /// Whether `slug` is or was its name in addresses.
+    pub fn answers_to(&self, slug: &Slug) -> bool {
+        self.slug == *slug || self.former_slugs.contains(slug)
+    }
+
+    /// Whether it can not be brought back any more at `now`: from then on it is answered like one that never was.
+    pub fn is_gone(&self, now: Timestamp) -> bool {
+        self.deletion.is_some_and(|deletion| now >= deletion.purge_at)
+    }
+
+    /// Whether its keys are refused at present, because it is suspended or deleted.
+    pub const fn is_off(&self) -> bool {
+        self.suspended_at.is_some() || self.deletion.is_some()
+    }
+
+    /// The latest moment of use of a key that counts as idle at `now`; `None` where no key does.
+    pub fn idle_before(&self, now: Timestamp) -> Option<Timestamp> {
+        self.policy.idle_days.map(|days| now.plus_seconds(-i64::from(days) * 86_400))
+    }
 }
 
 /// What to change of a workspace. `None` leaves a field as it is.
@@ -172,6 +245,8 @@ pub struct WorkspacePatch {
     pub suspended: Option<bool>,
     /// New policy.
     pub policy: Option<WorkspacePolicy>,
+    /// New name in addresses. The old one goes on leading to the workspace.
+    pub slug: Option<Slug>,
 }
 
 /// Why an operation on a workspace is refused.
@@ -198,6 +273,21 @@ pub enum WorkspaceError {
     /// A policy value is out of range.
     #[error("policy: {0}")]
     Policy(&'static str),
+    /// It has had too many slugs.
+    #[error(
+        "the workspace has had {} other slugs, which all go on leading to it; there are no more",
+        caps::FORMER_SLUGS_MAX
+    )]
+    FormerSlugs,
+    /// The time until the data goes is out of range.
+    #[error("grace_days is from 0 to {}", caps::GRACE_DAYS_MAX)]
+    GraceDays,
+    /// There is nothing to restore.
+    #[error("the workspace is not deleted")]
+    NotDeleted,
+    /// The workspace's data must stay for now.
+    #[error("the workspace's data stays until its deletion is final")]
+    NotFinal,
 }
 
 impl WorkspacePolicy {
@@ -211,6 +301,15 @@ impl WorkspacePolicy {
         }
         if self.max_key_days.is_some_and(|days| !(1..=36_500).contains(&days)) {
             return Err(WorkspaceError::Policy("max_key_days is from 1 to 36500"));
+        }
+        if self.idle_days.is_some_and(|days| !(1..=caps::IDLE_DAYS_MAX).contains(&days)) {
+            return Err(WorkspaceError::Policy("idle_days is from 1 to 3650"));
+        }
+        if self.idle_action == IdleAction::Disable && self.idle_days.is_none() {
+            return Err(WorkspaceError::Policy("idle_action is `disable` only where idle_days is set"));
+        }
+        if self.networks.len() > caps::NETWORKS_MAX {
+            return Err(WorkspaceError::Policy("allowed_ips has at most 64 networks"));
         }
         if !(1..=caps::KEYS_PER_WORKSPACE_MAX).contains(&self.max_keys) {
             return Err(WorkspaceError::Policy("max_keys is from 1 to 10000000"));

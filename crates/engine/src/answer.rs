@@ -12,7 +12,7 @@ use keywright_domain::{
     time::{Clock, Timestamp},
     usage::AgentClass,
     verdict::Code,
-    workspace::WorkspaceNumber,
+    workspace::{ExpiredBy, WorkspaceNumber},
 };
 use keywright_keyformat::Malformed;
 
@@ -91,6 +91,8 @@ pub struct Verdict {
     /// In how many seconds the same call may succeed, for [`Code::RateLimited`] and [`Code::QuotaExceeded`]; `None`
     /// where waiting does not help because the cost exceeds a limit.
     pub retry_after_seconds: Option<u32>,
+    /// What ended the key's life, for [`Code::ExpiredKey`].
+    pub expired_by: Option<ExpiredBy>,
     /// Why nothing can be said, for [`Code::Unavailable`].
     pub unavailable: Option<Unavailable>,
     /// Every change of the log up to here is reflected.
@@ -124,6 +126,7 @@ impl Verdict {
             malformed: None,
             key: None,
             retry_after_seconds: None,
+            expired_by: None,
             unavailable: None,
             as_of: 0,
             lease: LeaseEnd::NEVER,

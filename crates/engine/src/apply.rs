@@ -11,6 +11,7 @@ use std::{
     },
 };
 
+use ipnet::IpNet;
 use keywright_domain::{
     caps,
     change::{Change, KeyView, MembershipView, SecretView, WorkspaceView},
@@ -20,20 +21,22 @@ use keywright_domain::{
     permission::{Catalogue, PermissionSet},
     plan::Plan,
     principal::Principal,
+    workspace::WorkspaceNumber,
 };
 use keywright_keyformat::Locator;
 
 use crate::{
     arena::Arena,
-    cold::{Cold, ColdBytes, OTHER_SECRETS_MAX, OtherSecret},
+    cold::{Cold, ColdBytes, Dates, OTHER_SECRETS_MAX, OtherSecret},
     index::LocatorHash,
+    life::{self, dates_to_keep},
     limits::Window,
     record::{self, Facts, Record},
     rows::Rows,
     state::{
-        CatalogueIndex, LimitSet, NO_LIMIT_SET, OFF, OTHER_LAST_USED, OTHER_ORDINAL, Operator, PRESENT,
-        Roots, Standing, State, WORKSPACE_NAME, WORKSPACE_WINDOWS, WORKSPACE_WORDS, WorkspaceName, Writer,
-        store_set,
+        CatalogueIndex, LimitSet, NO_LIMIT_SET, NO_NETWORKS, OFF, OTHER_LAST_USED, OTHER_ORDINAL, Operator,
+        PRESENT, Roots, Standing, State, WORKSPACE_LIFE, WORKSPACE_NAME, WORKSPACE_WINDOWS, WORKSPACE_WORDS,
+        WorkspaceName, Writer, store_set,
     },
     table::Table,
 };
@@ -69,6 +72,10 @@ pub(crate) fn apply(state: &State, writer: &mut Writer, change: &Change) -> Resu
             Ok(())
         }
         Change::Workspace(view) => put_workspace(state, writer, view),
+        Change::WorkspaceRemoved(number) => {
+            remove_workspace(state, writer, *number);
+            Ok(())
+        }
         Change::Membership(view) => put_membership(state, writer, view),
         Change::Plan(plan) => put_plan(state, writer, plan),
         Change::PlanRemoved(name) => {
@@ -160,6 +167,11 @@ fn new_facts(
         .filter(|secret| primary.is_none_or(|primary| primary.ordinal != secret.ordinal))
         .map(other_secret)
         .collect::<Vec<_>>();
+    let newest = view.secrets.iter().rev().find(|secret| !secret.retired);
+    let dates = Dates {
+        created_at: view.created_at,
+        issued_at: newest.map_or(view.created_at, |secret| secret.created_at),
+    };
     let limits = match &view.limits {
         Some(windows) => intern_limits(state, writer, windows)?,
         None => NO_LIMIT_SET,
@@ -174,6 +186,7 @@ fn new_facts(
     let cold = Cold {
         // The membership's row does not tell who the operator's credential was.
         creator: Some(view.creator.principal).filter(|creator| !is_told_by_membership(state, *creator, view)),
+        dates: dates_to_keep(view.id, dates),
         others,
         networks: &view.networks,
         external_id: view.external_id.as_deref(),
@@ -350,6 +363,24 @@ fn intern_limits(state: &State, writer: &mut Writer, windows: &[LimitWindow]) ->
     Ok(id)
 }
 
+/// The number of a list of networks; 0 for an empty one.
+fn intern_networks(state: &State, writer: &mut Writer, networks: &[IpNet]) -> Result<u32, ApplyError> {
+    if networks.is_empty() {
+        return Ok(NO_NETWORKS);
+    }
+    if let Some(id) = writer.network_set_ids.get(networks) {
+        return Ok(*id);
+    }
+    let next = writer.network_set_ids.len() + 1;
+    if next >= Table::<Box<[IpNet]>>::CAPACITY || networks.len() > caps::NETWORKS_MAX {
+        return Err(ApplyError::OutOfRange("the number of different networks"));
+    }
+    let id = u32::try_from(next).expect("below the table's capacity");
+    state.network_sets.set(id, networks.into());
+    writer.network_set_ids.insert(networks.to_vec(), id);
+    Ok(id)
+}
+
 // --- workspaces, plans, memberships -------------------------------------------------------------------------------
 
 fn put_workspace(state: &State, writer: &mut Writer, view: &WorkspaceView) -> Result<(), ApplyError> {
@@ -359,35 +390,53 @@ fn put_workspace(state: &State, writer: &mut Writer, view: &WorkspaceView) -> Re
     }
     let row = state.workspaces.get_or_create(number);
     name_workspace(state, writer, row, view)?;
+    let networks = intern_networks(state, writer, &view.networks)?;
+    row[WORKSPACE_LIFE].store(life::word_of(&view.life), Release);
     store_set(&row[1..5], view.allowed_permissions);
     writer.plan_of_workspace.insert(number, view.plan.clone());
     let sets = writer.plans.get(&view.plan).copied().unwrap_or_default();
     set_workspace_limits(state, number, sets);
-    row[0].store(PRESENT | Standing::of(view).bits(), Release);
+    row[0].store(PRESENT | Standing::of(view, networks).bits(), Release);
     Ok(())
 }
 
-/// Gives the workspace its name. It never changes, but after a reload the number may be another workspace's.
+/// Gives the workspace its name, which seldom changes; after a reload the number may be another workspace's.
 fn name_workspace(
     state: &State,
     writer: &mut Writer,
     row: &[AtomicU64; WORKSPACE_WORDS],
     view: &WorkspaceView,
 ) -> Result<(), ApplyError> {
-    let known = state.name_in(row).is_some_and(|name| name.id == view.id && *name.slug == *view.slug);
-    if !known {
+    let known = state.name_in(row).filter(|name| name.id == view.id);
+    let is_same = known.is_some_and(|name| {
+        *name.slug == *view.slug && name.former_slugs.iter().map(|slug| &**slug).eq(&view.former_slugs)
+    });
+    if !is_same {
         let next = writer.workspace_names + 1;
         if next as usize >= Table::<WorkspaceName>::CAPACITY {
             return Err(ApplyError::OutOfRange("the number of workspaces"));
         }
-        state.workspace_names.set(next, WorkspaceName { id: view.id, slug: view.slug.as_str().into() });
+        let former_slugs = view.former_slugs.iter().map(|slug| slug.as_str().into()).collect();
+        let name = WorkspaceName { id: view.id, slug: view.slug.as_str().into(), former_slugs };
+        state.workspace_names.set(next, name);
         writer.workspace_names = next;
         row[WORKSPACE_NAME].store(next.into(), Release);
     }
-    if !writer.plan_of_workspace.contains_key(&view.number.0) {
-        state.slugs.write().insert(view.slug.as_str().into(), view.number.0);
+    if !is_same || !writer.plan_of_workspace.contains_key(&view.number.0) {
+        let mut slugs = state.slugs.write();
+        for slug in view.former_slugs.iter().chain([&view.slug]) {
+            slugs.insert(slug.as_str().into(), view.number.0);
+        }
     }
     Ok(())
+}
+
+/// Forgets a workspace whose keys are gone already.
+fn remove_workspace(state: &State, writer: &mut Writer, number: WorkspaceNumber) {
+    let Some(row) = state.workspaces.get(number.0) else { return };
+    row[0].store(0, Release);
+    writer.plan_of_workspace.remove(&number.0);
+    state.slugs.write().retain(|_, of| *of != number.0);
 }
 
 fn set_workspace_limits(state: &State, number: u32, sets: [u32; 2]) {

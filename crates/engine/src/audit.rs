@@ -6,7 +6,7 @@ use keywright_domain::{
 };
 use keywright_keyformat::Locator;
 
-use crate::{Engine, Moment, Trust, index::LocatorHash};
+use crate::{Engine, Moment, Trust, index::LocatorHash, verify::WithEnds as _};
 
 /// What a node would answer, if the secret with the locator were presented now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,9 @@ impl Engine {
             let Some(found) = self.candidate_by_locator(number, locator) else { return false };
             let Some(around) = self.state.surroundings(&found.reading.facts) else { return false };
             let lease = vouched.end(around.standing.lease());
-            decide(&found.key_facts(&self.state, &around), &ask).is_ok()
+            // Changed at this moment: whoever asks, asks again.
+            let Some(ends) = self.state.policy_ends(&found, around.life) else { return false };
+            decide(&found.key_facts(&self.state, &around).with_ends(ends), &ask).is_ok()
                 && self.leases.vouch(&vouched, lease, Trust::Lease, || self.clock.boot_ns())
         });
         WouldAccept { accepts, as_of: vouched.as_of }

@@ -15,13 +15,17 @@ use keywright_keyformat::Locator;
 
 const HEADER_BYTES: usize = 8;
 const CREATOR_BYTES: usize = 17;
+const DATES_BYTES: usize = 16;
 const SECRET_BYTES: usize = 56;
 const NETWORK_BYTES: usize = 18;
 /// Secrets beside the primary: the retired ones that are kept, the older one of an overlap, and a margin of two.
 pub(crate) const OTHER_SECRETS_MAX: usize = caps::RETIRED_SECRETS_KEPT + 3;
 /// Most bytes before the external id.
-pub(crate) const PREFIX_BYTES_MAX: usize =
-    HEADER_BYTES + CREATOR_BYTES + OTHER_SECRETS_MAX * SECRET_BYTES + caps::NETWORKS_MAX * NETWORK_BYTES;
+pub(crate) const PREFIX_BYTES_MAX: usize = HEADER_BYTES
+    + CREATOR_BYTES
+    + DATES_BYTES
+    + OTHER_SECRETS_MAX * SECRET_BYTES
+    + caps::NETWORKS_MAX * NETWORK_BYTES;
 
 const NEVER: i64 = i64::MAX;
 const RETIRED: i64 = i64::MIN;
@@ -36,11 +40,20 @@ pub(crate) struct OtherSecret {
     pub(crate) retired: bool,
 }
 
+/// When a key was created, and when its newest secret was issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dates {
+    pub(crate) created_at: Timestamp,
+    pub(crate) issued_at: Timestamp,
+}
+
 /// What goes into a blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cold<'a> {
     /// The creator, where the membership does not tell.
     pub(crate) creator: Option<Principal>,
+    /// Where the key's id does not tell both.
+    pub(crate) dates: Option<Dates>,
     pub(crate) others: Vec<OtherSecret>,
     pub(crate) networks: &'a [IpNet],
     pub(crate) external_id: Option<&'a str>,
@@ -50,7 +63,9 @@ pub(crate) struct Cold<'a> {
 impl Cold<'_> {
     /// The bytes. The caller has checked the counts against [`OTHER_SECRETS_MAX`] and [`caps::NETWORKS_MAX`].
     pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
-        let flags = u8::from(self.external_id.is_some()) | u8::from(self.creator.is_some()) << 1;
+        let flags = u8::from(self.external_id.is_some())
+            | u8::from(self.creator.is_some()) << 1
+            | u8::from(self.dates.is_some()) << 2;
         let count = |length: usize| u8::try_from(length).expect("counts were checked");
         let external_id = self.external_id.unwrap_or_default();
         let external_id_bytes =
@@ -60,6 +75,10 @@ impl Cold<'_> {
         bytes.extend_from_slice(&[0; 2]);
         if let Some(creator) = self.creator {
             encode_principal(creator, bytes);
+        }
+        if let Some(Dates { created_at, issued_at }) = self.dates {
+            bytes.extend_from_slice(&created_at.unix_ms().to_le_bytes());
+            bytes.extend_from_slice(&issued_at.unix_ms().to_le_bytes());
         }
         for secret in &self.others {
             encode_secret(secret, bytes);
@@ -164,8 +183,13 @@ impl<'a> ColdBytes<'a> {
         if self.header(0) & 2 == 0 { 0 } else { CREATOR_BYTES }
     }
 
-    fn secrets_begin(&self) -> usize {
+    fn dates_begin(&self) -> usize {
         HEADER_BYTES + self.creator_bytes()
+    }
+
+    fn secrets_begin(&self) -> usize {
+        let dates_bytes = if self.header(0) & 4 == 0 { 0 } else { DATES_BYTES };
+        self.dates_begin() + dates_bytes
     }
 
     fn networks_begin(&self) -> usize {
@@ -189,6 +213,13 @@ impl<'a> ColdBytes<'a> {
             return None;
         }
         decode_principal(self.bytes.get(HEADER_BYTES..)?.first_chunk()?)
+    }
+
+    pub(crate) fn dates(&self) -> Option<Dates> {
+        let dates = self.bytes.get(self.dates_begin()..self.secrets_begin())?;
+        let (created, issued) = dates.split_first_chunk::<8>()?;
+        let time = |bytes: &[u8; 8]| Timestamp::from_unix_ms(i64::from_le_bytes(*bytes));
+        Some(Dates { created_at: time(created), issued_at: time(issued.first_chunk()?) })
     }
 
     pub(crate) fn others(self) -> impl Iterator<Item = OtherSecret> + 'a {
@@ -228,12 +259,15 @@ mod tests {
     fn everything_comes_back() {
         let networks: Vec<IpNet> =
             ["203.0.113.0/24", "2001:db8::/32", "0.0.0.0/0"].map(|text| text.parse().unwrap()).into();
-        for creator in [None, Some(Principal::Operator(OperatorId::from_bytes([9; 16])))] {
+        let dates = Dates { created_at: Timestamp::from_unix_ms(5), issued_at: Timestamp::from_unix_ms(-7) };
+        let creator = Some(Principal::Operator(OperatorId::from_bytes([9; 16])));
+        for (creator, dates) in [(None, None), (creator, None), (None, Some(dates)), (creator, Some(dates))] {
             for external_id in [None, Some(""), Some("cust_42")] {
                 let others =
                     vec![secret(1, None, true), secret(2, Some(1_000), false), secret(3, None, false)];
                 let cold = Cold {
                     creator,
+                    dates,
                     others,
                     networks: &networks,
                     external_id,
@@ -242,7 +276,7 @@ mod tests {
                 let mut bytes = Vec::new();
                 cold.encode(&mut bytes);
                 let read = ColdBytes::new(&bytes);
-                assert_eq!(read.creator(), creator);
+                assert_eq!((read.creator(), read.dates()), (creator, dates));
                 assert_eq!(read.others().collect::<Vec<_>>(), cold.others);
                 assert_eq!(read.networks().collect::<Vec<_>>(), networks);
                 assert_eq!((read.external_id(), read.metadata()), (external_id, cold.metadata));
@@ -253,8 +287,15 @@ mod tests {
     #[test]
     fn a_plain_key_costs_eight_bytes_beside_its_texts() {
         let mut bytes = Vec::new();
-        Cold { creator: None, others: Vec::new(), networks: &[], external_id: None, metadata: "{}" }
-            .encode(&mut bytes);
+        Cold {
+            creator: None,
+            dates: None,
+            others: Vec::new(),
+            networks: &[],
+            external_id: None,
+            metadata: "{}",
+        }
+        .encode(&mut bytes);
         assert_eq!(bytes.len(), 8 + 2);
     }
 
@@ -263,6 +304,7 @@ mod tests {
         let network = "2001:db8::/32".parse().unwrap();
         let cold = Cold {
             creator: Some(Principal::User(UserId::from_bytes([1; 16]))),
+            dates: Some(Dates { created_at: Timestamp::default(), issued_at: Timestamp::default() }),
             others: vec![secret(1, None, true); OTHER_SECRETS_MAX],
             networks: &[network; caps::NETWORKS_MAX],
             external_id: Some("x"),
@@ -283,6 +325,7 @@ mod tests {
                 let read = ColdBytes::new(&noise[begin..end]);
                 let _ = (
                     read.creator(),
+                    read.dates(),
                     read.others().count(),
                     read.networks().count(),
                     read.external_id(),

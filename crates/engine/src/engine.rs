@@ -17,7 +17,7 @@ use keywright_domain::{
     time::{Clock, Timestamp},
     usage::AgentClass,
     verdict::Code,
-    workspace::WorkspaceNumber,
+    workspace::{ExpiredBy, WorkspaceNumber},
 };
 use keywright_keyformat::{IssuerTag, KeyKind, Locator, Malformed, parse};
 use parking_lot::Mutex;
@@ -97,6 +97,8 @@ pub struct Refusal {
     pub malformed: Option<Malformed>,
     /// The key, whenever the secret itself was right.
     pub key: Option<KeyHit>,
+    /// What ended the key's life, for [`Code::ExpiredKey`].
+    pub expired_by: Option<ExpiredBy>,
     /// Why nothing can be said, for [`Code::Unavailable`].
     pub unavailable: Option<Unavailable>,
 }
@@ -189,8 +191,13 @@ impl Engine {
             return self.authenticate_operator(request, now);
         }
         let verdict = self.verify_at(&VerifyRequest { cost: 0, ..*request }, now);
-        let refusal =
-            |code, unavailable| Refusal { code, malformed: verdict.malformed, key: verdict.key, unavailable };
+        let refusal = |code, unavailable| Refusal {
+            code,
+            malformed: verdict.malformed,
+            key: verdict.key,
+            expired_by: verdict.expired_by,
+            unavailable,
+        };
         if !verdict.is_valid() {
             return Err(refusal(verdict.code, verdict.unavailable));
         }
@@ -348,6 +355,11 @@ impl Engine {
         self.state.membership_permissions(number.0)
     }
 
+    /// Whether a workspace is, or was once, called `slug`.
+    pub fn is_called(&self, number: WorkspaceNumber, slug: &str) -> bool {
+        self.state.has_slug(number.0, slug)
+    }
+
     /// The slug of a workspace.
     pub fn workspace_slug(&self, number: WorkspaceNumber) -> Option<&str> {
         self.state.workspace_name(number.0).map(|name| &*name.slug)
@@ -376,6 +388,6 @@ impl Engine {
 
 impl Refusal {
     const fn without_key(code: Code, unavailable: Option<Unavailable>) -> Self {
-        Self { code, malformed: None, key: None, unavailable }
+        Self { code, malformed: None, key: None, expired_by: None, unavailable }
     }
 }

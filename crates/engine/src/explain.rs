@@ -1,14 +1,14 @@
 //! Why a verdict is what it is: every check, in order.
 
-use keywright_domain::verdict::{Ask, Check, Code};
+use keywright_domain::verdict::{Ask, Check, Code, KeyFacts};
 use keywright_keyformat::parse;
 
 use crate::{
     Engine, Moment, Verdict, VerifyRequest,
     cold::ColdBytes,
     index::LocatorHash,
-    record,
-    verify::{Found, Lookup},
+    life, record,
+    verify::{Found, Lookup, WithEnds as _},
 };
 
 /// A check of a verification, in order of [`Engine::explain`].
@@ -106,7 +106,11 @@ impl Engine {
         if !record::still_holds(found.record, &found.reading) {
             return CheckOutcome::NotMade;
         }
-        let networks: Vec<_> = ColdBytes::new(&bytes).networks().collect();
+        let cold = ColdBytes::new(&bytes);
+        let networks: Vec<_> = cold.networks().collect();
+        let Some(workspace_networks) = self.state.workspace_networks(around.standing) else {
+            return CheckOutcome::NotMade;
+        };
         let ask = Ask {
             now: now.wall,
             mode: request.mode,
@@ -116,8 +120,9 @@ impl Engine {
             client: request.client,
             permissions: request.permissions,
         };
-        let key_facts = found.key_facts(&self.state, &around);
-        let key_facts = keywright_domain::verdict::KeyFacts { networks: &networks, ..key_facts };
+        let ends = life::ends(facts, cold.dates(), around.life);
+        let key_facts = found.key_facts(&self.state, &around).with_ends(ends);
+        let key_facts = KeyFacts { networks: &networks, workspace_networks, ..key_facts };
         match check.run(&key_facts, &ask) {
             Ok(()) => CheckOutcome::Passed,
             Err(code) => CheckOutcome::Refused(code),

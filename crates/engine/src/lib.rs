@@ -64,6 +64,7 @@ mod follow;
 mod hmac;
 mod index;
 mod lease;
+mod life;
 mod limits;
 mod pending;
 mod pepper;

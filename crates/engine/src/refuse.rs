@@ -11,8 +11,9 @@ use keywright_keyformat::ParsedKey;
 use crate::{
     Engine, KeyHit, LeaseEnd, Moment, Verdict, VerifyRequest,
     cold::ColdBytes,
+    life,
     pending::{Recent, Restriction, may_be_recent},
-    verify::{Surroundings, is_same},
+    verify::{Surroundings, WithEnds as _, is_same},
 };
 
 impl Engine {
@@ -107,9 +108,12 @@ impl Engine {
             return None;
         }
         let around = self.state.surroundings(&before.facts)?;
-        let networks: Vec<_> = ColdBytes::new(&before.cold).networks().collect();
+        let cold = ColdBytes::new(&before.cold);
+        let networks: Vec<_> = cold.networks().collect();
+        let workspace_networks = self.state.workspace_networks(around.standing)?;
         let facts = around.key_facts(&self.state, &before.facts, &secret);
-        let facts = KeyFacts { networks: &networks, ..facts };
+        let facts = facts.with_ends(life::ends(&before.facts, cold.dates(), around.life));
+        let facts = KeyFacts { networks: &networks, workspace_networks, ..facts };
         decide(&facts, ask).ok()?;
         Some(KeyHit {
             number: KeyNumber(before.number),

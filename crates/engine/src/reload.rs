@@ -32,7 +32,7 @@ impl Engine {
     }
 }
 
-/// Empties all tables. Interned permission sets and limits stay: they are found by their content.
+/// Empties all tables. Interned permission sets, limits and networks stay: they are found by their content.
 fn clear(state: &State, writer: &mut Writer) {
     let roots = state.roots.load();
     let index = Arc::new(Index::with_room_for(0));

@@ -9,6 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use keywright_domain::{
     change::{NumberedChange, Tombstone, WorkspaceView},
     ids::{OperatorId, WorkspaceId},
@@ -34,11 +35,13 @@ use crate::{
     table::Table,
 };
 
-/// Words of a workspace's row: flags; policy (4); limit sets of keys and of the workspace; name; then two counters for
-/// each window of the workspace, from [`WORKSPACE_WINDOWS`] on.
+/// Words of a workspace's row: flags; policy (4); limit sets of keys and of the workspace; name; lives of keys (see
+/// [`crate::life`]); then two counters for each window of the workspace, from [`WORKSPACE_WINDOWS`] on.
 pub(crate) const WORKSPACE_WORDS: usize = 24;
 /// Which name a workspace's row has.
 pub(crate) const WORKSPACE_NAME: usize = 6;
+/// How long keys live, in a workspace's row.
+pub(crate) const WORKSPACE_LIFE: usize = 7;
 /// First counter in a workspace's row.
 pub(crate) const WORKSPACE_WINDOWS: usize = 8;
 /// Words of a membership's row: flags; permissions (4).
@@ -56,12 +59,16 @@ pub(crate) const PRESENT: u64 = 1;
 /// The workspace is suspended, or the membership ended.
 pub(crate) const OFF: u64 = 2;
 
+/// The network set of a workspace whose keys may be used from anywhere.
+pub(crate) const NO_NETWORKS: u32 = 0;
+
 /// A limit set that nobody set: the workspace's plan is not known.
 pub(crate) const NO_LIMIT_SET: u32 = 0;
 
 /// How a workspace's keys are verified: the flags of its row.
 ///
-/// Bit 1: suspended; 2 and 3: the lease; 4 and 5: the longest lease that any node may hold; 6: atomic.
+/// Bit 1: suspended or deleted; 2 and 3: the lease; 4 and 5: the longest lease that any node may hold; 6: atomic; from 32
+/// on: the number of its set of networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Standing(u64);
 
@@ -77,10 +84,20 @@ pub(crate) struct LimitSet {
     pub(crate) definitions: Box<[LimitWindow]>,
 }
 
-/// What never changes about a workspace. By the order in which the names were given.
+/// What a workspace is called. By the order in which the names were given.
 pub(crate) struct WorkspaceName {
     pub(crate) id: WorkspaceId,
     pub(crate) slug: Box<str>,
+    /// Slugs that it had before, and still answers to.
+    pub(crate) former_slugs: Box<[Box<str>]>,
+}
+
+impl WorkspaceName {
+    /// Whether the workspace answers to this slug.
+    #[inline]
+    pub(crate) fn is_called(&self, slug: &str) -> bool {
+        *self.slug == *slug || self.former_slugs.iter().any(|former| **former == *slug)
+    }
 }
 
 /// An operator credential.
@@ -112,6 +129,7 @@ pub(crate) struct State {
     pub(crate) arena: Arena,
     pub(crate) permissions: Rows<4>,
     pub(crate) limit_sets: Table<LimitSet>,
+    pub(crate) network_sets: Table<Box<[IpNet]>>,
     pub(crate) workspaces: Rows<WORKSPACE_WORDS>,
     pub(crate) workspace_names: Table<WorkspaceName>,
     pub(crate) memberships: Rows<MEMBERSHIP_WORDS>,
@@ -139,6 +157,7 @@ pub(crate) struct Writer {
     pub(crate) keys: usize,
     pub(crate) permission_ids: HashMap<PermissionSet, u32>,
     pub(crate) limit_set_ids: HashMap<Vec<LimitWindow>, u32>,
+    pub(crate) network_set_ids: HashMap<Vec<IpNet>, u32>,
     /// Limit sets of keys and of the workspace by plan.
     pub(crate) plans: HashMap<String, [u32; 2]>,
     pub(crate) plan_of_workspace: HashMap<u32, String>,
@@ -158,13 +177,17 @@ impl Standing {
     const WAIT_SHIFT: u32 = 4;
     const ATOMIC: u64 = 1 << 6;
 
-    pub(crate) fn of(view: &WorkspaceView) -> Self {
+    const NETWORKS_SHIFT: u32 = 32;
+
+    /// `networks` is the number of the workspace's set of networks.
+    pub(crate) fn of(view: &WorkspaceView, networks: u32) -> Self {
         let flag = |is_set, bit| if is_set { bit } else { 0 };
         Self(
             flag(view.suspended, OFF)
                 | (view.lease as u64) << Self::LEASE_SHIFT
                 | (view.wait.max(view.lease) as u64) << Self::WAIT_SHIFT
-                | flag(view.atomic, Self::ATOMIC),
+                | flag(view.atomic, Self::ATOMIC)
+                | u64::from(networks) << Self::NETWORKS_SHIFT,
         )
     }
 
@@ -192,6 +215,12 @@ impl Standing {
         LeaseTerm::ALL[(self.0 >> Self::WAIT_SHIFT & 3) as usize]
     }
 
+    /// The number of the set of networks that keys may be used from; [`NO_NETWORKS`] for any.
+    #[inline]
+    pub(crate) const fn networks(self) -> u32 {
+        (self.0 >> Self::NETWORKS_SHIFT) as u32
+    }
+
     pub(crate) const fn is_atomic(self) -> bool {
         self.0 & Self::ATOMIC != 0
     }
@@ -206,6 +235,7 @@ impl State {
             arena: Arena::new(),
             permissions: Rows::new(Pages::Normal),
             limit_sets: Table::new(),
+            network_sets: Table::new(),
             workspaces: Rows::new(Pages::Normal),
             workspace_names: Table::new(),
             memberships: Rows::new(Pages::Normal),
@@ -238,6 +268,15 @@ impl State {
         Standing::of_flags(self.workspaces.get(workspace).map_or(0, |row| row[0].load(Acquire)))
     }
 
+    /// The networks that keys of a workspace may be used from; empty means any, `None` that the set is not in memory.
+    #[inline]
+    pub(crate) fn workspace_networks(&self, standing: Standing) -> Option<&[IpNet]> {
+        match standing.networks() {
+            NO_NETWORKS => Some(&[]),
+            set => self.network_sets.get(set).map(|networks| &**networks),
+        }
+    }
+
     /// The interned permission set.
     #[inline]
     pub(crate) fn permission_set(&self, id: u32) -> PermissionSet {
@@ -254,6 +293,7 @@ impl Writer {
             keys: 0,
             permission_ids: HashMap::new(),
             limit_set_ids: HashMap::new(),
+            network_set_ids: HashMap::new(),
             plans: HashMap::new(),
             plan_of_workspace: HashMap::new(),
             workspace_names: 0,

@@ -31,9 +31,10 @@ use crate::{
     cold::{ColdBytes, PREFIX_BYTES_MAX},
     index::LocatorHash,
     lease::Vouched,
+    life::PolicyEnds,
     record::{self, Facts, Reading, Record},
     spool::Place,
-    state::{OFF, OTHER_LAST_USED, OTHER_ORDINAL, PRESENT, Roots, Standing, State, load_set},
+    state::{OFF, OTHER_LAST_USED, OTHER_ORDINAL, PRESENT, Roots, Standing, State, WORKSPACE_LIFE, load_set},
 };
 
 /// What the stored secret is, beside its digest.
@@ -90,6 +91,8 @@ pub(crate) struct Surroundings {
     pub(crate) workspace_permissions: PermissionSet,
     pub(crate) standing: Standing,
     pub(crate) plan_limits: [u32; 2],
+    /// How long keys live; see [`crate::life`].
+    pub(crate) life: u64,
 }
 
 impl Engine {
@@ -286,7 +289,12 @@ impl Engine {
             client: request.client,
             permissions: request.permissions,
         };
-        let key_facts = found.key_facts(&self.state, &around);
+        let Some(ends) = self.state.policy_ends(found, around.life) else { return Judged::Changed };
+        let Some(workspace_networks) = self.state.workspace_networks(around.standing) else {
+            return Judged::Done;
+        };
+        let key_facts =
+            KeyFacts { workspace_networks, ..found.key_facts(&self.state, &around).with_ends(ends) };
         verdict.key = Some(KeyHit {
             number: KeyNumber(found.number),
             id: KeyId::from_bytes(facts.id),
@@ -310,7 +318,12 @@ impl Engine {
                     return Judged::NoShare;
                 }
             }
-            Err(code) => self.refuse(code, &around, parsed, &ask, verdict),
+            Err(code) => {
+                self.refuse(code, &around, parsed, &ask, verdict);
+                if verdict.code == Code::ExpiredKey {
+                    verdict.expired_by = key_facts.expired_by(now.wall);
+                }
+            }
         }
         Judged::Done
     }
@@ -357,7 +370,7 @@ impl Found<'_> {
 }
 
 impl Surroundings {
-    /// What is known of a key in these surroundings, but for its networks.
+    /// What is known of a key in these surroundings, but for the networks and for what a policy says about its life.
     #[inline]
     pub(crate) fn key_facts(&self, state: &State, facts: &Facts, secret: &FoundSecret) -> KeyFacts<'static> {
         let around = self;
@@ -366,6 +379,8 @@ impl Surroundings {
             secret_retired: secret.retired,
             disabled: facts.disabled || around.creator_ended,
             expires_at: facts.expires_at,
+            life_ends_at: None,
+            rotation_overdue_at: None,
             secret_expires_at: secret.expires_at,
             mode: facts.environment.mode(),
             workspace_suspended: around.standing.is_suspended(),
@@ -373,7 +388,21 @@ impl Surroundings {
             creator_permissions: around.creator_permissions,
             workspace_permissions: around.workspace_permissions,
             networks: &[],
+            workspace_networks: &[],
         }
+    }
+}
+
+/// Facts with the ends that the workspace's policy sets.
+pub(crate) trait WithEnds {
+    fn with_ends(self, ends: PolicyEnds) -> Self;
+}
+
+impl WithEnds for KeyFacts<'_> {
+    #[inline]
+    fn with_ends(self, ends: PolicyEnds) -> Self {
+        let PolicyEnds { life_ends_at, rotation_overdue_at } = ends;
+        Self { life_ends_at, rotation_overdue_at, ..self }
     }
 }
 
@@ -393,6 +422,7 @@ impl State {
             workspace_permissions: load_set(&workspace[1..5]),
             standing: Standing::of_flags(workspace_flags),
             plan_limits: limit_sets_of(workspace[5].load(Acquire)),
+            life: workspace[WORKSPACE_LIFE].load(Acquire),
         })
     }
 
@@ -410,7 +440,7 @@ impl State {
 
     pub(crate) fn has_slug(&self, workspace: u32, slug: &str) -> bool {
         let row = self.workspaces.get(workspace);
-        row.and_then(|row| self.name_in(row)).is_some_and(|name| &*name.slug == slug)
+        row.and_then(|row| self.name_in(row)).is_some_and(|name| name.is_called(slug))
     }
 
     /// Hands the first part of a blob, where secrets and networks are, to `read`. No allocation: this is on the path
@@ -429,7 +459,7 @@ impl State {
     pub(crate) fn decide_with_networks(
         &self,
         found: &Found<'_>,
-        facts: KeyFacts<'static>,
+        facts: KeyFacts<'_>,
         ask: &Ask,
     ) -> Option<Result<(), Code>> {
         self.with_cold_prefix(found.reading.facts.blob, |cold| {

@@ -63,6 +63,18 @@ impl Failure {
         self
     }
 
+    /// No failure, but an answer that the exit code gives: nothing more is said.
+    pub(crate) fn silent(exit: Exit) -> Self {
+        Self::new(exit, String::new())
+    }
+
+    /// The same with another exit code.
+    #[must_use]
+    pub(crate) fn with_exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
     /// The exit code.
     pub(crate) const fn exit(&self) -> Exit {
         self.exit
@@ -70,8 +82,10 @@ impl Failure {
 
     /// Writes the failure to standard error and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        // Nothing is left to tell it to when standard error is closed.
-        let _ = writeln!(std::io::stderr().lock(), "{self}");
+        if !self.message.is_empty() {
+            // Nothing is left to tell it to when standard error is closed.
+            let _ = writeln!(std::io::stderr().lock(), "{self}");
+        }
         ExitCode::from(self.exit as u8)
     }
 }

@@ -36,7 +36,7 @@ async fn measure(server: &PostgresServer, keys: usize) {
     let installation = Arc::new(Installation::set_up(Arc::clone(&store)).await);
     let policy = keywright_domain::workspace::WorkspacePolicy {
         max_keys: u32::try_from(keys + 100_000).unwrap(),
-        ..installation.workspace.policy
+        ..installation.workspace.policy.clone()
     };
     let patch = WorkspacePatch {
         policy: Some(policy),

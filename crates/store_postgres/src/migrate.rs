@@ -55,6 +55,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0005_members.sql"),
         sha256: "d0095970253122263b599a3ef00e345a2122ff8e55eecab10b34f09d8e853fc4",
     },
+    Migration {
+        name: "0006_workspace_life",
+        sql: include_str!("../migrations/0006_workspace_life.sql"),
+        sha256: "6cabe9c9a8883bcf91245cd3e98ad6374fb18474d4e790f529310508842e76f0",
+    },
 ];
 
 /// The schema's version after all migrations.

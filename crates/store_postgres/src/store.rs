@@ -25,9 +25,10 @@ use keywright_domain::{
     principal::Membership,
     query::{AuditQuery, KeyQuery, LastUsed, Page},
     store::{RecentCost, Store, StoreError},
-    usage::{LedgerRow, UsageBatch, UsageBucket, UsageQuery},
+    time::Timestamp,
+    usage::{LedgerRow, Origin, UsageBatch, UsageBucket, UsageQuery},
     vault::SharedVault,
-    workspace::{Slug, Workspace},
+    workspace::{Slug, Workspace, WorkspaceStore},
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -262,6 +263,21 @@ fn no_thread(error: &std::io::Error) -> StoreError {
 /// The writer ended with the work in its hands.
 fn unknown() -> StoreError {
     StoreError::CommitUnknown("the writer ended before it answered".to_owned())
+}
+
+#[async_trait]
+impl WorkspaceStore for PostgresStore {
+    async fn workspaces_to_purge(&self, now: Timestamp, limit: u32) -> Result<Vec<Workspace>, StoreError> {
+        self.ask(|connected| async move {
+            let rows = connected.query(sql::installation::WORKSPACES_TO_PURGE, params![now, limit]).await?;
+            each(&rows, installation::workspace)
+        })
+        .await
+    }
+
+    async fn origins(&self, key: KeyNumber) -> Result<Vec<Origin>, StoreError> {
+        self.ask(|connected| async move { read::usage::origins(&connected, key).await }).await
+    }
 }
 
 #[async_trait]

@@ -6,9 +6,10 @@ use std::{
 };
 
 use keywright_domain::{
+    caps,
     key::KeyNumber,
     store::StoreError,
-    usage::{Granularity, UsageBatch, UsageRow},
+    usage::{Granularity, UsageBatch, UsageRow, network_to_bytes, origins_of},
     verdict::Code,
 };
 use tokio::{sync::Mutex, time::timeout, try_join};
@@ -96,6 +97,7 @@ async fn add_piece(connected: &Connected, batch: &UsageBatch) -> Result<Progress
     let workspaces = workspaces_of(connected, rows).await?;
     let mut statements = sums(rows, &workspaces);
     statements.push((sql::ADD_LEDGER, ledger(rows)));
+    statements.push((sql::ADD_ORIGINS, origins(rows)));
     statements.push((sql::PUT_LAST_USED, last_used(rows)));
     let mut end = mine();
     end.extend(params![(!is_done).then_some(until)]);
@@ -175,6 +177,20 @@ fn ledger(rows: &[UsageRow]) -> Vec<Param> {
         each().map(|((_, code, _), _)| i64::from(*code as u8)).collect::<Vec<_>>(),
         each().map(|((.., agent), _)| i64::from(*agent)).collect::<Vec<_>>(),
         each().map(|(_, count)| *count).collect::<Vec<_>>(),
+    ]
+}
+
+fn origins(rows: &[UsageRow]) -> Vec<Param> {
+    let origins = origins_of(rows);
+    let each = || origins.iter();
+    params![
+        each().map(|(key, _)| key.0).collect::<Vec<_>>(),
+        each().map(|(_, origin)| network_to_bytes(&origin.network)).collect::<Vec<_>>(),
+        each().map(|(_, origin)| origin.first_at).collect::<Vec<_>>(),
+        each().map(|(_, origin)| origin.last_at).collect::<Vec<_>>(),
+        each().map(|(_, origin)| origin.accepted).collect::<Vec<_>>(),
+        each().map(|(_, origin)| origin.refused).collect::<Vec<_>>(),
+        caps::ORIGINS_PER_KEY,
     ]
 }
 

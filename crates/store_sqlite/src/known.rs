@@ -70,6 +70,8 @@ mod tests {
             policy: WorkspacePolicy::default(),
             suspended_at: None,
             created_at: Timestamp::from_unix_ms(0),
+            deletion: None,
+            former_slugs: Vec::new(),
         }
     }
 

@@ -42,6 +42,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0004_members.sql"),
         sha256: "e364fab95f868bcc401dc31b952585e178397146e7dbcd2a73a970fc318d425c",
     },
+    Migration {
+        name: "0005_workspace_life",
+        sql: include_str!("../migrations/0005_workspace_life.sql"),
+        sha256: "97da99650b43f2ed4bab9d426fbbe3bdde9534697d6f4edb0aca1fbf0637b8ba",
+    },
 ];
 
 /// The schema's version after all migrations.

@@ -26,9 +26,10 @@ use keywright_domain::{
     privacy::PrivacyCommand,
     query::{AuditQuery, KeyQuery, LastUsed, Page},
     store::{RecentCost, Store, StoreError},
-    usage::{LedgerRow, UsageBatch, UsageBucket, UsageQuery},
+    time::Timestamp,
+    usage::{LedgerRow, Origin, UsageBatch, UsageBucket, UsageQuery},
     vault::SharedVault,
-    workspace::{Slug, Workspace},
+    workspace::{Slug, Workspace, WorkspaceStore},
 };
 use parking_lot::Mutex;
 use rusqlite::{Connection, params};
@@ -344,6 +345,21 @@ fn unanswered() -> StoreError {
 /// The writer ended with the work in its hands.
 fn unknown() -> StoreError {
     StoreError::CommitUnknown("the writer ended before it answered".to_owned())
+}
+
+#[async_trait]
+impl WorkspaceStore for SqliteStore {
+    async fn workspaces_to_purge(&self, now: Timestamp, limit: u32) -> Result<Vec<Workspace>, StoreError> {
+        self.ask(move |connection| {
+            let parameters = params![now.unix_ms(), limit];
+            all(connection, sql::installation::WORKSPACES_TO_PURGE, parameters, installation::workspace)
+        })
+        .await
+    }
+
+    async fn origins(&self, key: KeyNumber) -> Result<Vec<Origin>, StoreError> {
+        self.ask(move |connection| read::usage::origins(connection, key)).await
+    }
 }
 
 #[async_trait]

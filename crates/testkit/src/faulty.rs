@@ -17,8 +17,9 @@ use keywright_domain::{
     privacy::{PrivacyStore, Who},
     query::{AuditQuery, KeyQuery, LastUsed, Page},
     store::{RecentCost, Store, StoreError},
-    usage::{LedgerRow, UsageBatch, UsageBucket, UsageQuery},
-    workspace::{Slug, Workspace},
+    time::Timestamp,
+    usage::{LedgerRow, Origin, UsageBatch, UsageBucket, UsageQuery},
+    workspace::{Slug, Workspace, WorkspaceStore},
 };
 use parking_lot::Mutex;
 
@@ -149,6 +150,17 @@ impl<S: Store> PrivacyStore for FaultyStore<S> {
 
     async fn memberships_of_person(&self, user: UserId) -> Result<Vec<(Membership, Slug)>, StoreError> {
         self.question(self.inner.memberships_of_person(user)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> WorkspaceStore for FaultyStore<S> {
+    async fn workspaces_to_purge(&self, now: Timestamp, limit: u32) -> Result<Vec<Workspace>, StoreError> {
+        self.question(self.inner.workspaces_to_purge(now, limit)).await
+    }
+
+    async fn origins(&self, key: KeyNumber) -> Result<Vec<Origin>, StoreError> {
+        self.question(self.inner.origins(key)).await
     }
 }
 

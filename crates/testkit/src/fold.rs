@@ -32,6 +32,7 @@ impl VerificationState {
             Change::Key(key) => drop(self.keys.insert(key.number.0, *key)),
             Change::KeyRemoved(number) => drop(self.keys.remove(&number.0)),
             Change::Workspace(workspace) => drop(self.workspaces.insert(workspace.number.0, workspace)),
+            Change::WorkspaceRemoved(number) => drop(self.workspaces.remove(&number.0)),
             Change::Membership(membership) => drop(self.memberships.insert(membership.number.0, membership)),
             Change::Plan(plan) => drop(self.plans.insert(plan.name.clone(), plan)),
             Change::PlanRemoved(name) => drop(self.plans.remove(&name)),

@@ -19,6 +19,7 @@ const NO_WORKSPACE: &str = "";
 
 /// Who reads the answer: the operator sees every key, a workspace's key only those of its workspace.
 pub(super) struct Audience<'engine> {
+    engine: &'engine Engine,
     /// The only workspace whose keys may be told about, with its slug.
     own: Option<(WorkspaceNumber, &'engine str)>,
 }
@@ -33,7 +34,7 @@ impl<'engine> Audience<'engine> {
     pub(super) fn of_key(key: Option<KeyHit>, engine: &'engine Engine) -> Self {
         let own =
             key.map(|hit| (hit.workspace, engine.workspace_slug(hit.workspace).unwrap_or(NO_WORKSPACE)));
-        Self { own }
+        Self { engine, own }
     }
 
     /// The workspace to ask for: the one named, but never another than the audience's own.
@@ -44,7 +45,8 @@ impl<'engine> Audience<'engine> {
         match (self.own, named) {
             (None, named) => named,
             (Some((_, own)), None) => Some(own),
-            (Some((_, own)), Some(named)) if own == named => Some(named),
+            // Also under a slug that it had before.
+            (Some((number, _)), Some(named)) if self.engine.is_called(number, named) => Some(named),
             (Some(_), Some(_)) => Some(NO_WORKSPACE),
         }
     }
@@ -73,6 +75,12 @@ pub(super) fn verdict(
         body.raw(malformed.code());
         body.raw(r#"","hint":"#);
         body.text(&malformed.hint());
+    }
+    if let Some(cause) = verdict.expired_by {
+        body.raw(r#","reason":""#);
+        body.raw(cause.as_str());
+        body.raw(r#"","hint":"#);
+        body.text(cause.hint());
     }
     if let Some(hit) = &verdict.key {
         describe(&mut body, around.state.plane.engine(), audience, hit, asked, code);

@@ -181,6 +181,10 @@ fn route(around: &Around<'_>, asked: &CheckQuery) -> Result<RouteId, ApiError> {
 fn refusal(around: &Around<'_>, verdict: &Verdict, asked: PermissionSet) -> ApiError {
     let code = ErrorCode::from_slug(verdict.code.as_str()).unwrap_or(ErrorCode::InvalidKey);
     let error = match (&verdict.malformed, verdict.code) {
+        (None, Code::ExpiredKey) => match verdict.expired_by {
+            Some(cause) => ApiError::with_detail(code, cause.hint()).member("reason", cause.as_str()),
+            None => ApiError::new(code),
+        },
         (Some(malformed), _) => {
             ApiError::with_detail(code, malformed.hint()).member("reason", malformed.code())
         }

@@ -30,6 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(usage::workspace::handler))
         .routes(routes!(usage::key::handler))
         .routes(routes!(usage::ledger::handler))
+        .routes(routes!(usage::origins::handler))
         .routes(routes!(incidents::list::handler))
         .routes(routes!(audit::list::handler))
         .routes(routes!(audit::installation::handler))

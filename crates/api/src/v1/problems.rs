@@ -69,6 +69,7 @@ fn of_key(error: &KeyError, catalogue: &Catalogue) -> ApiError {
             .member("not_allowed", names(catalogue, *beyond)),
         KeyError::Field { field, reason } => ApiError::invalid_field(field, format!("`{field}` {reason}.")),
         KeyError::TooMany(_) => detailed(ErrorCode::TooManyKeys, error),
+        KeyError::WorkspaceDeleted => detailed(ErrorCode::Conflict, error),
         KeyError::OperatorIssued => detailed(ErrorCode::InsufficientPermissions, error),
     }
 }
@@ -82,6 +83,11 @@ pub(crate) fn of_workspace(error: WorkspaceError) -> ApiError {
         WorkspaceError::Name => ApiError::invalid_field("name", sentence(&error)),
         WorkspaceError::NotFound => ErrorCode::NotFound.into(),
         WorkspaceError::UnknownPlan(_) => detailed(ErrorCode::UnknownPlan, &error),
+        WorkspaceError::FormerSlugs => detailed(ErrorCode::LimitReached, &error),
+        WorkspaceError::GraceDays => {
+            ApiError::with_detail(ErrorCode::InvalidQuery, sentence(&error)).member("field", "grace_days")
+        }
+        WorkspaceError::NotDeleted | WorkspaceError::NotFinal => detailed(ErrorCode::Conflict, &error),
         WorkspaceError::Policy(reason) => {
             let field = reason.split(' ').next().filter(|word| word.contains('_')).unwrap_or("rotation");
             ApiError::invalid_field(&format!("policy.{field}"), sentence(&error))

@@ -33,6 +33,9 @@ pub struct KeyFilter {
     /// Whether rotation is due now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation_due: Option<bool>,
+    /// Whether it works and counts as idle by the workspace's policy (`idle_days`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<bool>,
     /// Part of the name, in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -66,6 +69,7 @@ impl KeyFilter {
             external_id: self.external_id.clone(),
             unused_since: self.unused_days.map(|days| now.plus_seconds(-i64::from(days) * 86_400)),
             rotation_due: self.rotation_due,
+            idle: self.idle,
             name: self.name.clone(),
             orphaned: self.orphaned,
             locator: locator.map_err(|_| refuse("locator", "has 12 letters and digits"))?,

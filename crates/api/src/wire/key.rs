@@ -88,10 +88,15 @@ pub struct Key {
     pub created_at: Time,
     /// When it expires, if ever.
     pub expires_at: Option<Time>,
+    /// From when on it is refused because its time is over, if that will be so: the earliest of `expires_at`, the longest
+    /// life that the workspace's policy allows, and the day of an enforced rotation.
+    pub effective_expires_at: Option<Time>,
     /// When the workspace's policy wants it rotated, if it does.
     pub rotation_due_at: Option<Time>,
     /// When it was last used, if ever.
     pub last_used_at: Option<Time>,
+    /// Whether it works and counts as idle by the workspace's policy (`idle_days`).
+    pub idle: bool,
     /// Windows of its own; `null` when those of the plan apply.
     pub limits: Option<Vec<LimitWindow>>,
     /// Addresses and networks it may be used from; empty means any.
@@ -169,13 +174,15 @@ impl KeyTexts<'_> {
             workspace: self.workspace.slug.as_str().to_owned(),
             environment: key.environment.into(),
             mode: key.environment.mode().into(),
-            status: key.status(self.now).into(),
+            status: key.status_in(self.workspace, self.now).into(),
+            idle: self.is_idle(&key),
             permissions: names(&catalogue, key.permissions),
             effective_permissions: names(&catalogue, effective),
             creator_active: self.state.plane.is_creator_active(&key.created_by),
             created_by: key.created_by.principal.into(),
             created_at: key.created_at.into(),
             expires_at: key.expires_at.map(Time),
+            effective_expires_at: key.ends_at(self.workspace).map(Time),
             rotation_due_at: key.rotation_due_at(self.workspace).map(Time),
             last_used_at: self.last_uses.key(key.number),
             limits: key.limits.as_ref().map(|windows| windows.iter().map(LimitWindow::from).collect()),
@@ -188,6 +195,12 @@ impl KeyTexts<'_> {
             name: key.name,
             purpose: key.purpose,
         }
+    }
+
+    /// Whether the key counts as idle, with all that is known of its use.
+    pub(crate) fn is_idle(&self, key: &ApiKey) -> bool {
+        let last_used = self.last_uses.key(key.number).map(|at| at.0);
+        key.is_idle(self.workspace, last_used, self.now)
     }
 
     fn secrets(&self, key: &ApiKey) -> Vec<KeySecret> {

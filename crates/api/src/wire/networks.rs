@@ -12,10 +12,18 @@ use crate::error::ApiError;
 /// # Errors
 /// `invalid_field` naming the entry: not an address or network, or a network with host bits.
 pub(crate) fn parse_networks(texts: &[String]) -> Result<Vec<IpNet>, ApiError> {
+    parse_networks_of("allowed_ips", texts)
+}
+
+/// Reads a list of networks in the field called `field`.
+///
+/// # Errors
+/// As [`parse_networks`].
+pub(crate) fn parse_networks_of(field: &str, texts: &[String]) -> Result<Vec<IpNet>, ApiError> {
     let mut networks = Vec::with_capacity(texts.len().min(caps::NETWORKS_MAX));
     for (position, text) in texts.iter().enumerate() {
         let network = parse_network(text)
-            .map_err(|reason| ApiError::invalid_field(&format!("allowed_ips[{position}]"), reason))?;
+            .map_err(|reason| ApiError::invalid_field(&format!("{field}[{position}]"), reason))?;
         if !networks.contains(&network) {
             networks.push(network);
         }

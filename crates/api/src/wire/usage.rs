@@ -136,3 +136,34 @@ impl From<usage::LedgerRow> for LedgerRow {
         }
     }
 }
+
+/// A network that a key is used from.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Origin {
+    /// The network: IPv4 /24 or IPv6 /48.
+    #[schema(example = "203.0.113.0/24")]
+    pub network: String,
+    /// When the key was first used from there.
+    pub first_seen_at: Time,
+    /// When it was last used from there.
+    pub last_seen_at: Time,
+    /// Verifications that were accepted.
+    pub accepted: u64,
+    /// Verifications that were refused.
+    pub refused: u64,
+    /// Share of those that were refused, from 0 to 1.
+    pub error_rate: f64,
+}
+
+impl From<usage::Origin> for Origin {
+    fn from(origin: usage::Origin) -> Self {
+        Self {
+            network: origin.network.to_string(),
+            first_seen_at: origin.first_at.into(),
+            last_seen_at: origin.last_at.into(),
+            accepted: origin.accepted,
+            refused: origin.refused,
+            error_rate: share(origin.refused, origin.accepted + origin.refused),
+        }
+    }
+}

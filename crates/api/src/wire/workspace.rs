@@ -4,7 +4,10 @@ use keywright_domain::{lease::LeaseTerm, permission::Catalogue, time, workspace}
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Patch, Time};
+use super::{
+    Patch, Time,
+    networks::{parse_networks_of, show_network},
+};
 use crate::{error::ApiError, v1::problems};
 
 /// A calendar period: `{"days": 90}` or `{"months": 3}`.
@@ -36,6 +39,62 @@ impl From<Period> for time::Period {
     }
 }
 
+/// What becomes of a key whose rotation is overdue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RotationMode {
+    /// It is shown as due.
+    Warn,
+    /// It is refused until it is rotated.
+    Enforce,
+}
+
+impl From<workspace::RotationMode> for RotationMode {
+    fn from(mode: workspace::RotationMode) -> Self {
+        match mode {
+            workspace::RotationMode::Warn => Self::Warn,
+            workspace::RotationMode::Enforce => Self::Enforce,
+        }
+    }
+}
+
+impl From<RotationMode> for workspace::RotationMode {
+    fn from(mode: RotationMode) -> Self {
+        match mode {
+            RotationMode::Warn => Self::Warn,
+            RotationMode::Enforce => Self::Enforce,
+        }
+    }
+}
+
+/// What becomes of an idle key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IdleAction {
+    /// It is shown as idle.
+    Flag,
+    /// It is switched off.
+    Disable,
+}
+
+impl From<workspace::IdleAction> for IdleAction {
+    fn from(action: workspace::IdleAction) -> Self {
+        match action {
+            workspace::IdleAction::Flag => Self::Flag,
+            workspace::IdleAction::Disable => Self::Disable,
+        }
+    }
+}
+
+impl From<IdleAction> for workspace::IdleAction {
+    fn from(action: IdleAction) -> Self {
+        match action {
+            IdleAction::Flag => Self::Flag,
+            IdleAction::Disable => Self::Disable,
+        }
+    }
+}
+
 /// After which period keys of each environment are due for rotation; `null` where rotation is not asked for.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct RotationPolicy {
@@ -56,8 +115,20 @@ pub struct WorkspacePolicy {
     pub rotation: RotationPolicy,
     /// How long both secrets work after a rotation that names no overlap, in seconds.
     pub overlap_seconds: u32,
-    /// Longest life of a new key, in days; `null` where keys need no expiry.
+    /// What becomes of a key whose rotation is overdue: `warn` shows it as due, `enforce` refuses it from that moment on
+    /// until it is rotated.
+    pub rotation_mode: RotationMode,
+    /// Longest life of a key from its creation on, in days; `null` where keys need no expiry. Keys that were created with a
+    /// longer life end then, too.
     pub max_key_days: Option<u32>,
+    /// After how many days without use a key counts as idle; `null`: never.
+    pub idle_days: Option<u16>,
+    /// What becomes of an idle key: `flag` shows it as idle, `disable` switches it off.
+    pub idle_action: IdleAction,
+    /// Addresses and networks that keys of the workspace may be used from; empty means any. A key's own `allowed_ips`
+    /// narrow them further.
+    #[schema(example = json!(["203.0.113.0/24"]))]
+    pub allowed_ips: Vec<String>,
     /// What keys of the workspace may do at most; `null`: everything that the catalogue has, now and later.
     pub allowed_permissions: Option<Vec<String>>,
     /// What a key may do when its creator names no permissions.
@@ -88,7 +159,11 @@ impl WorkspacePolicy {
                 ci: rotation.ci.map(Into::into),
             },
             overlap_seconds: policy.overlap_seconds,
+            rotation_mode: policy.rotation_mode.into(),
             max_key_days: policy.max_key_days,
+            idle_days: policy.idle_days,
+            idle_action: policy.idle_action.into(),
+            allowed_ips: policy.networks.iter().map(show_network).collect(),
             allowed_permissions: (!everything).then(|| names(policy.allowed_permissions)),
             default_permissions: names(policy.default_permissions),
             max_keys: policy.max_keys,
@@ -120,6 +195,13 @@ pub struct Workspace {
     pub suspended: bool,
     /// Since when it is suspended.
     pub suspended_at: Option<Time>,
+    /// Whether it is deleted: its keys are refused, and it can be restored until `deletes_at`.
+    pub deleted: bool,
+    /// When its deletion becomes final and its data is removed, if it is deleted.
+    pub deletes_at: Option<Time>,
+    /// Slugs that it had before; they go on leading to it.
+    #[schema(example = json!([]))]
+    pub former_slugs: Vec<String>,
     /// When it was created.
     pub created_at: Time,
 }
@@ -135,6 +217,9 @@ impl Workspace {
             policy: WorkspacePolicy::new(&workspace.policy, catalogue),
             suspended: workspace.suspended_at.is_some(),
             suspended_at: workspace.suspended_at.map(Time),
+            deleted: workspace.deletion.is_some(),
+            deletes_at: workspace.deletion.map(|deletion| Time(deletion.purge_at)),
+            former_slugs: workspace.former_slugs.into_iter().map(String::from).collect(),
             created_at: workspace.created_at.into(),
         }
     }
@@ -174,7 +259,24 @@ pub struct PolicyPatch {
     #[serde(default)]
     #[schema(value_type = Option<u32>, maximum = 7_776_000)]
     pub overlap_seconds: Patch<u32>,
-    /// Longest life of a new key, in days: 1 to 36500. `null`: keys need no expiry.
+    /// What becomes of a key whose rotation is overdue. `null`: `warn`.
+    #[serde(default)]
+    #[schema(value_type = Option<RotationMode>)]
+    pub rotation_mode: Patch<RotationMode>,
+    /// After how many days without use a key counts as idle: 1 to 3650. `null`: never.
+    #[serde(default)]
+    #[schema(value_type = Option<u16>, minimum = 1, maximum = 3_650)]
+    pub idle_days: Patch<u16>,
+    /// What becomes of an idle key. `null`: `flag`.
+    #[serde(default)]
+    #[schema(value_type = Option<IdleAction>)]
+    pub idle_action: Patch<IdleAction>,
+    /// Addresses and networks that keys of the workspace may be used from, at most 64. Empty or `null`: any.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 64)]
+    pub allowed_ips: Patch<Vec<String>>,
+    /// Longest life of a key from its creation on, in days: 1 to 36500. Keys that are older end at once. `null`: keys need
+    /// no expiry.
     #[serde(default)]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 36_500)]
     pub max_key_days: Patch<u32>,
@@ -235,6 +337,7 @@ impl PolicyPatch {
         };
         let allowed = self.allowed_permissions.try_map(resolve("policy.allowed_permissions"))?;
         let default = self.default_permissions.try_map(resolve("policy.default_permissions"))?;
+        let networks = self.allowed_ips.try_map(|texts| parse_networks_of("policy.allowed_ips", &texts))?;
         Ok(workspace::WorkspacePolicy {
             lease: self.lease_seconds.try_map(lease_term)?.or_cleared(fresh.lease).unwrap_or(before.lease),
             wait: before.wait,
@@ -250,6 +353,16 @@ impl PolicyPatch {
                 .or_cleared(fresh.overlap_seconds)
                 .unwrap_or(before.overlap_seconds),
             max_key_days: self.max_key_days.apply_to(before.max_key_days),
+            rotation_mode: self
+                .rotation_mode
+                .or_cleared(fresh.rotation_mode.into())
+                .map_or(before.rotation_mode, Into::into),
+            idle_days: self.idle_days.apply_to(before.idle_days),
+            idle_action: self
+                .idle_action
+                .or_cleared(fresh.idle_action.into())
+                .map_or(before.idle_action, Into::into),
+            networks: networks.or_cleared(fresh.networks).unwrap_or(before.networks),
             allowed_permissions: allowed
                 .or_cleared(fresh.allowed_permissions)
                 .unwrap_or(before.allowed_permissions),

@@ -60,6 +60,7 @@ const KEYS_VERIFY: Needs = Needs::Permission("keys:verify");
 const MEMBERS_READ: Needs = Needs::Permission("members:read");
 const MEMBERS_WRITE: Needs = Needs::Permission("members:write");
 const USAGE_READ: Needs = Needs::Permission("usage:read");
+const WORKSPACE_DELETE: Needs = Needs::Permission("workspace:delete");
 const AUDIT_READ: Needs = Needs::Permission("audit:read");
 
 const ROWS: &[Row] = &[
@@ -86,6 +87,8 @@ const ROWS: &[Row] = &[
     row("POST", "/v1/workspaces", Needs::Operator, body!({"slug": "SLUG"})),
     row("GET", "/v1/workspaces/{slug}", Needs::Permission("workspace:read"), NO_BODY),
     row("PATCH", "/v1/workspaces/{slug}", Needs::Permission("workspace:write"), body!({"name": "Acme"})),
+    row("DELETE", "/v1/workspaces/{slug}", WORKSPACE_DELETE, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/restore", WORKSPACE_DELETE, NO_BODY),
     row("GET", "/v1/workspaces/{slug}/audit", AUDIT_READ, NO_BODY),
     row("GET", "/v1/workspaces/{slug}/incidents", KEYS_READ, NO_BODY),
     row("GET", "/v1/workspaces/{slug}/keys", KEYS_READ, NO_BODY),
@@ -108,6 +111,7 @@ const ROWS: &[Row] = &[
     row("POST", "/v1/workspaces/{slug}/keys/{id}/disable", KEYS_WRITE, NO_BODY),
     row("POST", "/v1/workspaces/{slug}/keys/{id}/enable", KEYS_WRITE, NO_BODY),
     row("GET", "/v1/workspaces/{slug}/keys/{id}/ledger", USAGE_READ, NO_BODY),
+    row("GET", "/v1/workspaces/{slug}/keys/{id}/origins", USAGE_READ, NO_BODY),
     row("POST", "/v1/workspaces/{slug}/keys/{id}/revoke", KEYS_WRITE, NO_BODY),
     row("POST", "/v1/workspaces/{slug}/keys/{id}/rotate", KEYS_WRITE, NO_BODY),
     row("POST", "/v1/workspaces/{slug}/keys/{id}/rotate/cancel", KEYS_WRITE, NO_BODY),
@@ -269,7 +273,16 @@ async fn call(api: &Api, row: &Row, who: &Who) -> String {
     if let Some(body) = &mut body {
         api.fill_in(body).await;
     }
-    api.call(method, who, &path, body.as_ref()).await.outcome()
+    let outcome = api.call(method, who, &path, body.as_ref()).await.outcome();
+    if is_about_deletion(row) {
+        // Whatever the call did: everyone who comes next finds the workspace as it was.
+        api.post(&api.operator, "/v1/workspaces/acme/restore", &json!({})).await;
+    }
+    outcome
+}
+
+fn is_about_deletion(row: &Row) -> bool {
+    row.template.ends_with("/restore") || (row.method, row.template) == ("DELETE", "/v1/workspaces/{slug}")
 }
 
 /// Makes what the path names, and fills it in.
@@ -280,6 +293,13 @@ async fn prepare(api: &Api, row: &Row, number: u32) -> String {
         let answer = api.call(Method::PUT, &api.operator, &path, Some(&json!({"key_limits": []}))).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
         return path;
+    }
+    if is_about_deletion(row) {
+        let delete = "/v1/workspaces/acme?confirm=acme".to_owned();
+        if row.method == "DELETE" {
+            return delete;
+        }
+        assert_eq!(api.call(Method::DELETE, &api.operator, &delete, None).await.status, StatusCode::OK);
     }
     if path.starts_with("/v1/operations/") {
         let (_, id) = api.key_with(&[]).await;

@@ -32,6 +32,7 @@ enum Given {
     Rotated,
     Revoked,
     Disabled,
+    Deleted,
 }
 
 struct Row {
@@ -55,6 +56,7 @@ const fn row(
 const KEYS: &str = "/v1/workspaces/{slug}/keys";
 const KEY: &str = "/v1/workspaces/{slug}/keys/{id}";
 const WORKSPACE: &str = "/v1/workspaces/{slug}";
+const RESTORE: &str = "/v1/workspaces/{slug}/restore";
 const PLAN: &str = "/v1/plans/{name}";
 
 macro_rules! rows {
@@ -96,6 +98,13 @@ const ROWS: &[Row] = rows! {
     "PATCH" WORKSPACE, Nothing, {"policy": {"allowed_permissions": []}} => Takes::Away(Standard);
     "PATCH" WORKSPACE, Nothing, {"policy": {"lease_seconds": 3}} => Takes::Away(Standard);
     "PATCH" WORKSPACE, Nothing, {"policy": {"lease_seconds": 300}} => Takes::Away(Long);
+    "PATCH" WORKSPACE, Nothing, {"slug": "acme-inc"} => Takes::Nothing;
+    "PATCH" WORKSPACE, Nothing, {"policy": {"max_key_days": 30}} => Takes::Away(Standard);
+    "PATCH" WORKSPACE, Nothing, {"policy": {"rotation_mode": "enforce"}} => Takes::Away(Standard);
+    "PATCH" WORKSPACE, Nothing, {"policy": {"allowed_ips": ["203.0.113.0/24"]}} => Takes::Away(Standard);
+    "DELETE" WORKSPACE, Nothing, null => Takes::Away(Standard);
+    "DELETE" WORKSPACE, Deleted, null => Takes::Away(Standard);
+    "POST" RESTORE, Deleted, {} => Takes::Nothing;
     "POST" KEYS, Nothing, {"name": "web", "environment": "ci"} => Takes::Nothing;
     "POST" BULK, Nothing, {"filter": {"status": "active"}} => Takes::Away(Standard);
     "POST" BULK, Nothing, {"filter": {"external_id": "nobody"}} => Takes::Away(Standard);
@@ -160,6 +169,13 @@ async fn prepare(row: &Row) -> (Api, String) {
     }
     let api = Api::start().await;
     let path = row.template.replace("{slug}", "acme");
+    let delete = "/v1/workspaces/acme?confirm=acme";
+    if row.given == Given::Deleted {
+        api.call(Method::DELETE, &api.operator, delete, None).await;
+    }
+    if (row.method, row.template) == ("DELETE", WORKSPACE) {
+        return (api, delete.to_owned());
+    }
     let path = if path.starts_with("/v1/plans/") {
         let body = json!({"key_limits": [], "description": "another"});
         api.call(Method::PUT, &api.operator, "/v1/plans/trial", Some(&body)).await;
@@ -187,7 +203,7 @@ async fn prepare(row: &Row) -> (Api, String) {
 async fn key(api: &Api, given: Given) -> String {
     let (_, id) = api.key_with(&["prompts:read"]).await;
     let action = match given {
-        Given::Nothing => return id,
+        Given::Nothing | Given::Deleted => return id,
         Given::Rotated => "rotate",
         Given::Revoked => "revoke",
         Given::Disabled => "disable",

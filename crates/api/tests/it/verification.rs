@@ -176,6 +176,7 @@ async fn explain_lists_every_check_and_the_one_that_decided() {
             "revocation",
             "disabled",
             "expiry",
+            "rotation",
             "workspace_suspended",
             "mode",
             "workspace",

@@ -9,7 +9,7 @@ use crate::{
     permission::Builtin,
     permit::{Action, Actor, Permit, authorize},
     principal::{MembershipNumber, Principal},
-    workspace::{Slug, WorkspacePolicy},
+    workspace::{IdleAction, RotationMode, RotationPolicy, Slug, WorkspacePolicy},
 };
 
 const NOW: Timestamp = Timestamp::from_unix_ms(1_700_000_000_000);
@@ -24,6 +24,8 @@ fn workspace() -> Workspace {
         policy: WorkspacePolicy::default(),
         suspended_at: None,
         created_at: NOW,
+        deletion: None,
+        former_slugs: Vec::new(),
     }
 }
 
@@ -386,4 +388,94 @@ proptest! {
             prop_assert_eq!(key.id, KeyId::from_bytes([2; 16]));
         }
     }
+}
+
+fn in_policy(policy: WorkspacePolicy) -> Workspace {
+    Workspace { policy, ..workspace() }
+}
+
+#[test]
+fn a_policy_ends_keys_that_were_made_without_an_end() {
+    let day = |days: i64| NOW.plus_seconds(days * 86_400);
+    let shortened = in_policy(WorkspacePolicy { max_key_days: Some(30), ..WorkspacePolicy::default() });
+    let key = key();
+    assert_eq!(key.ends_at(&workspace()), None);
+    assert_eq!(key.ends_at(&shortened), Some(day(30)));
+    assert_eq!(key.status_in(&shortened, day(30).plus_ms(-1)), KeyStatus::Active);
+    assert_eq!(key.status_in(&shortened, day(30)), KeyStatus::Expired);
+    assert_eq!(key.expired_by(&shortened, day(30)), Some(ExpiredBy::MaximumLife));
+    let sooner = ApiKey { expires_at: Some(day(7)), ..key.clone() };
+    assert_eq!(sooner.ends_at(&shortened), Some(day(7)), "the earlier end counts");
+    let refused = transition(key, rotate(1, 60), &shortened, &operator(), day(30));
+    assert_eq!(refused.unwrap_err(), KeyError::Expired, "a new secret would not work either");
+}
+
+#[test]
+fn the_longest_life_counts_from_the_creation() {
+    let day = |days: i64| NOW.plus_seconds(days * 86_400);
+    let shortened = in_policy(WorkspacePolicy { max_key_days: Some(30), ..WorkspacePolicy::default() });
+    let extend = |expires_at| {
+        let patch = KeyPatch { expires_at: Some(expires_at), ..KeyPatch::default() };
+        transition(key(), KeyChange::Patch(Box::new(patch)), &shortened, &operator(), day(20))
+            .map(|done| done.key.expires_at)
+    };
+    assert_eq!(extend(Some(day(30))), Ok(Some(day(30))));
+    for beyond in [Some(day(30).plus_ms(1)), None] {
+        assert!(matches!(extend(beyond), Err(KeyError::Field { field: "expires_at", .. })), "{beyond:?}");
+    }
+}
+
+#[test]
+fn an_overdue_key_is_over_until_it_is_rotated() {
+    let due = NOW.plus_seconds(90 * 86_400);
+    let policy = |rotation_mode| WorkspacePolicy { rotation_mode, ..WorkspacePolicy::default() };
+    let (warns, enforces) = (in_policy(policy(RotationMode::Warn)), in_policy(policy(RotationMode::Enforce)));
+    assert_eq!(key().status_in(&warns, due), KeyStatus::Active);
+    assert_eq!(key().status_in(&enforces, due.plus_ms(-1)), KeyStatus::Active);
+    assert_eq!(key().expired_by(&enforces, due), Some(ExpiredBy::Rotation));
+    let rotated = transition(key(), rotate(1, 60), &enforces, &operator(), due).unwrap().key;
+    assert_eq!(rotated.status_in(&enforces, due), KeyStatus::Active);
+    assert_eq!(rotated.ends_at(&enforces), Some(due.plus_seconds(90 * 86_400)));
+    let none = RotationPolicy { production: None, ..RotationPolicy::default() };
+    let without = in_policy(WorkspacePolicy { rotation: none, ..policy(RotationMode::Enforce) });
+    assert_eq!(key().ends_at(&without), None);
+}
+
+#[test]
+fn only_what_nobody_has_used_is_idle() {
+    let day = |days: i64| NOW.plus_seconds(days * 86_400);
+    let policy = WorkspacePolicy {
+        idle_days: Some(30),
+        idle_action: IdleAction::Disable,
+        ..WorkspacePolicy::default()
+    };
+    let workspace = in_policy(policy);
+    let disable = |key: &ApiKey, last_used, now: Timestamp| {
+        let change = KeyChange::DisableIdle { unused_since: now.plus_seconds(-30 * 86_400), last_used };
+        transition(key.clone(), change, &workspace, &operator(), now).unwrap()
+    };
+    assert!(
+        key().is_idle(&workspace, None, day(30)) && !key().is_idle(&workspace, None, day(30).plus_ms(-1))
+    );
+    assert!(!key().is_idle(&workspace, Some(NOW.plus_ms(1)), day(30)));
+    assert_eq!(disable(&key(), Some(day(30)), day(30)).effect, Effect::None, "used a moment ago");
+    assert_eq!(disable(&key(), Some(NOW.plus_ms(1)), day(30)).effect, Effect::None);
+    let done = disable(&key(), Some(NOW), day(30));
+    assert_eq!((done.effect, done.key.disabled_at), (Effect::Restricting, Some(day(30))));
+    assert!(done.reason.unwrap().starts_with("not used since 2023-11-14"), "the reason says since when");
+    assert!(!done.key.is_idle(&workspace, None, day(90)), "it is off already");
+    let on_again = transition(done.key, KeyChange::Enable, &workspace, &operator(), day(40)).unwrap().key;
+    assert_eq!(disable(&on_again, None, day(69)).effect, Effect::None, "switched on not long ago");
+    assert_eq!(disable(&on_again, None, day(70)).effect, Effect::Restricting);
+    let rotated = transition(key(), rotate(1, 0), &workspace, &operator(), day(20)).unwrap().key;
+    assert_eq!(disable(&rotated, None, day(49)).effect, Effect::None, "rotated not long ago");
+    let flags = in_policy(WorkspacePolicy { idle_action: IdleAction::Flag, ..workspace.policy.clone() });
+    let change = KeyChange::DisableIdle { unused_since: NOW, last_used: None };
+    assert_eq!(transition(key(), change, &flags, &operator(), day(30)).unwrap().effect, Effect::None);
+}
+
+#[test]
+fn no_key_is_created_in_a_deleted_workspace() {
+    let deleted = crate::workspace::delete_workspace(&workspace(), None, NOW).unwrap().value;
+    assert_eq!(create(new_key(), &deleted, 0, &operator(), NOW).unwrap_err(), KeyError::WorkspaceDeleted);
 }

@@ -5,7 +5,10 @@ use super::{
     LimitWindow, NewKey, NewSecret, PermissionSet, Revocation, Timestamp, Workspace, caps, check_expiry,
     check_limits, check_metadata, check_name, check_networks, check_text, field_change,
 };
-use crate::permit::Permit;
+use crate::{
+    permit::Permit,
+    workspace::{ExpiredBy, IdleAction},
+};
 
 /// What a change means for verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +42,7 @@ pub struct Transition {
 ///
 /// # Errors
 /// [`KeyError::Field`] for a value out of range, [`KeyError::Escalation`] and [`KeyError::PolicyPermissions`] for
-/// permissions that cannot be given, [`KeyError::TooMany`], [`KeyError::OperatorIssued`].
+/// permissions that cannot be given, [`KeyError::TooMany`], [`KeyError::OperatorIssued`], [`KeyError::WorkspaceDeleted`].
 pub fn create(
     new: NewKey,
     workspace: &Workspace,
@@ -47,6 +50,9 @@ pub fn create(
     permit: &Permit,
     now: Timestamp,
 ) -> Result<Transition, KeyError> {
+    if workspace.deletion.is_some() {
+        return Err(KeyError::WorkspaceDeleted);
+    }
     if !workspace.policy.self_service && !permit.is_operator() {
         return Err(KeyError::OperatorIssued);
     }
@@ -59,7 +65,7 @@ pub fn create(
     check_networks(&new.networks)?;
     check_metadata(&new.metadata)?;
     check_limits(new.limits.as_deref())?;
-    check_expiry(new.expires_at, now, workspace)?;
+    check_expiry(new.expires_at, now, now, workspace)?;
     let permissions = match new.permissions {
         Some(asked) => check_permissions(asked, PermissionSet::EMPTY, workspace, permit)?,
         None => workspace
@@ -81,6 +87,7 @@ pub fn create(
         created_at: now,
         expires_at: new.expires_at,
         disabled_at: None,
+        enabled_at: None,
         revoked: None,
         deleted_at: None,
         limits: new.limits,
@@ -127,12 +134,19 @@ pub fn transition(
         _ if key.revoked.is_some() => Err(KeyError::Revoked),
         KeyChange::Patch(patch) => apply_patch(key, *patch, workspace, permit, now),
         KeyChange::Rotate { secret, overlap_seconds } => {
+            // Rotation is what an overdue key needs; nothing else brings one back whose life is over.
+            if key.expired_by(workspace, now).is_some_and(|cause| cause != ExpiredBy::Rotation) {
+                return Err(KeyError::Expired);
+            }
             rotate(key, secret, overlap_seconds.unwrap_or(workspace.policy.overlap_seconds), permit, now)
         }
         KeyChange::CompleteRotation => end_rotation(key, Keep::Newest, now),
         KeyChange::CancelRotation => end_rotation(key, Keep::Oldest, now),
-        KeyChange::Disable => Ok(switch(key, Some(now), "key.disabled")),
-        KeyChange::Enable => Ok(switch(key, None, "key.enabled")),
+        KeyChange::Disable => Ok(switch(key, Switch::Off, now)),
+        KeyChange::DisableIdle { unused_since, last_used } => {
+            Ok(disable_idle(key, unused_since, last_used, workspace, now))
+        }
+        KeyChange::Enable => Ok(switch(key, Switch::On, now)),
         KeyChange::Compromise { reason, replacement, incident } => {
             check_text("reason", reason.as_deref(), caps::REASON_MAX_CHARS)?;
             let incident =
@@ -216,7 +230,7 @@ fn apply_patch(
         key.permissions = check_permissions(permissions, key.permissions, workspace, permit)?;
     }
     if let Some(expires_at) = patch.expires_at {
-        check_expiry(expires_at, now, workspace)?;
+        check_expiry(expires_at, key.created_at, now, workspace)?;
         key.expires_at = expires_at;
     }
     if let Some(limits) = patch.limits {
@@ -286,9 +300,6 @@ fn rotate(
         let reason = format!("is from 0 to {}", caps::OVERLAP_SECONDS_MAX);
         return Err(KeyError::Field { field: "overlap_seconds", reason });
     }
-    if key.status(now) == KeyStatus::Expired {
-        return Err(KeyError::Expired);
-    }
     if key.live_secrets(now).count() > 1 {
         return Err(KeyError::RotationInProgress);
     }
@@ -337,16 +348,51 @@ fn end_rotation(mut key: ApiKey, keep: Keep, now: Timestamp) -> Result<Transitio
     Ok(Transition { key, effect: Effect::Restricting, action, reason: None, fields, incident: None })
 }
 
-fn switch(mut key: ApiKey, disabled_at: Option<Timestamp>, action: &'static str) -> Transition {
-    let effect = match (key.disabled_at, disabled_at) {
-        (None, Some(_)) => Effect::Restricting,
-        (Some(_), None) => Effect::Loosening,
-        (None, None) | (Some(_), Some(_)) => Effect::None,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Switch {
+    Off,
+    On,
+}
+
+fn switch(mut key: ApiKey, to: Switch, now: Timestamp) -> Transition {
+    let (effect, action) = match (key.disabled_at, to) {
+        (None, Switch::Off) => (Effect::Restricting, "key.disabled"),
+        (Some(_), Switch::On) => (Effect::Loosening, "key.enabled"),
+        (Some(_), Switch::Off) => (Effect::None, "key.disabled"),
+        (None, Switch::On) => (Effect::None, "key.enabled"),
     };
-    if effect != Effect::None {
-        key.disabled_at = disabled_at;
+    match effect {
+        Effect::Restricting => key.disabled_at = Some(now),
+        Effect::Loosening => (key.disabled_at, key.enabled_at) = (None, Some(now)),
+        Effect::None => {}
     }
     Transition { key, effect, action, reason: None, fields: Vec::new(), incident: None }
+}
+
+/// Nothing happens if anything speaks for the key.
+fn disable_idle(
+    key: ApiKey,
+    unused_since: Timestamp,
+    last_used: Option<Timestamp>,
+    workspace: &Workspace,
+    now: Timestamp,
+) -> Transition {
+    let is_asked = workspace.policy.idle_action == IdleAction::Disable
+        && workspace.idle_before(now).is_some_and(|latest| unused_since <= latest);
+    let since = key.unused_since(last_used);
+    if !is_asked || since > unused_since || key.status_in(workspace, now) != KeyStatus::Active {
+        let action = "key.disabled";
+        return Transition {
+            key,
+            effect: Effect::None,
+            action,
+            reason: None,
+            fields: Vec::new(),
+            incident: None,
+        };
+    }
+    let reason = format!("not used since {}", since.to_rfc3339());
+    Transition { reason: Some(reason), ..switch(key, Switch::Off, now) }
 }
 
 fn revoke(mut key: ApiKey, reason: Option<String>, now: Timestamp) -> Result<Transition, KeyError> {

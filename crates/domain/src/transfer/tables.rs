@@ -77,13 +77,14 @@ macro_rules! tables {
 tables! {
     plans[1] { name: Text, description: Text, key_limits: Text, workspace_limits: Text }
     permissions[1] { bit: Integer, name: Text, description: Text }
-    workspaces[1] { number: Integer, id: Blob, slug: Text, name: Text, plan: Text, policy: Text, suspended_at: Integer, created_at: Integer, key_count: Integer }
+    workspaces[1] { number: Integer, id: Blob, slug: Text, name: Text, plan: Text, policy: Text, suspended_at: Integer, created_at: Integer, key_count: Integer, deleted_at: Integer, purge_at: Integer, purged_at: Integer }
+    workspace_slugs[1] { slug: Text, workspace: Integer }
     data_keys[2] { kind: Integer, owner: Blob, kek: Integer, wrapped: Blob }
     users[1] { id: Blob, password_hash: Text, created_at: Integer, email_index: Blob, sealed: Blob }
     memberships[1] { number: Integer, workspace: Integer, principal_kind: Integer, principal_id: Blob, role: Integer, narrowed_to: Blob, created_at: Integer, ended_at: Integer, disabled_at: Integer }
     service_accounts[1] { membership: Integer, id: Blob, workspace: Integer, name: Text, email: Text, purpose: Text, owning_team: Text, created_by_kind: Integer, created_by_id: Blob, created_at: Integer, deleted_at: Integer }
     operators[1] { number: Integer, id: Blob, name: Text, secret_id: Blob, locator: Text, hint: Text, pepper: Integer, digest: Blob, created_at: Integer, revoked_at: Integer }
-    keys[1] { number: Integer, id: Blob, workspace: Integer, environment: Integer, permissions: Blob, creator_kind: Integer, creator_id: Blob, membership: Integer, created_at: Integer, expires_at: Integer, disabled_at: Integer, revoked_at: Integer, deleted_at: Integer, limits: Text, networks: Text, external_id: Text, metadata: Text, name: Text, purpose: Text, revoked_reason: Text }
+    keys[1] { number: Integer, id: Blob, workspace: Integer, environment: Integer, permissions: Blob, creator_kind: Integer, creator_id: Blob, membership: Integer, created_at: Integer, expires_at: Integer, disabled_at: Integer, revoked_at: Integer, deleted_at: Integer, limits: Text, networks: Text, external_id: Text, metadata: Text, name: Text, purpose: Text, revoked_reason: Text, enabled_at: Integer }
     secrets[2] { key: Integer, ordinal: Integer, id: Blob, locator: Text, pepper: Integer, digest: Blob, created_at: Integer, expires_at: Integer, retired_at: Integer, hint: Text }
     incidents[1] { number: Integer, id: Blob, workspace: Integer, key: Blob, reason: Text, opened_at: Integer }
     changes[1] { sequence: Integer, kind: Integer, restricting: Boolean, number: Integer, name: Text }
@@ -100,6 +101,7 @@ tables! {
     usage_workspace_day[3] { workspace: Integer, bucket: Integer, code: Integer, count: Integer, cost: Integer }
     last_used[2] { key: Integer, secret_ordinal: Integer, at: Integer, address: Blob, agent: Integer }
     ledger[7] { key: Integer, minute: Integer, secret_ordinal: Integer, address: Blob, route: Text, code: Integer, agent: Integer, count: Integer }
+    key_origins[2] { key: Integer, network: Blob, first_at: Integer, last_at: Integer, accepted: Integer, refused: Integer }
 }
 
 /// Tables that stay behind, and why.
@@ -120,3 +122,45 @@ pub const STAYING_TABLES: &[(&str, &str)] = &[
 
 /// Columns that one store has beside those of the list, made from them: table, column.
 pub const DERIVED_COLUMNS: &[(&str, &str)] = &[("keys", "name_folded"), ("audit", "id")];
+
+/// Tables whose rows go when a workspace is purged, found by the number of one of its keys.
+pub const PURGED_BY_KEY: &[&str] =
+    &["secrets", "usage_minute", "usage_hour", "usage_day", "last_used", "ledger", "key_origins"];
+
+/// Tables whose rows go when a workspace is purged, found by its own number.
+pub const PURGED_BY_WORKSPACE: &[&str] = &[
+    "incidents",
+    "workspace_slugs",
+    "usage_workspace_minute",
+    "usage_workspace_hour",
+    "usage_workspace_day",
+];
+
+/// Tables that name workspaces or keys and whose rows stay when a workspace is purged, and why.
+pub const KEPT_BY_PURGE: &[(&str, &str)] = &[
+    ("keys", "emptied: numbers are never used again, and the audit trail goes on naming their ids"),
+    ("memberships", "ended: numbers are never used again; who a member was is erased with the person"),
+    ("audit", "the chain must verify; what is personal in it follows the retention settings"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A new table with a column `workspace` or `key` must say what becomes of it.
+    #[test]
+    fn a_purge_knows_every_table() {
+        for table in TABLES {
+            let has = |name: &str| table.columns.iter().any(|column| column.name == name);
+            // An idempotency record's key is no key of a workspace.
+            let names_one = (has("workspace") || has("key")) && table.name != "idempotency";
+            let listed = [
+                PURGED_BY_KEY.contains(&table.name),
+                PURGED_BY_WORKSPACE.contains(&table.name),
+                KEPT_BY_PURGE.iter().any(|(kept, _)| *kept == table.name),
+            ];
+            let count = listed.iter().filter(|is_listed| **is_listed).count();
+            assert_eq!(count, usize::from(names_one), "{}", table.name);
+        }
+    }
+}

@@ -118,6 +118,7 @@ impl Fixture {
             environment: Environment::Production,
             permissions: Builtin::DEFAULT,
             creator: Creator { principal: user(1), membership: MembershipNumber(1) },
+            created_at: Timestamp::default(),
             expires_at: None,
             disabled: false,
             revoked: false,
@@ -138,6 +139,7 @@ impl Fixture {
             digest: self.engine.digest(secret.expose().as_bytes()),
             expires_at: None,
             retired: false,
+            created_at: Timestamp::default(),
         }
     }
 
@@ -169,6 +171,9 @@ pub(crate) fn workspace(number: u32, slug: &str, plan: &str) -> WorkspaceView {
         slug: slug.to_owned(),
         plan: plan.to_owned(),
         allowed_permissions: PermissionSet::ALL,
+        former_slugs: Vec::new(),
+        life: keywright_domain::workspace::KeyLife::default(),
+        networks: Vec::new(),
         suspended: false,
         lease: keywright_domain::lease::LeaseTerm::default(),
         wait: keywright_domain::lease::LeaseTerm::default(),

@@ -9,6 +9,7 @@ mod leases;
 mod life;
 mod limits;
 mod model;
+mod policy;
 mod shares;
 mod spool;
 mod verdicts;

@@ -282,7 +282,7 @@ fn an_explanation_lists_every_check() {
     let ask = request(&secret);
     let verdict = fixture.engine.verify_at(&ask, now);
     let checks = fixture.engine.explain(&ask, now, &verdict);
-    assert_eq!(checks.len(), 11);
+    assert_eq!(checks.len(), 12);
     let refusals: Vec<_> = checks.iter().filter(|(_, outcome)| *outcome != CheckOutcome::Passed).collect();
     assert_eq!(
         refusals,

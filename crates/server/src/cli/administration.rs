@@ -1,8 +1,8 @@
-//! Commands on the installation: workspaces, plans, the permission catalogue, operator credentials, incidents.
+//! Commands on the installation: plans, the permission catalogue, operator credentials, incidents.
 
 use clap::{Args, Subcommand};
 use keywright_domain::limits::LimitWindow;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::{
     confirm::Confirmation,
@@ -12,183 +12,7 @@ use super::{
     table::column,
     values,
 };
-use crate::failure::{Exit, Failure};
-
-/// List, create, change, suspend and resume workspaces
-///
-/// A workspace is a tenant: it has a slug, a plan and policies, and every key belongs to exactly one. Needs an operator
-/// credential, but for reading the workspace that the credential belongs to.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  keywright workspaces create acme --name 'Acme Inc.' --plan standard
-  keywright workspaces list
-  keywright workspaces suspend acme --yes")]
-pub(crate) struct Workspaces {
-    #[command(flatten)]
-    connection: Connection,
-    #[command(subcommand)]
-    command: WorkspacesCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum WorkspacesCommand {
-    /// List the workspaces
-    ///
-    /// In the order of their slugs.
-    #[command(after_help = "Examples:\n  keywright workspaces list\n  keywright workspaces list --json")]
-    List {
-        /// Go on where an earlier list ended
-        #[arg(long, value_name = "TEXT")]
-        cursor: Option<String>,
-    },
-    /// Create a workspace
-    ///
-    /// The slug is its name in addresses: lower-case letters, digits and dashes; it never changes.
-    #[command(
-        after_help = "Examples:\n  keywright workspaces create acme --name 'Acme Inc.' --plan enterprise"
-    )]
-    Create {
-        /// Slug
-        slug: String,
-        /// Name shown to people; the slug when left out
-        #[arg(long)]
-        name: Option<String>,
-        /// Plan
-        #[arg(long)]
-        plan: Option<String>,
-        /// Show the request that would be sent, and send nothing
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// Show a workspace and its policies
-    ///
-    /// Rotation periods, overlap, expiry and permissions that its keys are held to.
-    #[command(after_help = "Examples:\n  keywright workspaces get acme")]
-    Get {
-        /// Slug
-        slug: String,
-    },
-    /// Change a workspace's name, plan or policies
-    ///
-    /// Changes what is named and leaves the rest.
-    #[command(after_help = "\
-Examples:
-  keywright workspaces update acme --plan enterprise
-  keywright workspaces update acme --policy '{\"overlap_seconds\": 86400, \"max_key_days\": 365}'")]
-    Update {
-        /// Slug
-        slug: String,
-        /// New name
-        #[arg(long)]
-        name: Option<String>,
-        /// New plan
-        #[arg(long)]
-        plan: Option<String>,
-        /// Policies to change, as a JSON object
-        #[arg(long, value_name = "JSON", value_parser = values::json_object)]
-        policy: Option<Value>,
-        /// Show the request that would be sent, and send nothing
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// Suspend a workspace: all its keys stop working for now
-    ///
-    /// In force on every node when the command returns. `keywright workspaces resume` undoes it.
-    #[command(after_help = "Examples:\n  keywright workspaces suspend acme --yes")]
-    Suspend {
-        /// Slug
-        slug: String,
-        #[command(flatten)]
-        confirmation: Confirmation,
-    },
-    /// Let the keys of a suspended workspace work again
-    ///
-    /// Keys that were revoked, disabled or expired stay so.
-    #[command(after_help = "Examples:\n  keywright workspaces resume acme")]
-    Resume {
-        /// Slug
-        slug: String,
-        /// Show the request that would be sent, and send nothing
-        #[arg(long)]
-        dry_run: bool,
-    },
-}
-
-impl Workspaces {
-    /// Does what the arguments say.
-    pub(crate) fn run(self, console: Console) -> Result<(), Failure> {
-        let mut session = Session::open(&self.connection, console)?;
-        self.command.run(&mut session)?;
-        session.console.finish()
-    }
-}
-
-impl WorkspacesCommand {
-    fn run(self, session: &mut Session) -> Result<(), Failure> {
-        let place = |slug: &str| path(&["v1", "workspaces", slug]);
-        match self {
-            Self::List { cursor } => {
-                let mut query = vec![("limit", "100".to_owned())];
-                query.extend(cursor.map(|cursor| ("cursor", cursor)));
-                let answer = session.client.get("/v1/workspaces", &query)?;
-                let columns = [
-                    column("SLUG", "/slug"),
-                    column("NAME", "/name"),
-                    column("PLAN", "/plan"),
-                    column("SUSPENDED", "/suspended_at"),
-                    column("CREATED", "/created_at"),
-                ];
-                session.show_list(
-                    &answer,
-                    &columns,
-                    "There are no workspaces. `keywright workspaces create` makes one.",
-                )
-            }
-            Self::Get { slug } => {
-                let answer = session.client.get(&place(&slug), &[])?;
-                session.show(&answer, &["id", "slug", "name", "plan"])
-            }
-            Self::Create { slug, name, plan, dry_run } => {
-                let mut body = json!({"slug": slug, "name": name.as_ref().unwrap_or(&slug)});
-                if let Some(plan) = plan {
-                    body["plan"] = json!(plan);
-                }
-                let change = Change::post("/v1/workspaces".to_owned(), body).once(fresh_idempotency_key());
-                done(session, &change, dry_run, &format!("Created workspace {slug}."))
-            }
-            Self::Update { slug, name, plan, policy, dry_run } => {
-                let body: Map<String, Value> =
-                    [("name", name.map(Value::from)), ("plan", plan.map(Value::from)), ("policy", policy)]
-                        .into_iter()
-                        .filter_map(|(member, value)| Some((member.to_owned(), value?)))
-                        .collect();
-                if body.is_empty() {
-                    return Err(Failure::new(Exit::Arguments, "nothing to change was named")
-                        .remedy("Name at least one of --name, --plan and --policy."));
-                }
-                done(
-                    session,
-                    &Change::patch(place(&slug), Value::Object(body)),
-                    dry_run,
-                    &format!("Changed {slug}."),
-                )
-            }
-            Self::Suspend { slug, confirmation } => {
-                let change = Change::patch(place(&slug), json!({"suspended": true}));
-                let question = format!("Every key of workspace {slug} stops working until it is resumed.");
-                match session.change(&change, &confirmation, Some(&question))? {
-                    None => Ok(()),
-                    Some(answer) => session.show_done(&answer, &format!("Suspended {slug}.")),
-                }
-            }
-            Self::Resume { slug, dry_run } => {
-                let change = Change::patch(place(&slug), json!({"suspended": false}));
-                done(session, &change, dry_run, &format!("Resumed {slug}."))
-            }
-        }
-    }
-}
+use crate::failure::Failure;
 
 /// List, write and delete plans
 ///
@@ -507,7 +331,7 @@ impl Whoami {
     }
 }
 
-fn done(session: &mut Session, change: &Change, dry_run: bool, text: &str) -> Result<(), Failure> {
+pub(super) fn done(session: &mut Session, change: &Change, dry_run: bool, text: &str) -> Result<(), Failure> {
     match session.change(change, &Confirmation { yes: true, dry_run }, None)? {
         None => Ok(()),
         Some(answer) => session.show_done(&answer, text),

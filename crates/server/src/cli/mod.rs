@@ -3,6 +3,7 @@
 //! Answers go to standard output, everything said about them to standard error. Exit codes: see [`EXIT_CODES`].
 
 mod administration;
+mod apply;
 mod audit;
 mod backup;
 mod completions;
@@ -21,6 +22,7 @@ mod service_accounts;
 mod session;
 mod table;
 mod values;
+mod workspaces;
 
 #[cfg(test)]
 mod fake_server;
@@ -49,10 +51,13 @@ pub(crate) enum Command {
     Members(members::Members),
     ServiceAccounts(Box<service_accounts::ServiceAccounts>),
     Workspaces(administration::Workspaces),
+    Workspaces(Box<workspaces::Workspaces>),
     Plans(administration::Plans),
     Permissions(administration::Permissions),
     Operators(administration::Operators),
     Incidents(administration::Incidents),
+    Apply(apply::Apply),
+    Export(apply::Export),
     Whoami(administration::Whoami),
     Key(inspect::Key),
     Scan(Box<scan::Scan>),
@@ -77,6 +82,8 @@ impl Command {
             Self::Permissions(command) => command.run(console),
             Self::Operators(command) => command.run(console),
             Self::Incidents(command) => command.run(console),
+            Self::Apply(command) => command.run(console),
+            Self::Export(command) => command.run(console),
             Self::Whoami(command) => command.run(console),
             Self::Key(command) => command.run(console),
             Self::Scan(command) => command.run(console),

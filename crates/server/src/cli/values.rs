@@ -78,6 +78,68 @@ pub(crate) fn duration_seconds(text: &str) -> Result<u64, String> {
     Ok(total)
 }
 
+/// A value, or `none`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OrNone<T>(pub(crate) Option<T>);
+
+/// Reads whole days: `90d`, `2w`, or a bare number.
+pub(crate) fn days(text: &str) -> Result<u32, String> {
+    const EXPECTED: &str = "write whole days, such as 90d";
+    if let Ok(days) = text.parse() {
+        return Ok(days);
+    }
+    let seconds = duration_seconds(text).map_err(|_| EXPECTED)?;
+    if !seconds.is_multiple_of(86_400) {
+        return Err(EXPECTED.to_owned());
+    }
+    u32::try_from(seconds / 86_400).map_err(|_| "is too long a time".to_owned())
+}
+
+/// Reads whole days, or `none`.
+pub(crate) fn days_or_none(text: &str) -> Result<OrNone<u32>, String> {
+    if text == "none" { Ok(OrNone(None)) } else { days(text).map(|days| OrNone(Some(days))) }
+}
+
+/// Reads a calendar period as the API writes it: `90d`, `3mo`, or `none`, which is null.
+pub(crate) fn period(text: &str) -> Result<Value, String> {
+    if text == "none" {
+        return Ok(Value::Null);
+    }
+    if let Some(months) = text.strip_suffix("mo") {
+        let months: u8 = months.parse().map_err(|_| "write months such as 3mo".to_owned())?;
+        return Ok(serde_json::json!({"months": months}));
+    }
+    let days = days(text).map_err(|_| "write a period such as 90d, 3mo or none".to_owned())?;
+    Ok(serde_json::json!({"days": days}))
+}
+
+/// A period of the API as [`period`] reads it.
+pub(crate) fn period_text(period: &Value) -> String {
+    let member = |name: &str| period.get(name).and_then(Value::as_u64);
+    match (member("days"), member("months")) {
+        (Some(days), _) => format!("{days}d"),
+        (None, Some(months)) => format!("{months}mo"),
+        (None, None) => "none".to_owned(),
+    }
+}
+
+/// A limit as [`limit`] reads it.
+pub(crate) fn limit_text(window: &LimitWindow) -> String {
+    let choices = [
+        (window.algorithm == Algorithm::Smooth, ":smooth"),
+        (window.mode == Mode::Exact, ":exact"),
+        (window.on_unavailable == OnUnavailable::Open, ":or-open"),
+    ];
+    let choices: String = choices.iter().filter(|(is_chosen, _)| *is_chosen).map(|(_, text)| *text).collect();
+    format!("{}={}/{}s{choices}", window.name, window.limit, window.window_seconds)
+}
+
+/// Reads an environment's rotation period: `production=90d`.
+pub(crate) fn rotation(text: &str) -> Result<(String, Value), String> {
+    let (name, of_period) = text.split_once('=').ok_or("write ENV=PERIOD, such as production=90d")?;
+    Ok((environment(name)?, period(of_period)?))
+}
+
 /// Reads an overlap: a duration that fits 32 bits of seconds.
 pub(crate) fn overlap_seconds(text: &str) -> Result<u32, String> {
     u32::try_from(duration_seconds(text)?).map_err(|_| "is too long an overlap".to_owned())
@@ -179,6 +241,19 @@ mod tests {
     }
 
     #[test]
+    fn days_and_periods() {
+        assert_eq!((days("90d"), days("2w"), days("7")), (Ok(90), Ok(14), Ok(7)));
+        assert!(days("36h").is_err() && days("").is_err() && days("x").is_err());
+        assert_eq!(days_or_none("none"), Ok(OrNone(None)));
+        assert_eq!(period("3mo").unwrap(), serde_json::json!({"months": 3}));
+        assert_eq!(period("90d").unwrap(), serde_json::json!({"days": 90}));
+        assert_eq!(period("none").unwrap(), Value::Null);
+        assert!(period("300mo").is_err() && period("3").is_ok() && period("mo").is_err());
+        assert_eq!(rotation("prod=none").unwrap(), ("production".to_owned(), Value::Null));
+        assert!(rotation("production").is_err() && rotation("x=3mo").is_err());
+    }
+
+    #[test]
     fn points_in_time() {
         let now = Timestamp::parse_rfc3339("2026-11-21T00:00:00Z").unwrap();
         let resolve = |text| when(text).map(|when| when.resolve(now).to_rfc3339());
@@ -197,6 +272,12 @@ mod tests {
         assert_eq!(read("minute=1000/60s"), Ok(("minute".to_owned(), 1_000, 60, Algorithm::Sliding)));
         assert_eq!(read("m=1_000/1m:sliding"), Ok(("m".to_owned(), 1_000, 60, Algorithm::Sliding)));
         assert_eq!(read("burst=50/1s:smooth"), Ok(("burst".to_owned(), 50, 1, Algorithm::Smooth)));
+        for text in ["minute=1000/60s", "burst=50/1s:smooth", "day=5/86400s:exact:or-open"] {
+            assert_eq!(limit_text(&limit(text).unwrap()), text);
+        }
+        for text in ["90d", "3mo", "none"] {
+            assert_eq!(period_text(&period(text).unwrap()), text);
+        }
         for text in [
             "",
             "minute",

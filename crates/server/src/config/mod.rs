@@ -4,6 +4,8 @@ mod environment;
 mod problem;
 pub(crate) mod value;
 
+pub(crate) use problem::describe as describe_toml_error;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,

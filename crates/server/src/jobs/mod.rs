@@ -2,6 +2,8 @@
 
 mod checkpoint;
 mod health;
+mod idle;
+mod purge;
 mod redigest;
 mod rewrap;
 mod tls;
@@ -37,10 +39,12 @@ pub(crate) enum JobName {
     Rewrap,
     Checkpoint,
     StoreProbe,
+    Purge,
+    IdleKeys,
 }
 
 impl JobName {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::SpoolRoom,
         Self::SpoolSync,
         Self::UsageFlush,
@@ -48,6 +52,8 @@ impl JobName {
         Self::Rewrap,
         Self::Checkpoint,
         Self::StoreProbe,
+        Self::Purge,
+        Self::IdleKeys,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -59,6 +65,8 @@ impl JobName {
             Self::Rewrap => "rewrap",
             Self::Checkpoint => "checkpoint",
             Self::StoreProbe => "store_probe",
+            Self::Purge => "purge",
+            Self::IdleKeys => "idle_keys",
         }
     }
 }
@@ -112,6 +120,8 @@ pub(crate) fn start(
     rewrap::start(&mut jobs, shared, stopping);
     checkpoint::start(&mut jobs, shared, stopping);
     health::start(&mut jobs, shared, stopping);
+    purge::start(&mut jobs, shared, stopping);
+    idle::start(&mut jobs, shared, stopping);
     if let Some(tls) = tls {
         tls::start(&mut jobs, tls, stopping);
     }

@@ -7,21 +7,28 @@ use serde_json::Value;
 use crate::process::{Dev, directory, keywright, run};
 
 /// What a command answered.
-struct Answer {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Answer {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// A command line with the credential of the owner or the operator, and all that was ever said.
-struct Shell<'a> {
+pub(crate) struct Shell<'a> {
     dev: &'a Dev,
     credential: &'static str,
     heard: String,
 }
 
+impl<'a> Shell<'a> {
+    /// The command line of the operator.
+    pub(crate) const fn of_operator(dev: &'a Dev) -> Self {
+        Self { dev, credential: "/operator_key", heard: String::new() }
+    }
+}
+
 impl Shell<'_> {
-    fn run(&mut self, arguments: &[&str], input: &str) -> Answer {
+    pub(crate) fn run(&mut self, arguments: &[&str], input: &str) -> Answer {
         let mut child = keywright()
             .args(arguments)
             .env("KEYWRIGHT_URL", self.dev.url())
@@ -44,7 +51,7 @@ impl Shell<'_> {
     }
 
     /// Runs a command that must work, and returns its standard output.
-    fn works(&mut self, arguments: &[&str], input: &str) -> String {
+    pub(crate) fn works(&mut self, arguments: &[&str], input: &str) -> String {
         let answer = self.run(arguments, input);
         assert_eq!(answer.code, Some(0), "{arguments:?}: {}{}", answer.out, answer.err);
         answer.out
@@ -115,6 +122,20 @@ fn the_installation() {
     shell.works(&["workspaces", "create", "beta", "--plan", "gold"], "");
     shell.works(&["workspaces", "suspend", "beta", "--yes"], "");
     shell.works(&["workspaces", "resume", "beta"], "");
+    shell.works(&["workspaces", "policy", "beta", "--max-key-life", "30d", "--yes"], "");
+    let policy = shell.works(&["workspaces", "policy", "beta"], "");
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert!(policy.lines().any(|line| words(line) == ["max_key_days", "30"]), "{policy}");
+    shell.works(&["workspaces", "rename", "beta", "gamma"], "");
+    assert!(shell.works(&["workspaces", "get", "beta"], "").contains("gamma"));
+    assert_eq!(shell.run(&["workspaces", "delete", "gamma"], "gamma\n").code, Some(2), "nobody can be asked");
+    let deleted = shell.works(&["workspaces", "delete", "gamma", "--confirm", "gamma", "--grace", "7d"], "");
+    assert!(
+        deleted.contains("It can be restored until") && deleted.contains("In force on 1 node"),
+        "{deleted}"
+    );
+    shell.works(&["workspaces", "restore", "gamma"], "");
+    shell.works(&["workspaces", "rename", "gamma", "beta"], "");
     assert_eq!(shell.run(&["plans", "delete", "gold", "--yes"], "").code, Some(5), "a workspace is on it");
     shell.works(&["workspaces", "update", "beta", "--plan", "standard"], "");
     shell.works(&["plans", "delete", "gold", "--yes"], "");

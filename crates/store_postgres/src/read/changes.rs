@@ -124,9 +124,10 @@ impl Others {
         let missing = || Fault::Damaged(format!("the change log names {entity:?}, which is not there"));
         match entity {
             EntityRef::Key(number) => Ok(Change::KeyRemoved(*number)),
-            EntityRef::Workspace(number) => {
-                self.workspaces.get(&number.0).cloned().map(Change::Workspace).ok_or_else(missing)
-            }
+            EntityRef::Workspace(number) => Ok(match self.workspaces.get(&number.0) {
+                Some(workspace) => Change::Workspace(workspace.clone()),
+                None => Change::WorkspaceRemoved(*number),
+            }),
             EntityRef::Membership(number) => {
                 self.memberships.get(&number.0).cloned().map(Change::Membership).ok_or_else(missing)
             }

@@ -7,7 +7,7 @@ use keywright_domain::{
     principal::Principal,
     query::{KeyFilter, KeyQuery, Page},
     time::{Period, Timestamp},
-    workspace::Workspace,
+    workspace::{KeyLife, Workspace},
 };
 use keywright_keyformat::Locator;
 use tokio::try_join;
@@ -88,6 +88,7 @@ fn matching(
         KeyFilter { external_id: Some(_), .. } => sql::keys::PAGE_BY_EXTERNAL_ID,
         _ => sql::keys::PAGE,
     };
+    let life = KeyLife::from(&workspace.policy);
     let due = |environment| {
         let period = workspace.policy.rotation.period(environment);
         period.map(|period| newest_due(period, now))
@@ -111,6 +112,10 @@ fn matching(
         filter.external_id.as_deref(),
         filter.locator.as_ref().map(Locator::as_str),
         part.revoked == Revoked::LeftOut,
+        filter.idle,
+        workspace.idle_before(now),
+        life.max_days.map(|days| now.plus_seconds(-i64::from(days) * 86_400)),
+        life.enforced_rotation.is_some(),
         filter.orphaned,
     ];
     Some((statement, values))

@@ -19,7 +19,7 @@ use crate::{
     params,
     rows::{
         bytes, each, flag, installation, is_null, keys, members, number, optional_text, optional_time,
-        permissions, variant,
+        permissions, time, variant,
     },
     sql,
 };
@@ -123,6 +123,7 @@ fn secret(row: &Row) -> Result<Option<SecretView>, Fault> {
         digest: keys::digest(row, 19)?,
         expires_at: optional_time(row, 21)?,
         retired: !is_null(row, 22)?,
+        created_at: time(row, 24)?,
     }))
 }
 
@@ -134,6 +135,7 @@ fn key(row: &Row) -> Result<KeyView, Fault> {
         environment: variant(row, 3, Environment::from_u8)?,
         permissions: permissions(row, 4)?,
         creator: keys::creator(row, 5)?,
+        created_at: time(row, 23)?,
         expires_at: None,
         disabled: false,
         revoked: false,

@@ -3,7 +3,7 @@
 use keywright_domain::{
     key::KeyNumber,
     time::Timestamp,
-    usage::{AgentClass, Granularity, LedgerRow, UsageBucket, UsageQuery},
+    usage::{AgentClass, Granularity, LedgerRow, Origin, UsageBucket, UsageQuery, network_from_bytes},
     verdict::Code,
 };
 
@@ -11,7 +11,7 @@ use crate::{
     connect::Connected,
     fault::Fault,
     params,
-    rows::{address, each, number, text, variant},
+    rows::{address, blob, each, number, text, time, unreadable, variant},
     sql::usage as sql,
 };
 
@@ -69,6 +69,21 @@ pub(crate) async fn ledger(
             count: number(row, 6)?,
         })
     })
+}
+
+/// The networks that a key is used from, those first seen last first.
+pub(crate) async fn origins(connected: &Connected, key: KeyNumber) -> Result<Vec<Origin>, Fault> {
+    let mut origins = each(&connected.query(sql::ORIGINS, params![key.0]).await?, |row| {
+        Ok(Origin {
+            network: network_from_bytes(blob(row, 0)?).ok_or_else(|| unreadable(row, 0))?,
+            first_at: time(row, 1)?,
+            last_at: time(row, 2)?,
+            accepted: number(row, 3)?,
+            refused: number(row, 4)?,
+        })
+    })?;
+    origins.sort_by_key(|origin| (std::cmp::Reverse(origin.first_at), origin.network));
+    Ok(origins)
 }
 
 /// Cost of accepted calls by key and minute.

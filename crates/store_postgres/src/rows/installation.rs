@@ -6,14 +6,14 @@ use keywright_domain::{
     operator::OperatorCredential,
     permission::{Catalogue, CatalogueEntry, PermissionName},
     plan::Plan,
-    principal::Membership,
-    workspace::{Slug, Workspace, WorkspaceNumber},
+    principal::{Membership, MembershipNumber},
+    workspace::{Deletion, Slug, Workspace, WorkspaceNumber},
 };
 use tokio_postgres::Row;
 
 use super::{
-    bytes, each, json, keys, number, optional_time, permissions_column, principal_columns, text, time,
-    to_json, unreadable,
+    bytes, each, is_null, json, keys, number, optional_text, optional_time, permissions, permissions_column,
+    principal, principal_columns, text, time, to_json, unreadable, variant,
 };
 use crate::{connect::Param, fault::Fault, params};
 
@@ -42,7 +42,22 @@ pub(crate) fn workspace(row: &Row) -> Result<Workspace, Fault> {
         policy: json(row, 5)?,
         suspended_at: optional_time(row, 6)?,
         created_at: time(row, 7)?,
+        deletion: deletion(row)?,
+        former_slugs: former_slugs(row)?,
     })
+}
+
+fn deletion(row: &Row) -> Result<Option<Deletion>, Fault> {
+    let (asked_at, purge_at) = (optional_time(row, 9)?, optional_time(row, 10)?);
+    Ok(asked_at.zip(purge_at).map(|(asked_at, purge_at)| Deletion { asked_at, purge_at }))
+}
+
+fn former_slugs(row: &Row) -> Result<Vec<Slug>, Fault> {
+    let Some(texts) = optional_text(row, 11)? else { return Ok(Vec::new()) };
+    let slugs = texts.split(' ').map(|slug| Slug::parse(slug).map_err(|_| unreadable(row, 11)));
+    let mut slugs = slugs.collect::<Result<Vec<_>, _>>()?;
+    slugs.sort();
+    Ok(slugs)
 }
 
 /// The parameters of a new workspace.
@@ -67,6 +82,9 @@ pub(crate) fn workspace_update_params(workspace: &Workspace) -> Vec<Param> {
         &workspace.plan,
         to_json(&workspace.policy),
         workspace.suspended_at,
+        workspace.slug.as_str(),
+        workspace.deletion.map(|deletion| deletion.asked_at),
+        workspace.deletion.map(|deletion| deletion.purge_at),
     ]
 }
 

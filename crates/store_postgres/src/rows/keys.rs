@@ -25,7 +25,7 @@ const NO_METADATA: &str = "{}";
 /// Where the columns of the secret begin in a row of a key.
 const SECRET: usize = 21;
 /// Where columns that follow those of key and secret begin.
-pub(crate) const BEHIND: usize = SECRET + 9;
+pub(crate) const BEHIND: usize = SECRET + 10;
 
 /// Keys from rows of a key and one of its secrets each; the rows of a key follow each other.
 pub(crate) fn with_secrets(rows: &[Row]) -> Result<Vec<ApiKey>, Fault> {
@@ -71,6 +71,7 @@ pub(crate) fn read(row: &Row) -> Result<ApiKey, Fault> {
         created_at: time(row, 8)?,
         expires_at: optional_time(row, 9)?,
         disabled_at: optional_time(row, 10)?,
+        enabled_at: optional_time(row, SECRET + 9)?,
         revoked: revocation(row)?,
         deleted_at: optional_time(row, 12)?,
         limits: limits(row, 13)?,
@@ -199,6 +200,7 @@ pub(crate) fn update_params(after: &ApiKey) -> Vec<Param> {
         folded(&after.name),
         after.purpose.as_deref(),
         after.revoked.as_ref().and_then(|revocation| revocation.reason.as_deref()),
+        after.enabled_at,
     ]
 }
 

@@ -2,7 +2,8 @@
 
 macro_rules! workspace_columns {
     () => {
-        "w.number, w.id, w.slug, w.name, w.plan, w.policy, w.suspended_at, w.created_at, w.key_count"
+        "w.number, w.id, w.slug, w.name, w.plan, w.policy, w.suspended_at, w.created_at, w.key_count, w.deleted_at, \
+         w.purge_at, (SELECT string_agg(f.slug, ' ') FROM workspace_slugs f WHERE f.workspace = w.number)"
     };
 }
 
@@ -20,24 +21,42 @@ macro_rules! operator_columns {
 
 statements! {
     /// A workspace by id.
-    WORKSPACE_BY_ID = concat!("SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.id = $1");
+    WORKSPACE_BY_ID = concat!("SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.id = $1 AND w.purged_at IS NULL");
     /// Workspaces by id.
-    WORKSPACES_BY_IDS = concat!("SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.id = ANY($1)");
+    WORKSPACES_BY_IDS = concat!(
+        "SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.id = ANY($1) AND w.purged_at IS NULL"
+    );
     /// Workspaces by number.
-    WORKSPACES_BY_NUMBERS = concat!("SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.number = ANY($1)");
-    /// A workspace by slug.
-    WORKSPACE_BY_SLUG = concat!("SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.slug = $1");
+    WORKSPACES_BY_NUMBERS = concat!(
+        "SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.number = ANY($1) AND w.purged_at IS NULL"
+    );
+    /// A workspace by its slug, or by one that it had before.
+    WORKSPACE_BY_SLUG = concat!(
+        "SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.number = coalesce(\
+         (SELECT n.number FROM workspaces n WHERE n.slug = $1), \
+         (SELECT o.workspace FROM workspace_slugs o WHERE o.slug = $1)) AND w.purged_at IS NULL"
+    );
+    /// Workspaces whose data is to be removed.
+    WORKSPACES_TO_PURGE = concat!(
+        "SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.purge_at IS NOT NULL AND w.purged_at IS NULL \
+         AND w.purge_at <= $1 ORDER BY w.purge_at LIMIT $2"
+    );
     /// A page of workspaces.
     WORKSPACES = concat!(
-        "SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.slug > $1 ORDER BY w.slug LIMIT $2"
+        "SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.slug > $1 AND w.purged_at IS NULL ORDER BY w.slug LIMIT $2"
     );
     /// All workspaces.
-    LOAD_WORKSPACES = concat!("SELECT ", workspace_columns!(), " FROM workspaces w ORDER BY w.number");
+    LOAD_WORKSPACES = concat!("SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.purged_at IS NULL ORDER BY w.number");
     /// A new workspace.
     INSERT_WORKSPACE = "INSERT INTO workspaces (number, id, slug, name, plan, policy, suspended_at, created_at) \
                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     /// What may change of a workspace.
-    UPDATE_WORKSPACE = "UPDATE workspaces SET name = $2, plan = $3, policy = $4, suspended_at = $5 WHERE number = $1";
+    UPDATE_WORKSPACE = "UPDATE workspaces SET name = $2, plan = $3, policy = $4, suspended_at = $5, slug = $6, \
+                        deleted_at = $7, purge_at = $8 WHERE number = $1";
+    /// A workspace's former slugs go, to be written anew.
+    DELETE_FORMER_SLUGS = "DELETE FROM workspace_slugs WHERE workspace = $1";
+    /// Slugs that a workspace had before.
+    INSERT_FORMER_SLUGS = "INSERT INTO workspace_slugs (slug, workspace) SELECT f.slug, $2 FROM unnest($1::text[]) AS f (slug)";
     /// How many keys workspaces have.
     UPDATE_KEY_COUNTS = "UPDATE workspaces w SET key_count = n.key_count \
                          FROM unnest($1::bigint[], $2::bigint[]) AS n (number, key_count) WHERE w.number = n.number";
@@ -53,8 +72,8 @@ statements! {
                          created_at, ended_at, disabled_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     /// The members of a workspace.
     MEMBERSHIPS = concat!(
-        "SELECT ", membership_columns!(), " FROM workspaces w JOIN memberships m \
-         ON m.workspace = w.number WHERE w.id = $1 AND m.ended_at IS NULL ORDER BY m.number"
+        "SELECT ", membership_columns!(), " FROM memberships m JOIN workspaces w ON w.number = m.workspace \
+         WHERE m.workspace = (SELECT o.number FROM workspaces o WHERE o.id = $1) AND m.ended_at IS NULL ORDER BY m.number"
     );
     /// Memberships by number.
     MEMBERSHIPS_BY_NUMBERS = concat!(

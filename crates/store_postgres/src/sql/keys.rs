@@ -6,7 +6,46 @@ macro_rules! key_columns {
          k.created_at, k.expires_at, k.disabled_at, k.revoked_at, k.deleted_at, k.limits, k.networks, \
          k.external_id, k.metadata, k.name, k.purpose, k.revoked_reason, \
          (SELECT w.id FROM workspaces w WHERE w.number = k.workspace), \
-         s.ordinal, s.id, s.locator, s.pepper, s.digest, s.created_at, s.expires_at, s.retired_at, s.hint"
+         s.ordinal, s.id, s.locator, s.pepper, s.digest, s.created_at, s.expires_at, s.retired_at, s.hint, k.enabled_at"
+    };
+}
+
+/// When the newest secret that works was issued.
+macro_rules! issued_at {
+    () => {
+        "(SELECT p.created_at FROM secrets p WHERE p.key = k.number AND p.retired_at IS NULL \
+         ORDER BY p.ordinal DESC LIMIT 1)"
+    };
+}
+
+/// When the key was last used.
+macro_rules! used_at {
+    () => {
+        "(SELECT max(u.at) FROM last_used u WHERE u.key = k.number)"
+    };
+}
+
+/// Whether rotation is due.
+macro_rules! is_due {
+    () => {
+        concat!(
+            "coalesce(",
+            issued_at!(),
+            " <= CASE k.environment WHEN 0 THEN $11::bigint WHEN 1 THEN $12::bigint \
+             WHEN 2 THEN $13::bigint ELSE $14::bigint END, false)"
+        )
+    };
+}
+
+/// Whether the key's time is over: by its own end, by the longest life that the workspace allows, by an enforced rotation.
+macro_rules! is_over {
+    () => {
+        concat!(
+            "(coalesce(k.expires_at <= $9::bigint, false) OR coalesce(k.created_at <= $21::bigint, false) \
+             OR ($22::boolean AND ",
+            is_due!(),
+            "))"
+        )
     };
 }
 
@@ -28,19 +67,18 @@ macro_rules! page {
              AND ($3::bigint IS NULL OR k.environment = $3) \
              AND ($4::bigint IS NULL OR (k.creator_kind = $4 AND k.creator_id = $5::bytea)) \
              AND ($6::text IS NULL OR position($6 IN k.name_folded) > 0) \
-             AND ($7::bigint IS NULL OR coalesce((SELECT max(u.at) FROM last_used u WHERE u.key = k.number), \
-                  k.created_at) < $7) \
+             AND ($7::bigint IS NULL OR coalesce(", used_at!(), ", k.created_at) < $7) \
              AND ($8::bigint IS NULL OR $8 = CASE WHEN k.revoked_at IS NOT NULL THEN 3 \
-                  WHEN k.disabled_at IS NOT NULL THEN 1 WHEN k.expires_at <= $9::bigint THEN 2 ELSE 0 END) \
-             AND ($10::boolean IS NULL OR $10 = (k.revoked_at IS NULL AND coalesce((SELECT p.created_at FROM secrets p \
-                  WHERE p.key = k.number AND p.retired_at IS NULL ORDER BY p.ordinal DESC LIMIT 1) \
-                  <= CASE k.environment WHEN 0 THEN $11::bigint WHEN 1 THEN $12::bigint WHEN 2 THEN $13::bigint \
-                  ELSE $14::bigint END, false))) \
+                  WHEN k.disabled_at IS NOT NULL THEN 1 WHEN ", is_over!(), " THEN 2 ELSE 0 END) \
+             AND ($10::boolean IS NULL OR $10 = (k.revoked_at IS NULL AND ", is_due!(), ")) \
              AND ($16::text IS NULL OR k.external_id = $16) \
              AND ($17::text IS NULL OR EXISTS (SELECT 1 FROM secrets l WHERE l.locator = $17 AND l.key = k.number)) \
              AND (NOT $18::boolean OR k.revoked_at IS NULL) \
-             AND ($19::boolean IS NULL OR $19 = EXISTS (SELECT 1 FROM memberships o WHERE o.number = k.membership \
+             AND ($23::boolean IS NULL OR $23 = EXISTS (SELECT 1 FROM memberships o WHERE o.number = k.membership \
                   AND o.ended_at IS NOT NULL)) \
+             AND ($19::boolean IS NULL OR $19 = (k.revoked_at IS NULL AND k.disabled_at IS NULL AND NOT ", is_over!(), " \
+                  AND coalesce(greatest(k.created_at, k.enabled_at, ", issued_at!(), ", ", used_at!(), ") <= $20::bigint, \
+                  false))) \
              ORDER BY k.number DESC LIMIT $15) k \
              ", secrets_of_key!(), "ORDER BY k.number DESC, s.ordinal"
         )
@@ -65,7 +103,7 @@ statements! {
     /// A page of a workspace's keys with one external id.
     PAGE_BY_EXTERNAL_ID = page!("keys k WHERE k.external_id = $16 AND");
     /// The key of a workspace with one locator.
-    PAGE_BY_LOCATOR = page!("secrets f JOIN keys k ON k.number = f.key WHERE f.locator = $17 AND");
+    PAGE_BY_LOCATOR = page!("keys k WHERE k.number = (SELECT f.key FROM secrets f WHERE f.locator = $17) AND");
     /// The newest number.
     LAST_NUMBER = "SELECT last_key FROM head WHERE id = 1";
     /// The verification state of the keys in a range of numbers with their secrets. The column after the metadata says
@@ -73,7 +111,7 @@ statements! {
     LOAD = "SELECT k.number, k.id, k.workspace, k.environment, k.permissions, k.creator_kind, k.creator_id, \
             k.membership, k.expires_at, k.disabled_at, k.revoked_at, k.limits, k.networks, k.external_id, k.metadata, \
             coalesce(k.expires_at::text, k.disabled_at::text, k.revoked_at::text, k.limits, k.networks, k.external_id) \
-            IS NULL, s.ordinal, s.id, s.locator, s.pepper, s.digest, s.expires_at, s.retired_at \
+            IS NULL, s.ordinal, s.id, s.locator, s.pepper, s.digest, s.expires_at, s.retired_at, k.created_at, s.created_at \
             FROM keys k LEFT JOIN secrets s ON s.key = k.number AND s.key >= $1 AND s.key < $2 \
             WHERE k.number >= $1 AND k.number < $2 AND coalesce(k.deleted_at, -1) = -1 ORDER BY k.number, s.ordinal";
     /// The changes after a number, those of keys with what they are about.
@@ -91,7 +129,7 @@ statements! {
     /// What may change of a key.
     UPDATE = "UPDATE keys SET permissions = $2, expires_at = $3, disabled_at = $4, revoked_at = $5, deleted_at = $6, \
               limits = $7, networks = $8, external_id = $9, metadata = $10, name = $11, name_folded = $12, purpose = $13, \
-              revoked_reason = $14 WHERE number = $1";
+              revoked_reason = $14, enabled_at = $15 WHERE number = $1";
     /// A new secret.
     INSERT_SECRET = "INSERT INTO secrets (key, ordinal, id, locator, pepper, digest, created_at, expires_at, \
                      retired_at, hint) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
@@ -106,6 +144,6 @@ statements! {
     /// A new incident.
     INSERT_INCIDENT = "INSERT INTO incidents (id, workspace, key, reason, opened_at) VALUES ($1, $2, $3, $4, $5)";
     /// Incidents of a workspace.
-    INCIDENTS = "SELECT i.id, i.key, i.reason, i.opened_at FROM workspaces w JOIN incidents i ON i.workspace = w.number \
-                 WHERE w.id = $1 ORDER BY i.number DESC LIMIT $2";
+    INCIDENTS = "SELECT i.id, i.key, i.reason, i.opened_at FROM incidents i \
+                 WHERE i.workspace = (SELECT w.number FROM workspaces w WHERE w.id = $1) ORDER BY i.number DESC LIMIT $2";
 }

@@ -20,15 +20,25 @@ pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod members;
 pub(crate) mod migrations;
+pub(crate) mod purge;
 pub(crate) mod sealing;
 pub(crate) mod usage;
 
 /// Every statement on the store's tables with its name, for tests of their plans.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
-    [installation::ALL, journal::ALL, keys::ALL, limits::ALL, members::ALL, sealing::ALL, usage::ALL]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        installation::ALL,
+        journal::ALL,
+        keys::ALL,
+        limits::ALL,
+        members::ALL,
+        sealing::ALL,
+        purge::ALL,
+        usage::ALL,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 /// The statements that the writer prepares ahead.

@@ -67,6 +67,18 @@ statements! {
                      SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bigint[]) \
                      ON CONFLICT (key, secret_ordinal) DO UPDATE SET at = excluded.at, address = excluded.address, \
                      agent = excluded.agent WHERE excluded.at > t.at";
+    /// Adds to what is known of the networks that keys are used from; new networks only while there is room.
+    ADD_ORIGINS = "INSERT INTO key_origins AS t (key, network, first_at, last_at, accepted, refused) \
+                   SELECT n.key, n.network, n.first_at, n.last_at, n.accepted, n.refused FROM (SELECT u.*, row_number() \
+                   OVER (PARTITION BY u.key) AS place FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], \
+                   $5::bigint[], $6::bigint[]) AS u (key, network, first_at, last_at, accepted, refused)) n \
+                   WHERE EXISTS (SELECT 1 FROM key_origins o WHERE o.key = n.key AND o.network = n.network) \
+                   OR (SELECT count(*) FROM key_origins o WHERE o.key = n.key) + n.place <= $7::bigint \
+                   ON CONFLICT (key, network) DO UPDATE SET first_at = least(t.first_at, excluded.first_at), \
+                   last_at = greatest(t.last_at, excluded.last_at), accepted = t.accepted + excluded.accepted, \
+                   refused = t.refused + excluded.refused";
+    /// The networks that a key is used from.
+    ORIGINS = "SELECT network, first_at, last_at, accepted, refused FROM key_origins WHERE key = $1";
     /// Adds to the access ledger.
     ADD_LEDGER = "INSERT INTO ledger AS t (key, minute, secret_ordinal, address, route, code, agent, count) \
                   SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[], $5::text[], $6::bigint[], \

@@ -62,6 +62,11 @@ impl Heads {
         })
     }
 
+    /// The last key's number that was given out.
+    pub(super) const fn last_key(&self) -> u32 {
+        self.key
+    }
+
     /// The next key's number.
     pub(super) fn next_key(&mut self) -> Result<u32, Fault> {
         next(&mut self.key)
@@ -268,6 +273,12 @@ impl Group {
         *known = Some(CountedWorkspace { workspace: workspace.clone(), key_count });
     }
 
+    /// Nothing is left of the workspace.
+    pub(super) fn forget_workspace(&mut self, id: WorkspaceId) {
+        self.workspaces.insert(id, None);
+        self.keys.retain(|_, key| key.as_ref().is_none_or(|key| key.workspace != id));
+    }
+
     /// The workspace, which is known, has more or fewer keys.
     pub(super) fn count(&mut self, id: WorkspaceId, difference: i32) {
         if let Some(Some(known)) = self.workspaces.get_mut(&id) {
@@ -399,6 +410,9 @@ impl Wanted {
                 | Command::SettleLease { workspace, .. }
                 | Command::CreateMember { workspace, .. } => {
                     wanted.workspaces.insert(*workspace);
+                }
+                Command::Workspace(command) => {
+                    wanted.workspaces.insert(command.workspace());
                 }
                 Command::Bootstrap(_)
                 | Command::CreateWorkspace(_)

@@ -10,7 +10,7 @@ use keywright_domain::{
     permission::{PermissionName, Role},
     plan::Plan,
     principal::{Membership, MembershipNumber, User},
-    workspace::{Workspace, WorkspaceNumber, WorkspacePatch},
+    workspace::{Slug, Workspace, WorkspaceNumber, WorkspacePatch},
 };
 
 use super::record::{Draft, Entry, Scope};
@@ -83,22 +83,41 @@ impl Scope<'_> {
             Some(name) => self.plan(name).await?,
             None => None,
         };
-        let before = &self.group.workspace(id).await?.workspace;
-        let decided = administration::patch_workspace(before, patch, plan.as_ref(), self.context.now)?;
-        if decided.effect != Effect::None {
-            let values = installation::workspace_update_params(&decided.value);
-            self.group.transaction.write(sql::UPDATE_WORKSPACE, values);
-        }
+        let namesake = match &patch.slug {
+            Some(slug) => {
+                let row =
+                    self.group.transaction.first(sql::WORKSPACE_BY_SLUG, params![slug.as_str()]).await?;
+                row.as_ref().map(installation::workspace).transpose()?
+            }
+            None => None,
+        };
+        let now = self.context.now;
+        let before = self.group.workspace(id).await?.workspace.clone();
+        let decided = administration::patch_workspace(&before, patch, plan.as_ref(), namesake.as_ref(), now)?;
+        self.keep_changes(&before, &decided);
         Ok(changed_workspace(decided))
     }
 
     pub(super) async fn settle_lease(&mut self, id: WorkspaceId, version: u32) -> Result<Draft, Fault> {
-        let decided = administration::settle_lease(&self.group.workspace(id).await?.workspace, version);
-        if decided.effect != Effect::None {
-            let values = installation::workspace_update_params(&decided.value);
-            self.group.transaction.write(sql::UPDATE_WORKSPACE, values);
-        }
+        let before = self.group.workspace(id).await?.workspace.clone();
+        let decided = administration::settle_lease(&before, version);
+        self.keep_changes(&before, &decided);
         Ok(changed_workspace(decided))
+    }
+
+    /// Writes what a decision changed of a workspace.
+    pub(super) fn keep_changes(&mut self, before: &Workspace, decided: &Decided<Workspace>) {
+        if decided.effect == Effect::None {
+            return;
+        }
+        let after = &decided.value;
+        let transaction = &mut self.group.transaction;
+        transaction.write(sql::UPDATE_WORKSPACE, installation::workspace_update_params(after));
+        if before.former_slugs != after.former_slugs {
+            let slugs: Vec<_> = after.former_slugs.iter().map(Slug::as_str).collect();
+            transaction.write(sql::DELETE_FORMER_SLUGS, params![after.number.0]);
+            transaction.write(sql::INSERT_FORMER_SLUGS, params![slugs, after.number.0]);
+        }
     }
 
     pub(super) async fn create_member(
@@ -224,7 +243,8 @@ impl Scope<'_> {
     }
 }
 
-fn changed_workspace(decided: Decided<Workspace>) -> Draft {
+/// What a change of a workspace means for the logs, and for its caller.
+pub(super) fn changed_workspace(decided: Decided<Workspace>) -> Draft {
     let mut draft = workspace_draft(&decided);
     draft.wait = Some(decided.value.policy.wait);
     draft.workspace = Some(decided.value.clone());

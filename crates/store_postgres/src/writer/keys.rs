@@ -12,7 +12,12 @@ use keywright_domain::{
 use tokio::task::yield_now;
 
 use super::record::{Draft, Entry, Scope};
-use crate::{fault::Fault, params, read, rows::keys, sql::keys as sql};
+use crate::{
+    fault::Fault,
+    params, read,
+    rows::{each, keys},
+    sql::keys as sql,
+};
 
 impl Scope<'_> {
     /// The workspace that the permit is for.
@@ -41,12 +46,17 @@ impl Scope<'_> {
         Ok(draft)
     }
 
-    pub(super) async fn change_key(&mut self, id: KeyId, change: KeyChange) -> Result<Draft, Fault> {
+    pub(super) async fn change_key(&mut self, id: KeyId, mut change: KeyChange) -> Result<Draft, Fault> {
         let workspace_id = self.permitted_workspace();
         let workspace = self.group.workspace(workspace_id).await?.workspace.clone();
         let before = self.group.key(id).await?;
         let before =
             before.filter(|key| key.workspace_number == workspace.number).ok_or(KeyError::NotFound)?;
+        if let KeyChange::DisableIdle { last_used, .. } = &mut change {
+            let values = params![vec![before.number.0]];
+            let uses = each(&self.group.transaction.query(sql::LAST_USED, values).await?, keys::last_used)?;
+            *last_used = uses.into_iter().map(|(_, used)| used.at).max();
+        }
         let hint = issued_hint(&change);
         let was_deleted = before.deleted_at.is_some();
         let done =

@@ -8,6 +8,7 @@ mod privacy;
 mod record;
 mod resolve;
 mod transaction;
+mod workspaces;
 
 use std::sync::Arc;
 

@@ -43,6 +43,8 @@ pub(super) struct Draft {
     pub(super) counted: Option<(WorkspaceId, i32)>,
     /// A workspace that changed.
     pub(super) workspace: Option<Workspace>,
+    /// A workspace of which nothing is left.
+    pub(super) purged: Option<WorkspaceId>,
     /// What the workspace that the command is about waits for.
     pub(super) wait: Option<LeaseTerm>,
 }
@@ -58,6 +60,7 @@ impl Draft {
             entries: Vec::new(),
             counted: None,
             workspace: None,
+            purged: None,
             wait: None,
         }
     }
@@ -227,6 +230,9 @@ impl Group {
         if let Some(workspace) = draft.workspace {
             self.keep_workspace(&workspace);
         }
+        if let Some(workspace) = draft.purged {
+            self.forget_workspace(workspace);
+        }
         self.heads = heads;
         let wait = reach.wait(draft.wait);
         Ok(Committed { sequence: heads.sequence, restricting, wait, outcome: draft.outcome })
@@ -253,6 +259,7 @@ impl Scope<'_> {
             Command::Redigest(items) => self.redigest(&items).await,
             Command::CreateWorkspace(new) => self.create_workspace(*new).await,
             Command::PatchWorkspace { workspace, patch } => self.patch_workspace(workspace, patch).await,
+            Command::Workspace(command) => self.workspace_command(&command).await,
             Command::SettleLease { workspace, version } => self.settle_lease(workspace, version).await,
             Command::CreateMember { user, workspace, role } => {
                 self.create_member(&user, workspace, role).await
@@ -280,6 +287,10 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
             permit.workspace().is_some() && permit.covers(command.needs(), permit.workspace())
         }
         Command::PatchWorkspace { workspace, .. } => permit.covers(Action::WriteWorkspace, Some(*workspace)),
+        Command::Workspace(command) => {
+            let (action, workspace) = command.needs();
+            permit.covers(action, workspace)
+        }
         Command::Bootstrap(_)
         | Command::Redigest(_)
         | Command::CreateWorkspace(_)

@@ -24,7 +24,7 @@ use keywright_domain::{
     },
     usage::{AgentClass, Granularity, LedgerRow, UsageBatch, UsageBucket, UsageQuery, UsageRow},
     verdict::Code,
-    workspace::{Workspace, WorkspacePatch},
+    workspace::{Slug, Workspace, WorkspacePatch},
 };
 use keywright_store_postgres::{
     Announcements, ConnectError, PostgresControl, PostgresOptions, PostgresSource, PostgresStore,
@@ -62,6 +62,11 @@ async fn everything<S: Store>(store: Arc<S>) -> Installation<S> {
     installation.patch_workspace(patch).await.unwrap();
     let patch = WorkspacePatch { suspended: Some(false), ..WorkspacePatch::default() };
     installation.patch_workspace(patch).await.unwrap();
+    for slug in ["acme-inc", "acme"] {
+        let slug = Some(Slug::parse(slug).unwrap());
+        let patch = WorkspacePatch { slug, ..WorkspacePatch::default() };
+        installation.patch_workspace(patch).await.unwrap();
+    }
     keys(&installation).await;
     let context = samples.repeatable(installation.keys_permit(), "retry-1", 7);
     let new = samples.new_key("remembered");

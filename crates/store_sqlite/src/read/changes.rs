@@ -45,9 +45,13 @@ fn newest(connection: &Connection, entity: EntityRef) -> Result<Change, Fault> {
                 None => Change::KeyRemoved(number),
             })
         }
-        EntityRef::Workspace(number) => installation::workspace_by_number(connection, number.0)?
-            .map(|found| Change::Workspace(WorkspaceView::from(&found.workspace)))
-            .ok_or_else(|| missing("workspace", number.0)),
+        EntityRef::Workspace(number) => {
+            let found = installation::workspace_by_number(connection, number.0)?;
+            Ok(match found {
+                Some(found) => Change::Workspace(WorkspaceView::from(&found.workspace)),
+                None => Change::WorkspaceRemoved(number),
+            })
+        }
         EntityRef::Membership(number) => {
             let statement = sql::installation::MEMBERSHIP_BY_NUMBER;
             first(connection, statement, [number.0], members::membership)?

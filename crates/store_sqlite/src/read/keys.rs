@@ -7,7 +7,7 @@ use keywright_domain::{
     principal::Principal,
     query::{KeyFilter, KeyQuery, Page},
     time::{Period, Timestamp},
-    workspace::Workspace,
+    workspace::{KeyLife, Workspace},
 };
 use keywright_keyformat::Locator;
 use rusqlite::{Connection, params};
@@ -78,6 +78,7 @@ fn matching(
         KeyFilter { external_id: Some(_), .. } => sql::PAGE_BY_EXTERNAL_ID,
         _ => sql::PAGE,
     };
+    let life = KeyLife::from(&workspace.policy);
     let due = |environment| {
         let period = workspace.policy.rotation.period(environment);
         period.map(|period| newest_due(period, now).unix_ms())
@@ -102,6 +103,10 @@ fn matching(
         filter.external_id,
         filter.locator.as_ref().map(Locator::as_str),
         part.revoked == Revoked::LeftOut,
+        filter.idle,
+        workspace.idle_before(now).map(Timestamp::unix_ms),
+        life.max_days.map(|days| now.plus_seconds(-i64::from(days) * 86_400).unix_ms()),
+        life.enforced_rotation.is_some(),
         filter.orphaned,
     ])?;
     let mut found = Vec::new();

@@ -24,7 +24,7 @@ use crate::{
     rows::{
         bytes,
         installation::{self, all, count},
-        keys, members, optional_text, optional_time, permissions, variant,
+        keys, members, optional_text, optional_time, permissions, time, variant,
     },
     sql,
 };
@@ -178,6 +178,7 @@ fn secret(row: &Row<'_>) -> Result<(KeyNumber, SecretView), Fault> {
         digest: keys::digest(row, 4)?,
         expires_at: optional_time(row, 6)?,
         retired: row.get_ref(7)? != ValueRef::Null,
+        created_at: time(row, 8)?,
     };
     Ok((KeyNumber(row.get(0)?), view))
 }
@@ -190,6 +191,7 @@ fn key(row: &Row<'_>) -> Result<KeyView, Fault> {
         environment: variant(row, 3, Environment::from_u8)?,
         permissions: permissions(row, 4)?,
         creator: keys::creator(row, 5)?,
+        created_at: time(row, 16)?,
         expires_at: None,
         disabled: false,
         revoked: false,

@@ -3,7 +3,7 @@
 use keywright_domain::{
     key::KeyNumber,
     time::Timestamp,
-    usage::{AgentClass, Granularity, LedgerRow, UsageBucket, UsageQuery},
+    usage::{AgentClass, Granularity, LedgerRow, Origin, UsageBucket, UsageQuery, network_from_bytes},
     verdict::Code,
 };
 use rusqlite::{Connection, params};
@@ -13,7 +13,7 @@ use crate::{
     rows::{
         address,
         installation::{all, first},
-        text, variant,
+        text, time, unreadable, variant,
     },
     sql::usage as sql,
 };
@@ -72,6 +72,22 @@ pub(crate) fn ledger(
             count: row.get(6)?,
         })
     })
+}
+
+/// The networks that a key is used from, those first seen last first.
+pub(crate) fn origins(connection: &Connection, key: KeyNumber) -> Result<Vec<Origin>, Fault> {
+    let mut origins = all(connection, sql::ORIGINS, [key.0], |row| {
+        let network = row.get_ref(0)?.as_blob().ok().and_then(network_from_bytes);
+        Ok(Origin {
+            network: network.ok_or_else(|| unreadable(row, 0))?,
+            first_at: time(row, 1)?,
+            last_at: time(row, 2)?,
+            accepted: row.get(3)?,
+            refused: row.get(4)?,
+        })
+    })?;
+    origins.sort_by_key(|origin| (std::cmp::Reverse(origin.first_at), origin.network));
+    Ok(origins)
 }
 
 /// Cost of accepted calls by key and minute.

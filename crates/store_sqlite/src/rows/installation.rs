@@ -6,14 +6,14 @@ use keywright_domain::{
     operator::OperatorCredential,
     permission::{Catalogue, CatalogueEntry, PermissionName},
     plan::Plan,
-    principal::Membership,
-    workspace::{Slug, Workspace, WorkspaceNumber},
+    principal::{Membership, MembershipNumber},
+    workspace::{Deletion, Slug, Workspace, WorkspaceNumber},
 };
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::{
-    bytes, json, keys, optional_time, permissions_column, principal_columns, text, time, time_column,
-    to_json, unreadable,
+    bytes, json, keys, optional_text, optional_time, permissions, permissions_column, principal,
+    principal_columns, text, time, time_column, to_json, unreadable, variant,
 };
 use crate::{fault::Fault, sql::installation as sql};
 
@@ -94,7 +94,22 @@ pub(crate) fn workspace(row: &Row<'_>) -> Result<Workspace, Fault> {
         policy: json(row, 5)?,
         suspended_at: optional_time(row, 6)?,
         created_at: time(row, 7)?,
+        deletion: deletion(row)?,
+        former_slugs: former_slugs(row)?,
     })
+}
+
+fn deletion(row: &Row<'_>) -> Result<Option<Deletion>, Fault> {
+    let (asked_at, purge_at) = (optional_time(row, 9)?, optional_time(row, 10)?);
+    Ok(asked_at.zip(purge_at).map(|(asked_at, purge_at)| Deletion { asked_at, purge_at }))
+}
+
+fn former_slugs(row: &Row<'_>) -> Result<Vec<Slug>, Fault> {
+    let Some(texts) = optional_text(row, 11)? else { return Ok(Vec::new()) };
+    let slugs = texts.split(' ').map(|slug| Slug::parse(slug).map_err(|_| unreadable(row, 11)));
+    let mut slugs = slugs.collect::<Result<Vec<_>, _>>()?;
+    slugs.sort();
+    Ok(slugs)
 }
 
 /// Keeps a new workspace.
@@ -112,15 +127,30 @@ pub(crate) fn insert_workspace(connection: &Connection, workspace: &Workspace) -
     Ok(())
 }
 
-/// Keeps what may change of a workspace.
-pub(crate) fn update_workspace(connection: &Connection, workspace: &Workspace) -> Result<(), Fault> {
+/// Keeps what changed of a workspace from `before` to `after`.
+pub(crate) fn update_workspace(
+    connection: &Connection,
+    before: &Workspace,
+    after: &Workspace,
+) -> Result<(), Fault> {
     connection.prepare_cached(sql::UPDATE_WORKSPACE)?.execute(params![
-        workspace.number.0,
-        workspace.name,
-        workspace.plan,
-        to_json(&workspace.policy),
-        time_column(workspace.suspended_at),
+        after.number.0,
+        after.name,
+        after.plan,
+        to_json(&after.policy),
+        time_column(after.suspended_at),
+        after.slug.as_str(),
+        time_column(after.deletion.map(|deletion| deletion.asked_at)),
+        time_column(after.deletion.map(|deletion| deletion.purge_at)),
     ])?;
+    if before.former_slugs == after.former_slugs {
+        return Ok(());
+    }
+    connection.prepare_cached(sql::DELETE_FORMER_SLUGS)?.execute([after.number.0])?;
+    let mut statement = connection.prepare_cached(sql::INSERT_FORMER_SLUG)?;
+    for slug in &after.former_slugs {
+        statement.execute(params![slug.as_str(), after.number.0])?;
+    }
     Ok(())
 }
 

@@ -65,6 +65,7 @@ pub(crate) fn read(row: &Row<'_>, workspace: WorkspaceId) -> Result<ApiKey, Faul
         created_at: time(row, 8)?,
         expires_at: optional_time(row, 9)?,
         disabled_at: optional_time(row, 10)?,
+        enabled_at: optional_time(row, 20)?,
         revoked: revocation(row)?,
         deleted_at: optional_time(row, 12)?,
         limits: limits(row, 13)?,
@@ -207,6 +208,7 @@ pub(crate) fn update(connection: &Connection, before: &ApiKey, after: &ApiKey) -
         after.name,
         after.purpose,
         after.revoked.as_ref().and_then(|revocation| revocation.reason.as_deref()),
+        time_column(after.enabled_at),
     ])?;
     let find = |key: &ApiKey, ordinal| key.secrets.iter().position(|secret| secret.ordinal == ordinal);
     for old in &before.secrets {

@@ -2,7 +2,8 @@
 
 macro_rules! workspace_columns {
     () => {
-        "w.number, w.id, w.slug, w.name, w.plan, w.policy, w.suspended_at, w.created_at, w.key_count"
+        "w.number, w.id, w.slug, w.name, w.plan, w.policy, w.suspended_at, w.created_at, w.key_count, w.deleted_at, \
+         w.purge_at, (SELECT group_concat(f.slug, ' ') FROM workspace_slugs f WHERE f.workspace = w.number)"
     };
 }
 
@@ -22,22 +23,38 @@ statements! {
     /// The newest workspace's number.
     LAST_WORKSPACE = "SELECT max(number) FROM workspaces";
     /// A workspace by id.
-    WORKSPACE_BY_ID = concat!("SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.id = ?1");
+    WORKSPACE_BY_ID = concat!("SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.id = ?1 AND w.purged_at IS NULL");
     /// A workspace by number.
-    WORKSPACE_BY_NUMBER = concat!("SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.number = ?1");
-    /// A workspace by slug.
-    WORKSPACE_BY_SLUG = concat!("SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.slug = ?1");
+    WORKSPACE_BY_NUMBER = concat!(
+        "SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.number = ?1 AND w.purged_at IS NULL"
+    );
+    /// A workspace by its slug, or by one that it had before.
+    WORKSPACE_BY_SLUG = concat!(
+        "SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.number = coalesce(\
+         (SELECT n.number FROM workspaces n WHERE n.slug = ?1), \
+         (SELECT o.workspace FROM workspace_slugs o WHERE o.slug = ?1)) AND w.purged_at IS NULL"
+    );
+    /// Workspaces whose data is to be removed.
+    WORKSPACES_TO_PURGE = concat!(
+        "SELECT ", workspace_columns!(), " FROM workspaces w INDEXED BY workspaces_purge \
+         WHERE w.purge_at IS NOT NULL AND w.purged_at IS NULL AND w.purge_at <= ?1 ORDER BY w.purge_at LIMIT ?2"
+    );
     /// A page of workspaces.
     WORKSPACES = concat!(
-        "SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.slug > ?1 ORDER BY w.slug LIMIT ?2"
+        "SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.slug > ?1 AND w.purged_at IS NULL ORDER BY w.slug LIMIT ?2"
     );
     /// All workspaces.
-    LOAD_WORKSPACES = concat!("SELECT ", workspace_columns!(), " FROM workspaces w ORDER BY w.number");
+    LOAD_WORKSPACES = concat!("SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.purged_at IS NULL ORDER BY w.number");
     /// A new workspace.
     INSERT_WORKSPACE = "INSERT INTO workspaces (number, id, slug, name, plan, policy, suspended_at, created_at) \
                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     /// What may change of a workspace.
-    UPDATE_WORKSPACE = "UPDATE workspaces SET name = ?2, plan = ?3, policy = ?4, suspended_at = ?5 WHERE number = ?1";
+    UPDATE_WORKSPACE = "UPDATE workspaces SET name = ?2, plan = ?3, policy = ?4, suspended_at = ?5, slug = ?6, \
+                        deleted_at = ?7, purge_at = ?8 WHERE number = ?1";
+    /// A workspace's former slugs go, to be written anew.
+    DELETE_FORMER_SLUGS = "DELETE FROM workspace_slugs WHERE workspace = ?1";
+    /// A slug that a workspace had before.
+    INSERT_FORMER_SLUG = "INSERT INTO workspace_slugs (slug, workspace) VALUES (?1, ?2)";
     /// How many keys a workspace has.
     UPDATE_KEY_COUNT = "UPDATE workspaces SET key_count = ?2 WHERE number = ?1";
     /// How many workspaces are on a plan.

@@ -4,7 +4,7 @@ macro_rules! key_columns {
     () => {
         "k.number, k.id, k.workspace, k.environment, k.permissions, k.creator_kind, k.creator_id, k.membership, \
          k.created_at, k.expires_at, k.disabled_at, k.revoked_at, k.deleted_at, k.limits, k.networks, \
-         k.external_id, k.metadata, k.name, k.purpose, k.revoked_reason"
+         k.external_id, k.metadata, k.name, k.purpose, k.revoked_reason, k.enabled_at"
     };
 }
 
@@ -14,25 +14,75 @@ macro_rules! secret_columns {
     };
 }
 
+/// When the newest secret that works was issued.
+macro_rules! issued_at {
+    () => {
+        "(SELECT p.created_at FROM secrets p WHERE p.key = k.number AND p.retired_at IS NULL \
+         ORDER BY p.ordinal DESC LIMIT 1)"
+    };
+}
+
+/// When the key was last used.
+macro_rules! used_at {
+    () => {
+        "(SELECT max(u.at) FROM last_used u WHERE u.key = k.number)"
+    };
+}
+
+/// Whether rotation is due.
+macro_rules! is_due {
+    () => {
+        concat!(
+            "coalesce(",
+            issued_at!(),
+            " <= CASE k.environment WHEN 0 THEN ?11 WHEN 1 THEN ?12 WHEN 2 THEN ?13 ELSE ?14 END, 0)"
+        )
+    };
+}
+
+/// Whether the key's time is over: by its own end, by the longest life that the workspace allows, by an enforced rotation.
+macro_rules! is_over {
+    () => {
+        concat!(
+            "(coalesce(k.expires_at <= ?9, 0) OR coalesce(k.created_at <= ?21, 0) OR (?22 AND ",
+            is_due!(),
+            "))"
+        )
+    };
+}
+
 /// Newest first; every page statement takes the same parameters, see `read::keys`.
 macro_rules! page_condition {
     () => {
-        "k.deleted_at IS NULL AND k.workspace = ?1 AND k.number < ?2 \
-         AND (?3 IS NULL OR k.environment = ?3) \
-         AND (?4 IS NULL OR (k.creator_kind = ?4 AND k.creator_id = ?5)) \
-         AND (?6 IS NULL OR contains_ignoring_case(k.name, ?6)) \
-         AND (?7 IS NULL OR coalesce((SELECT max(u.at) FROM last_used u WHERE u.key = k.number), k.created_at) < ?7) \
-         AND (?8 IS NULL OR ?8 = CASE WHEN k.revoked_at IS NOT NULL THEN 3 WHEN k.disabled_at IS NOT NULL THEN 1 \
-              WHEN k.expires_at <= ?9 THEN 2 ELSE 0 END) \
-         AND (?10 IS NULL OR ?10 = (k.revoked_at IS NULL AND coalesce((SELECT p.created_at FROM secrets p \
-              WHERE p.key = k.number AND p.retired_at IS NULL ORDER BY p.ordinal DESC LIMIT 1) \
-              <= CASE k.environment WHEN 0 THEN ?11 WHEN 1 THEN ?12 WHEN 2 THEN ?13 ELSE ?14 END, 0))) \
-         AND (?16 IS NULL OR k.external_id = ?16) \
-         AND (?17 IS NULL OR EXISTS (SELECT 1 FROM secrets l WHERE l.locator = ?17 AND l.key = k.number)) \
-         AND (?18 = 0 OR k.revoked_at IS NULL) \
-         AND (?19 IS NULL OR ?19 = EXISTS (SELECT 1 FROM memberships o WHERE o.number = k.membership \
-              AND o.ended_at IS NOT NULL)) \
-         ORDER BY k.number DESC LIMIT ?15"
+        concat!(
+            "k.deleted_at IS NULL AND k.workspace = ?1 AND k.number < ?2 \
+             AND (?3 IS NULL OR k.environment = ?3) \
+             AND (?4 IS NULL OR (k.creator_kind = ?4 AND k.creator_id = ?5)) \
+             AND (?6 IS NULL OR contains_ignoring_case(k.name, ?6)) \
+             AND (?7 IS NULL OR coalesce(",
+            used_at!(),
+            ", k.created_at) < ?7) \
+             AND (?8 IS NULL OR ?8 = CASE WHEN k.revoked_at IS NOT NULL THEN 3 WHEN k.disabled_at IS NOT NULL THEN 1 \
+                  WHEN ",
+            is_over!(),
+            " THEN 2 ELSE 0 END) \
+             AND (?10 IS NULL OR ?10 = (k.revoked_at IS NULL AND ",
+            is_due!(),
+            ")) \
+             AND (?16 IS NULL OR k.external_id = ?16) \
+             AND (?17 IS NULL OR EXISTS (SELECT 1 FROM secrets l WHERE l.locator = ?17 AND l.key = k.number)) \
+             AND (?18 = 0 OR k.revoked_at IS NULL) \
+             AND (?19 IS NULL OR ?19 = (k.revoked_at IS NULL AND k.disabled_at IS NULL AND NOT ",
+            is_over!(),
+            " AND coalesce(max(k.created_at, coalesce(k.enabled_at, k.created_at), coalesce(",
+            issued_at!(),
+            ", k.created_at), coalesce(",
+            used_at!(),
+            ", k.created_at)) <= ?20, 0))) \
+             AND (?23 IS NULL OR ?23 = EXISTS (SELECT 1 FROM memberships o WHERE o.number = k.membership \
+                  AND o.ended_at IS NOT NULL)) \
+             ORDER BY k.number DESC LIMIT ?15"
+        )
     };
 }
 
@@ -59,15 +109,15 @@ statements! {
         "SELECT ", key_columns!(), " FROM secrets s INDEXED BY secrets_locator CROSS JOIN keys k ON k.number = s.key \
          WHERE s.locator = ?17 AND ", page_condition!()
     );
-    /// The verification state of the keys in a range of numbers. The last column says that all columns after the
+    /// The verification state of the keys in a range of numbers. The last column but one says that all columns after the
     /// membership are NULL, so that they need not be looked at one by one.
     LOAD = "SELECT k.number, k.id, k.workspace, k.environment, k.permissions, k.creator_kind, k.creator_id, \
             k.membership, k.expires_at, k.disabled_at, k.revoked_at, k.limits, k.networks, k.external_id, k.metadata, \
-            coalesce(k.expires_at, k.disabled_at, k.revoked_at, k.limits, k.networks, k.external_id) IS NULL \
+            coalesce(k.expires_at, k.disabled_at, k.revoked_at, k.limits, k.networks, k.external_id) IS NULL, k.created_at \
             FROM keys k WHERE k.number >= ?1 AND k.number < ?2 AND k.deleted_at IS NULL ORDER BY k.number";
     /// The secrets of the keys in a range of numbers.
-    LOAD_SECRETS = "SELECT s.key, s.ordinal, s.id, s.locator, s.pepper, s.digest, s.expires_at, s.retired_at \
-                    FROM secrets s WHERE s.key >= ?1 AND s.key < ?2 ORDER BY s.key, s.ordinal";
+    LOAD_SECRETS = "SELECT s.key, s.ordinal, s.id, s.locator, s.pepper, s.digest, s.expires_at, s.retired_at, \
+                    s.created_at FROM secrets s WHERE s.key >= ?1 AND s.key < ?2 ORDER BY s.key, s.ordinal";
     /// A new key.
     INSERT = "INSERT INTO keys (number, id, workspace, environment, permissions, creator_kind, creator_id, membership, \
               created_at, expires_at, disabled_at, revoked_at, deleted_at, limits, networks, external_id, metadata, \
@@ -76,7 +126,7 @@ statements! {
     /// What may change of a key.
     UPDATE = "UPDATE keys SET permissions = ?2, expires_at = ?3, disabled_at = ?4, revoked_at = ?5, deleted_at = ?6, \
               limits = ?7, networks = ?8, external_id = ?9, metadata = ?10, name = ?11, purpose = ?12, \
-              revoked_reason = ?13 WHERE number = ?1";
+              revoked_reason = ?13, enabled_at = ?14 WHERE number = ?1";
     /// The secrets of a key, oldest first.
     SECRETS = concat!("SELECT ", secret_columns!(), " FROM secrets s WHERE s.key = ?1 ORDER BY s.ordinal");
     /// A new secret.

@@ -17,6 +17,7 @@ pub(crate) mod installation;
 pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod members;
+pub(crate) mod purge;
 pub(crate) mod sealing;
 pub(crate) mod usage;
 

@@ -21,6 +21,7 @@ fn statements() -> impl Iterator<Item = (&'static str, &'static str)> {
         super::installation::ALL,
         super::journal::ALL,
         super::keys::ALL,
+        super::purge::ALL,
         super::members::ALL,
         super::sealing::ALL,
         super::usage::ALL,

@@ -63,6 +63,16 @@ statements! {
     PUT_LAST_USED = "INSERT INTO last_used (key, secret_ordinal, at, address, agent) VALUES (?1, ?2, ?3, ?4, ?5) \
                      ON CONFLICT (key, secret_ordinal) DO UPDATE SET at = excluded.at, address = excluded.address, \
                      agent = excluded.agent WHERE excluded.at > at";
+    /// Adds to what is known of a network that a key is used from; a new network only while there is room.
+    ADD_ORIGIN = "INSERT INTO key_origins (key, network, first_at, last_at, accepted, refused) \
+                  SELECT ?1, ?2, ?3, ?4, ?5, ?6 \
+                  WHERE EXISTS (SELECT 1 FROM key_origins o WHERE o.key = ?1 AND o.network = ?2) \
+                  OR (SELECT count(*) FROM key_origins o WHERE o.key = ?1) < ?7 \
+                  ON CONFLICT (key, network) DO UPDATE SET first_at = min(first_at, excluded.first_at), \
+                  last_at = max(last_at, excluded.last_at), accepted = accepted + excluded.accepted, \
+                  refused = refused + excluded.refused";
+    /// The networks that a key is used from.
+    ORIGINS = "SELECT network, first_at, last_at, accepted, refused FROM key_origins WHERE key = ?1";
     /// Adds to the access ledger.
     ADD_LEDGER = "INSERT INTO ledger (key, minute, secret_ordinal, address, route, code, agent, count) \
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \

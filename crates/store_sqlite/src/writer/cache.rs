@@ -60,6 +60,13 @@ impl Workspaces {
         }
     }
 
+    /// Nothing is left of the workspace.
+    pub(super) fn remove(&mut self, id: WorkspaceId) {
+        self.is_changed = true;
+        self.by_id.remove(&id);
+        self.recounted.retain(|recounted| *recounted != id);
+    }
+
     /// The workspace, which is known, has more or fewer keys.
     pub(super) fn count(&mut self, id: WorkspaceId, difference: i32) {
         if let Some(known) = self.by_id.get_mut(&id) {

@@ -64,29 +64,27 @@ impl Scope<'_> {
             Some(name) => installation::plan(self.connection, name)?,
             None => None,
         };
+        let namesake = match &patch.slug {
+            Some(slug) => installation::workspace_by_slug(self.connection, slug)?,
+            None => None,
+        };
+        let namesake = namesake.as_ref().map(|found| &found.workspace);
         let before = &self.workspaces.get(self.connection, id)?.workspace;
-        let decided = administration::patch_workspace(before, patch, plan.as_ref(), self.context.now)?;
+        let now = self.context.now;
+        let decided = administration::patch_workspace(before, patch, plan.as_ref(), namesake, now)?;
         if decided.effect != Effect::None {
-            installation::update_workspace(self.connection, &decided.value)?;
+            installation::update_workspace(self.connection, before, &decided.value)?;
         }
-        let mut draft = workspace_draft(&decided);
-        draft.wait = Some(decided.value.policy.wait);
-        draft.workspace = Some(decided.value.clone());
-        draft.outcome = Outcome::Workspace(Box::new(decided.value));
-        Ok(draft)
+        Ok(changed_workspace(decided))
     }
 
     pub(super) fn settle_lease(&mut self, id: WorkspaceId, version: u32) -> Result<Draft, Fault> {
-        let decided =
-            administration::settle_lease(&self.workspaces.get(self.connection, id)?.workspace, version);
+        let before = &self.workspaces.get(self.connection, id)?.workspace;
+        let decided = administration::settle_lease(before, version);
         if decided.effect != Effect::None {
-            installation::update_workspace(self.connection, &decided.value)?;
+            installation::update_workspace(self.connection, before, &decided.value)?;
         }
-        let mut draft = workspace_draft(&decided);
-        draft.wait = Some(decided.value.policy.wait);
-        draft.workspace = Some(decided.value.clone());
-        draft.outcome = Outcome::Workspace(Box::new(decided.value));
-        Ok(draft)
+        Ok(changed_workspace(decided))
     }
 
     pub(super) fn create_member(&mut self, user: &User, id: WorkspaceId, role: Role) -> Result<Draft, Fault> {
@@ -199,6 +197,15 @@ impl Scope<'_> {
         }
         Ok(draft)
     }
+}
+
+/// What a change of a workspace means for the logs, and for its caller.
+pub(super) fn changed_workspace(decided: Decided<Workspace>) -> Draft {
+    let mut draft = workspace_draft(&decided);
+    draft.wait = Some(decided.value.policy.wait);
+    draft.workspace = Some(decided.value.clone());
+    draft.outcome = Outcome::Workspace(Box::new(decided.value));
+    draft
 }
 
 fn workspace_draft(decided: &Decided<Workspace>) -> Draft {

@@ -11,7 +11,12 @@ use keywright_domain::{
 };
 
 use super::record::{Draft, Entry, Scope};
-use crate::{fault::Fault, read, rows::keys};
+use crate::{
+    fault::Fault,
+    read,
+    rows::{installation::all, keys},
+    sql,
+};
 
 impl Scope<'_> {
     /// The workspace that the permit is for.
@@ -35,12 +40,16 @@ impl Scope<'_> {
         Ok(draft)
     }
 
-    pub(super) fn change_key(&mut self, id: KeyId, change: KeyChange) -> Result<Draft, Fault> {
+    pub(super) fn change_key(&mut self, id: KeyId, mut change: KeyChange) -> Result<Draft, Fault> {
         let workspace_id = self.permitted_workspace();
         let workspace = &self.workspaces.get(self.connection, workspace_id)?.workspace;
         let before = keys::by_id(self.connection, id, workspace_id)?
             .filter(|key| key.workspace_number == workspace.number)
             .ok_or(KeyError::NotFound)?;
+        if let KeyChange::DisableIdle { last_used, .. } = &mut change {
+            let uses = all(self.connection, sql::keys::LAST_USED, [before.number.0], keys::last_used)?;
+            *last_used = uses.into_iter().map(|used| used.at).max();
+        }
         let hint = issued_hint(&change);
         let wait = workspace.policy.wait;
         let was_deleted = before.deleted_at.is_some();

@@ -8,6 +8,7 @@ mod members;
 mod privacy;
 mod record;
 mod usage;
+mod workspaces;
 
 use std::{
     collections::VecDeque,

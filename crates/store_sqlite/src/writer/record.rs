@@ -104,6 +104,8 @@ pub(super) struct Draft {
     pub(super) counted: Option<(WorkspaceId, i32)>,
     /// A workspace that changed.
     pub(super) workspace: Option<Workspace>,
+    /// A workspace of which nothing is left.
+    pub(super) purged: Option<WorkspaceId>,
     /// What the workspace that the command is about waits for.
     pub(super) wait: Option<LeaseTerm>,
 }
@@ -119,6 +121,7 @@ impl Draft {
             entries: Vec::new(),
             counted: None,
             workspace: None,
+            purged: None,
             wait: None,
         }
     }
@@ -170,6 +173,9 @@ impl Writer {
         if let Some(workspace) = draft.workspace {
             self.workspaces.replace(workspace);
         }
+        if let Some(workspace) = draft.purged {
+            self.workspaces.remove(workspace);
+        }
         self.heads = Some(heads);
         // One node with its store inside: nothing to wait for but the node itself.
         Ok(Committed {
@@ -191,6 +197,7 @@ impl Scope<'_> {
             Command::Redigest(items) => self.redigest(&items),
             Command::CreateWorkspace(new) => self.create_workspace(*new),
             Command::PatchWorkspace { workspace, patch } => self.patch_workspace(workspace, patch),
+            Command::Workspace(command) => self.workspace_command(&command),
             Command::SettleLease { workspace, version } => self.settle_lease(workspace, version),
             Command::CreateMember { user, workspace, role } => self.create_member(&user, workspace, role),
             Command::PutPlan(plan) => self.put_plan(plan),
@@ -216,6 +223,10 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
             permit.workspace().is_some() && permit.covers(command.needs(), permit.workspace())
         }
         Command::PatchWorkspace { workspace, .. } => permit.covers(Action::WriteWorkspace, Some(*workspace)),
+        Command::Workspace(command) => {
+            let (action, workspace) = command.needs();
+            permit.covers(action, workspace)
+        }
         Command::Bootstrap(_)
         | Command::Redigest(_)
         | Command::CreateWorkspace(_)

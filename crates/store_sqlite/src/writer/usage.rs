@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use keywright_domain::{
+    caps,
     key::KeyNumber,
     store::StoreError,
-    usage::{AgentClass, Granularity, UsageBatch, UsageRow},
+    usage::{AgentClass, Granularity, UsageBatch, UsageRow, network_to_bytes, origins_of},
     verdict::Code,
 };
 use rusqlite::{Connection, params};
@@ -104,6 +105,7 @@ fn add_rows(connection: &Connection, rows: &[UsageRow]) -> Result<(), Fault> {
         keep_sums(connection, workspace_sql, &by_workspace)?;
     }
     keep_ledger(connection, rows)?;
+    keep_origins(connection, rows)?;
     keep_last_used(connection, rows)
 }
 
@@ -146,6 +148,22 @@ fn keep_ledger(connection: &Connection, rows: &[UsageRow]) -> Result<(), Fault> 
             row.code as u8,
             row.agent as u8,
             row.count
+        ])?;
+    }
+    Ok(())
+}
+
+fn keep_origins(connection: &Connection, rows: &[UsageRow]) -> Result<(), Fault> {
+    let mut statement = connection.prepare_cached(sql::ADD_ORIGIN)?;
+    for (key, origin) in origins_of(rows) {
+        statement.execute(params![
+            key.0,
+            network_to_bytes(&origin.network),
+            origin.first_at.unix_ms(),
+            origin.last_at.unix_ms(),
+            origin.accepted,
+            origin.refused,
+            caps::ORIGINS_PER_KEY,
         ])?;
     }
     Ok(())

@@ -85,7 +85,7 @@ async fn history<S: Store>(installation: &Installation<S>) {
     ] {
         installation.operate(command).await.unwrap();
     }
-    let mut policy = installation.workspace.policy;
+    let mut policy = installation.workspace.policy.clone();
     policy.allowed_permissions = PermissionSet::EMPTY.with(1);
     let patch = WorkspacePatch { policy: Some(policy), ..WorkspacePatch::default() };
     installation.patch_workspace(patch).await.unwrap();
@@ -138,6 +138,7 @@ pub async fn the_log_has_no_gaps_and_the_newest_states<S: Store>(store: Arc<S>) 
             Change::Workspace(workspace) => {
                 assert_eq!(state.workspaces.get(&workspace.number.0), Some(workspace));
             }
+            Change::WorkspaceRemoved(number) => assert!(!state.workspaces.contains_key(&number.0)),
             Change::Membership(one) => assert_eq!(state.memberships.get(&one.number.0), Some(one)),
             Change::Catalogue(entries) => assert_eq!(&state.catalogue, entries),
             Change::Operators(operators) => assert_eq!(&state.operators, operators),

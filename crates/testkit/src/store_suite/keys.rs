@@ -204,7 +204,7 @@ pub async fn numbers_are_never_used_again<S: Store>(store: Arc<S>) {
 /// `max_keys` is counted in keys that are not deleted.
 pub async fn the_key_count_follows<S: Store>(store: Arc<S>) {
     let installation = Installation::set_up(store).await;
-    let policy = WorkspacePolicy { max_keys: 2, ..installation.workspace.policy };
+    let policy = WorkspacePolicy { max_keys: 2, ..installation.workspace.policy.clone() };
     let patch = WorkspacePatch { policy: Some(policy), ..WorkspacePatch::default() };
     installation.patch_workspace(patch).await.unwrap();
     let create = async || {

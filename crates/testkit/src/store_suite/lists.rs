@@ -13,7 +13,7 @@ use keywright_domain::{
     time::Timestamp,
     usage::{AgentClass, UsageBatch, UsageRow},
     verdict::Code,
-    workspace::Slug,
+    workspace::{RotationMode, Slug, WorkspacePatch, WorkspacePolicy},
 };
 
 use crate::{Installation, Samples};
@@ -49,10 +49,29 @@ pub async fn pages<S: Store>(store: Arc<S>) {
 
 /// Every filter, alone and with others, finds what the rules say.
 pub async fn filters_agree_with_the_rules<S: Store>(store: Arc<S>) {
-    let installation = Installation::set_up(Arc::clone(&store)).await;
+    let mut installation = Installation::set_up(Arc::clone(&store)).await;
     let (mut keys, last_uses) = zoo(&installation).await;
     keys.reverse();
-    let filters = filters(&installation, &keys);
+    filters_agree_now(&installation, &keys, &last_uses).await;
+    let policy = WorkspacePolicy {
+        max_key_days: Some(120),
+        rotation_mode: RotationMode::Enforce,
+        idle_days: Some(20),
+        ..WorkspacePolicy::default()
+    };
+    installation.workspace.policy = policy.clone();
+    let patch = WorkspacePatch { policy: Some(policy), ..WorkspacePatch::default() };
+    installation.patch_workspace(patch).await.unwrap();
+    filters_agree_now(&installation, &keys, &last_uses).await;
+}
+
+async fn filters_agree_now<S: Store>(
+    installation: &Installation<S>,
+    keys: &[ApiKey],
+    last_uses: &HashMap<KeyNumber, Timestamp>,
+) {
+    let store = &installation.store;
+    let filters = filters(installation, keys);
     let mut found_any = 0;
     for days in [0, 1, 30, 89, 91, 200] {
         let now = Samples::NOW.plus_seconds(days * 86_400);
@@ -62,7 +81,7 @@ pub async fn filters_agree_with_the_rules<S: Store>(store: Arc<S>) {
             let found: Vec<_> = page.items.iter().map(|key| key.name.as_str()).collect();
             let expected: Vec<_> = keys
                 .iter()
-                .filter(|key| matches(filter, key, &last_uses, now, &installation))
+                .filter(|key| matches(filter, key, last_uses, now, installation))
                 .map(|key| key.name.as_str())
                 .collect();
             assert_eq!(found, expected, "{filter:?} after {days} days");
@@ -83,7 +102,10 @@ fn matches<S: Store>(
     let last = last_uses.get(&key.number).copied().unwrap_or(key.created_at);
     let due = key.rotation_due_at(&installation.workspace).is_some_and(|due| due <= now);
     filter.environment.is_none_or(|environment| key.environment == environment)
-        && filter.status.is_none_or(|status| key.status(now) == status)
+        && filter.status.is_none_or(|status| key.status_in(&installation.workspace, now) == status)
+        && filter.idle.is_none_or(|asked| {
+            asked == key.is_idle(&installation.workspace, last_uses.get(&key.number).copied(), now)
+        })
         && filter.created_by.as_ref().is_none_or(|id| key.created_by.principal.id_text() == *id)
         && filter.external_id.as_ref().is_none_or(|id| key.external_id.as_ref() == Some(id))
         && filter.unused_since.is_none_or(|since| last < since)
@@ -162,6 +184,7 @@ fn filters<S: Store>(installation: &Installation<S>, keys: &[ApiKey]) -> Vec<Key
     filters.extend(Environment::ALL.map(|one| KeyFilter { environment: Some(one), ..any() }));
     filters.extend(KeyStatus::ALL.map(|one| KeyFilter { status: Some(one), ..any() }));
     filters.extend([true, false].map(|one| KeyFilter { rotation_due: Some(one), ..any() }));
+    filters.extend([true, false].map(|one| KeyFilter { idle: Some(one), ..any() }));
     filters.extend(["SCHLÜSSEL 1", "schlüssel", "%", "_", "", "2"].map(|one| {
         let name = Some(one.to_owned());
         KeyFilter { name, ..any() }

@@ -12,6 +12,7 @@ pub mod members;
 pub mod permits;
 pub mod privacy;
 pub mod usage;
+pub mod workspaces;
 
 /// Makes a test of every function of the suite. `$empty` is an async function that returns
 /// `(Arc<impl Store>, guard)`: an empty store, and whatever must live as long as it.
@@ -67,6 +68,12 @@ macro_rules! store_suite {
             usage::last_use
             usage::the_ledger
             usage::recent_cost
+            workspaces::renamed
+            workspaces::deleted_and_restored
+            workspaces::purged
+            workspaces::purged_in_steps
+            workspaces::origins
+            workspaces::idle_keys
             concurrency::creates_at_once
             concurrency::changes_of_one_key_at_once
             concurrency::load_and_log_meet

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use keywright_domain::{
-    command::{Command, CommandError},
+    command::{Command, CommandError, WorkspaceCommand},
     ids::ServiceAccountId,
-    key::KeyChange,
+    key::{KeyChange, KeyNumber},
     member::{MemberCommand, Switch},
     permission::{PermissionName, Role},
     permit::Action,
@@ -33,6 +33,7 @@ pub async fn a_permit_for_something_else_is_refused<S: Store>(store: Arc<S>) {
                     Needed::Keys => action == Action::WriteKeys && workspace.is_some(),
                     Needed::Workspace => action == Action::WriteWorkspace && workspace == Some(own),
                     Needed::Members(needed) => action == needed && workspace.is_some(),
+                    Needed::End => action == Action::DeleteWorkspace && workspace == Some(own),
                 };
                 if is_right {
                     continue;
@@ -49,7 +50,7 @@ pub async fn a_permit_for_something_else_is_refused<S: Store>(store: Arc<S>) {
     }
     // Every action on 3 scopes; commands on keys and members are right on two scopes, the others on one.
     let all = Action::ALL.len() * 3;
-    assert_eq!(refused, 10 * (all - 1) + (3 + 4) * (all - 2));
+    assert_eq!(refused, 13 * (all - 1) + (3 + 4) * (all - 2));
     assert_eq!(before, (installation.load().await, store.audit_head().await.unwrap()));
 }
 
@@ -59,6 +60,7 @@ enum Needed {
     Keys,
     Workspace,
     Members(Action),
+    End,
 }
 
 fn commands<S: Store>(
@@ -82,6 +84,12 @@ fn commands<S: Store>(
         (Command::Redigest(Vec::new()), Needed::Installation),
         (Command::CreateWorkspace(Box::new(samples.new_workspace("new"))), Needed::Installation),
         (Command::PatchWorkspace { workspace, patch: suspend }, Needed::Workspace),
+        (Command::Workspace(WorkspaceCommand::Delete { workspace, grace_days: None }), Needed::End),
+        (Command::Workspace(WorkspaceCommand::Restore { workspace }), Needed::End),
+        (
+            Command::Workspace(WorkspaceCommand::Purge { workspace, after: KeyNumber(0) }),
+            Needed::Installation,
+        ),
         (Command::CreateMember { user: samples.user(), workspace, role: Role::Owner }, Needed::Installation),
         (Command::PutPlan(Plan::builtin()[0].clone()), Needed::Installation),
         (Command::DeletePlan("standard".to_owned()), Needed::Installation),

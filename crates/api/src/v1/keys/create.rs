@@ -212,6 +212,7 @@ mod tests {
               "type": "operator"
             },
             "creator_active": true,
+            "effective_expires_at": "2027-11-21T08:00:00.000Z",
             "effective_permissions": [
               "prompts:read"
             ],
@@ -219,6 +220,7 @@ mod tests {
             "expires_at": "2027-11-21T08:00:00.000Z",
             "external_id": "cust_42",
             "id": "key_01m7yhx3001y00p7tpcjvhkr3j",
+            "idle": false,
             "last_used_at": null,
             "limits": [
               {

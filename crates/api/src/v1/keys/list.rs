@@ -1,7 +1,7 @@
 //! `GET /v1/workspaces/{slug}/keys`
 
 use axum::{Json, extract::State};
-use keywright_domain::{ids::KeyId, query::KeyQuery};
+use keywright_domain::{ids::KeyId, key::ApiKey, query::KeyQuery};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -33,6 +33,9 @@ pub(crate) struct Request {
     unused_days: Option<u32>,
     /// Whether rotation is due now.
     rotation_due: Option<bool>,
+    /// Whether it works and counts as idle by the workspace's policy (`idle_days`). A page may be shorter than `limit`: keys
+    /// that were used a moment ago are left out.
+    idle: Option<bool>,
     /// Part of the name, in any case.
     name: Option<String>,
     /// The locator of one of its secrets: the 12 characters after the prefix.
@@ -77,7 +80,9 @@ pub(crate) async fn handler(
     let cursor = last.map(|key| cursors.encode(&key.id.to_bytes()));
     let texts =
         KeyTexts { state: &state, workspace: &scope.workspace, last_uses: &last_uses, now: scope.now() };
-    let data = page.items.into_iter().map(|key| texts.show(key)).collect();
+    // What was counted since the last flush, the engine knows: a key that was used a moment ago is not idle.
+    let is_meant = |key: &ApiKey| filter.idle != Some(true) || texts.is_idle(key);
+    let data = page.items.into_iter().filter(is_meant).map(|key| texts.show(key)).collect();
     Ok(Json(Page::new(data, cursor)))
 }
 
@@ -90,6 +95,7 @@ impl Request {
             external_id: self.external_id.clone(),
             unused_days: self.unused_days,
             rotation_due: self.rotation_due,
+            idle: self.idle,
             name: self.name.clone(),
             locator: self.locator.clone(),
             orphaned: self.orphaned,

@@ -111,13 +111,15 @@ async fn show(
     let now = caller.origin.now;
     if !workspaces.contains_key(&located.workspace) {
         let found = state.store.workspace(located.slug.clone()).await.map_err(of_store)?;
+        let found = found.filter(|workspace| !workspace.is_gone(now));
         workspaces.extend(found.map(|workspace| (located.workspace, workspace)));
     }
     let Some(workspace) = workspaces.get(&located.workspace) else { return Ok((None, false)) };
     let Some(key) = state.store.key(located.workspace, located.key).await.map_err(of_store)? else {
         return Ok((None, false));
     };
-    let usable = key.status(now) == keywright_domain::key::KeyStatus::Active
+    let usable = key.status_in(workspace, now) == keywright_domain::key::KeyStatus::Active
+        && !workspace.is_off()
         && key.live_secrets(now).any(|secret| secret.locator == locator);
     let last_uses = LastUses::of(state, std::slice::from_ref(&key)).await?;
     let texts = KeyTexts { state, workspace, last_uses: &last_uses, now };

@@ -107,10 +107,14 @@ mod tests {
         insta::assert_json_snapshot!(answer.json(), @r#"
         {
           "created_at": "2026-11-21T08:00:00.000Z",
+          "deleted": false,
+          "deletes_at": null,
+          "former_slugs": [],
           "id": "ws_01m7yhx300f7r1bjbw99vf5qa3",
           "name": "beta",
           "plan": "standard",
           "policy": {
+            "allowed_ips": [],
             "allowed_permissions": null,
             "atomic_revocation": false,
             "default_permissions": [
@@ -118,6 +122,8 @@ mod tests {
               "prompts:list",
               "context:download"
             ],
+            "idle_action": "flag",
+            "idle_days": null,
             "lease_seconds": 30,
             "max_key_days": null,
             "max_keys": 1000000,
@@ -136,6 +142,7 @@ mod tests {
                 "months": 3
               }
             },
+            "rotation_mode": "warn",
             "self_service": true
           },
           "sequence": 4,

@@ -39,7 +39,7 @@ problems! { InvalidCursor }
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
-    _permitted: Installation,
+    Installation { caller, .. }: Installation,
     StrictQuery(request): StrictQuery<Request>,
 ) -> Result<Json<Page<Workspace>>, ApiError> {
     let limit = page_limit(request.limit)?;
@@ -49,7 +49,9 @@ pub(crate) async fn handler(
     let last = page.items.last().filter(|_| page.has_more);
     let cursor = last.map(|workspace| scope.encode(workspace.slug.as_str().as_bytes()));
     let catalogue = state.plane.catalogue();
-    let data = page.items.into_iter().map(|workspace| Workspace::new(workspace, &catalogue)).collect();
+    // What cannot be restored any more is not there any more, even if its data still is.
+    let there = page.items.into_iter().filter(|workspace| !workspace.is_gone(caller.origin.now));
+    let data = there.map(|workspace| Workspace::new(workspace, &catalogue)).collect();
     Ok(Json(Page::new(data, cursor)))
 }
 

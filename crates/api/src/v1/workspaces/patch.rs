@@ -5,7 +5,7 @@ use keywright_domain::{
     command::Command,
     permission::PermissionSet,
     permit::Actor,
-    workspace::{Workspace as DomainWorkspace, WorkspacePatch, WorkspacePolicy},
+    workspace::{Slug, Workspace as DomainWorkspace, WorkspacePatch, WorkspacePolicy},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ use crate::{
     error::{ApiError, ErrorCode},
     openapi::{Accepted, problems},
     state::AppState,
-    v1::problems::of_store,
+    v1::problems::{of_store, of_workspace},
     wire::{Patch, PolicyPatch, Receipt, Receipted, Workspace, WorkspacePath},
 };
 
@@ -29,6 +29,10 @@ pub(crate) struct Request {
     #[serde(default)]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 64)]
     name: Patch<String>,
+    /// Another name in addresses. The old one goes on leading to the workspace, and no other workspace gets it. Operator only.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 48)]
+    slug: Patch<String>,
     /// Its policy; what is absent in it stays as it is.
     #[serde(default)]
     #[schema(value_type = Option<PolicyPatch>)]
@@ -47,17 +51,18 @@ pub(crate) struct Request {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ChangedWorkspace {
     #[serde(flatten)]
-    workspace: Workspace,
+    pub(super) workspace: Workspace,
     #[serde(flatten)]
-    receipt: Receipt,
+    pub(super) receipt: Receipt,
 }
 
-problems! { UnknownPlan, UnknownPermission, PermissionEscalation }
+problems! { UnknownPlan, UnknownPermission, PermissionEscalation, AlreadyExists, LimitReached }
 
 /// Change a workspace
 ///
-/// Needs `workspace:write`. The plan, suspension, and the policy's `max_keys` and `self_service` are the operator's
-/// to decide. A key cannot widen `allowed_permissions` beyond what it was given itself.
+/// Needs `workspace:write`. The slug, the plan, suspension, and the policy's `max_keys` and `self_service` are the
+/// operator's to decide. A key cannot widen `allowed_permissions` beyond what it was given itself, nor set `allowed_ips`
+/// that shut itself out. Whatever a policy takes away from keys, no node gives any more when the answer is there.
 #[utoipa::path(
     patch, path = "/v1/workspaces/{slug}", operation_id = "patch_workspace", tag = "Workspaces",
     params(WorkspacePath),
@@ -71,7 +76,7 @@ pub(crate) async fn handler(
 ) -> Result<Receipted<ChangedWorkspace>, ApiError> {
     let request = body.value;
     if !scope.permit.is_operator() && request.needs_operator() {
-        let detail = "`plan`, `suspended`, `policy.max_keys` and `policy.self_service` are changed with an operator credential.";
+        let detail = "`slug`, `plan`, `suspended`, `policy.max_keys` and `policy.self_service` are changed with an operator credential.";
         return Err(ApiError::with_detail(ErrorCode::InsufficientPermissions, detail));
     }
     // A policy is written as a whole: without this, two changes at once could undo each other.
@@ -81,6 +86,7 @@ pub(crate) async fn handler(
     let patch = request.against(&state, &before)?;
     if let Some(policy) = &patch.policy {
         check_widening(&state, &scope.caller, &before, policy).await?;
+        check_own_address(&scope.caller, &before, policy)?;
     }
     let context = scope.caller.origin.context(&state, permit, None);
     let carried = state.carry_out(context, Command::PatchWorkspace { workspace: before.id, patch }).await?;
@@ -94,12 +100,12 @@ pub(crate) async fn handler(
 impl Request {
     fn needs_operator(&self) -> bool {
         let policy = matches!(&self.policy, Patch::Set(policy) if policy.needs_operator());
-        policy || self.plan != Patch::Leave || self.suspended != Patch::Leave
+        policy || self.slug != Patch::Leave || self.plan != Patch::Leave || self.suspended != Patch::Leave
     }
 
     fn against(self, state: &AppState, before: &DomainWorkspace) -> Result<WorkspacePatch, ApiError> {
         let policy = match self.policy.required("policy")? {
-            Some(policy) => Some(policy.apply(before.policy, &state.plane.catalogue())?),
+            Some(policy) => Some(policy.apply(before.policy.clone(), &state.plane.catalogue())?),
             None => None,
         };
         Ok(WorkspacePatch {
@@ -107,6 +113,10 @@ impl Request {
             policy,
             plan: self.plan.required("plan")?,
             suspended: self.suspended.required("suspended")?,
+            slug: match self.slug.required("slug")? {
+                Some(slug) => Some(Slug::parse(&slug).map_err(of_workspace)?),
+                None => None,
+            },
         })
     }
 }
@@ -138,13 +148,141 @@ async fn check_widening(
     Err(ApiError::with_detail(ErrorCode::PermissionEscalation, detail).member("missing_permissions", names))
 }
 
+/// Nobody shuts the key out that they call with: the operator would have to let them in again.
+fn check_own_address(
+    caller: &Caller,
+    before: &DomainWorkspace,
+    policy: &WorkspacePolicy,
+) -> Result<(), ApiError> {
+    let Some(address) = caller.origin.address.filter(|_| caller.key.is_some()) else { return Ok(()) };
+    let networks = &policy.networks;
+    let is_in = networks.iter().any(|network| network.contains(&address.to_canonical()));
+    if networks.is_empty() || is_in || *networks == before.policy.networks {
+        return Ok(());
+    }
+    let detail =
+        format!("Your own address, {address}, is in none of these networks: you would shut yourself out.");
+    Err(ApiError::invalid_field("policy.allowed_ips", detail))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use crate::harness::Api;
+    use crate::harness::{Api, Who};
 
     const PATH: &str = "/v1/workspaces/acme";
+
+    #[tokio::test]
+    async fn the_old_slug_goes_on_leading_to_the_workspace() {
+        let api = Api::start().await;
+        let owner = api.owner_key().await;
+        let rename = json!({"slug": "acme-inc"});
+        assert_eq!(api.patch(&owner, PATH, &rename).await.outcome(), "403 insufficient_permissions");
+        let renamed = api.patch(&api.operator, PATH, &rename).await.json();
+        assert_eq!((&renamed["slug"], &renamed["former_slugs"]), (&json!("acme-inc"), &json!(["acme"])));
+        for slug in ["acme", "acme-inc"] {
+            let path = format!("/v1/workspaces/{slug}");
+            assert_eq!(api.get(&owner, &path).await.json()["slug"], "acme-inc", "{slug}");
+            let Who::Holder(secret) = &owner else { panic!("nobody") };
+            let body = json!({"key": secret, "workspace": slug});
+            for who in [&api.operator, &owner] {
+                let answer = api.post(who, "/v1/keys/verify", &body).await.json();
+                assert_eq!((&answer["code"], &answer["workspace"]), (&json!("valid"), &json!("acme-inc")));
+            }
+        }
+        for body in [json!({"slug": "acme"}), json!({"slug": "acme-inc"})] {
+            let taken = api.post(&api.operator, "/v1/workspaces", &body).await;
+            assert_eq!(taken.outcome(), "409 already_exists", "{body}");
+        }
+        api.post(&api.operator, "/v1/workspaces", &json!({"slug": "other"})).await;
+        let taken = api.patch(&api.operator, "/v1/workspaces/other", &json!({"slug": "acme"})).await;
+        assert_eq!(taken.outcome(), "409 already_exists");
+        assert_eq!(
+            api.patch(&api.operator, PATH, &json!({"slug": "-"})).await.outcome(),
+            "400 invalid_field"
+        );
+        for number in 0..9 {
+            let answer = api.patch(&api.operator, PATH, &json!({"slug": format!("s{number}")})).await;
+            assert_eq!(answer.outcome(), "200");
+        }
+        assert_eq!(
+            api.patch(&api.operator, PATH, &json!({"slug": "s9"})).await.outcome(),
+            "409 limit_reached"
+        );
+    }
+
+    #[tokio::test]
+    async fn nobody_shuts_themselves_out() {
+        let api = Api::start().await;
+        let owner = api.owner_key().await;
+        let allowed = |networks: &[&str]| json!({"policy": {"allowed_ips": networks}});
+        let refused = api.patch(&owner, PATH, &allowed(&["192.0.2.0/24"])).await;
+        assert_eq!(
+            (refused.outcome(), &refused.json()["field"]),
+            ("400 invalid_field".into(), &json!("policy.allowed_ips"))
+        );
+        let answer = api.patch(&api.operator, PATH, &allowed(&["192.0.2.0/24"])).await.json();
+        assert_eq!(answer["effective"]["nodes"], 1, "with a receipt");
+        assert_eq!(api.get(&owner, PATH).await.outcome(), "403 ip_not_allowed");
+        api.patch(&api.operator, PATH, &allowed(&[])).await;
+        assert_eq!(api.get(&owner, PATH).await.outcome(), "200");
+    }
+
+    #[tokio::test]
+    async fn a_longest_life_ends_old_keys_with_a_receipt() {
+        let api = Api::start().await;
+        let (key, id) = api.key_with(&["prompts:read"]).await;
+        api.clock.advance_seconds(10 * 86_400);
+        assert_eq!(api.verdict(&key).await, "valid");
+        let answer = api.patch(&api.operator, PATH, &json!({"policy": {"max_key_days": 10}})).await.json();
+        assert_eq!(answer["effective"]["nodes"], 1);
+        let Who::Holder(secret) = &key else { panic!("nobody") };
+        let verdict = api.post(&api.operator, "/v1/keys/verify", &json!({"key": secret})).await.json();
+        assert_eq!((&verdict["code"], &verdict["reason"]), (&json!("expired_key"), &json!("max_key_days")));
+        assert!(verdict["hint"].as_str().unwrap().contains("create a new one"), "{verdict}");
+        let shown = api.get(&api.operator, &format!("{PATH}/keys/{id}")).await.json();
+        assert_eq!((&shown["status"], &shown["expires_at"]), (&json!("expired"), &json!(null)));
+        assert_eq!(shown["effective_expires_at"], "2026-12-01T08:00:00.000Z");
+        let listed = api.get(&api.operator, &format!("{PATH}/keys?status=expired")).await.json();
+        assert_eq!(listed["data"][0]["id"], json!(id));
+        let extend = json!({"expires_at": "2026-12-05T08:00:00Z"});
+        let refused = api.patch(&api.operator, &format!("{PATH}/keys/{id}"), &extend).await;
+        assert_eq!(refused.outcome(), "400 invalid_field", "it counts from the creation");
+        api.patch(&api.operator, PATH, &json!({"policy": {"max_key_days": 11}})).await;
+        assert_eq!(api.verdict(&key).await, "valid");
+    }
+
+    #[tokio::test]
+    async fn an_enforced_rotation_refuses_until_the_key_is_rotated() {
+        let api = Api::start().await;
+        let (key, id) = api.key_with(&["prompts:read"]).await;
+        let policy =
+            json!({"policy": {"rotation": {"production": {"days": 30}}, "rotation_mode": "enforce"}});
+        assert_eq!(api.patch(&api.operator, PATH, &policy).await.json()["effective"]["nodes"], 1);
+        api.clock.advance_ms(30 * 86_400_000 - 1);
+        assert_eq!(api.verdict(&key).await, "valid");
+        api.clock.advance_ms(1);
+        let Who::Holder(secret) = &key else { panic!("nobody") };
+        let body = json!({"key": secret, "explain": true});
+        let verdict = api.post(&api.operator, "/v1/keys/verify", &body).await.json();
+        assert_eq!(
+            (&verdict["code"], &verdict["reason"]),
+            (&json!("expired_key"), &json!("rotation_overdue"))
+        );
+        let decided = verdict["checks"].as_array().unwrap().iter().find(|check| check["decided"] == true);
+        assert_eq!(decided.unwrap()["check"], "rotation");
+        let refused = api.get(&key, "/v1/whoami").await;
+        assert_eq!(refused.outcome(), "401 expired_key");
+        assert!(refused.json()["detail"].as_str().unwrap().contains("rotate it"), "{}", refused.text);
+        let rotated = api.post(&api.operator, &format!("{PATH}/keys/{id}/rotate"), &json!({})).await.json();
+        let new = crate::harness::holder(&rotated["secret"]);
+        assert_eq!((api.verdict(&new).await, api.verdict(&key).await), ("valid".into(), "valid".into()));
+        assert_eq!(rotated["key"]["status"], "active");
+        let warn = json!({"policy": {"rotation_mode": null}});
+        let lifted = api.patch(&api.operator, PATH, &warn).await.json();
+        assert_eq!(lifted["policy"]["rotation_mode"], "warn");
+    }
 
     #[tokio::test]
     async fn what_is_absent_stays() {
@@ -259,6 +397,25 @@ mod tests {
             (json!({"rotation": {"ci": {"months": 121}}}), "400 invalid_field"),
             (json!({"rotation": {"ci": {"days": 0}}}), "400 invalid_field"),
             (json!({"rotation": {"ci": {"weeks": 1}}}), "400 invalid_field"),
+            (json!({"idle_days": 1}), "200"),
+            (json!({"idle_days": 3_650}), "200"),
+            (json!({"idle_days": 0}), "400 invalid_field"),
+            (json!({"idle_days": 3_651}), "400 invalid_field"),
+            (json!({"idle_action": "disable"}), "200"),
+            (json!({"idle_days": null}), "400 invalid_field"),
+            (json!({"idle_days": null, "idle_action": null}), "200"),
+            (json!({"idle_action": "disable"}), "400 invalid_field"),
+            (json!({"idle_action": "delete"}), "400 invalid_field"),
+            (json!({"rotation_mode": "enforce"}), "200"),
+            (json!({"rotation_mode": null}), "200"),
+            (json!({"rotation_mode": "x"}), "400 invalid_field"),
+            (json!({"allowed_ips": (0..64).map(|n| format!("10.0.{n}.0/24")).collect::<Vec<_>>()}), "200"),
+            (
+                json!({"allowed_ips": (0..65).map(|n| format!("10.0.{n}.0/24")).collect::<Vec<_>>()}),
+                "400 invalid_field",
+            ),
+            (json!({"allowed_ips": ["10.0.0.1/8"]}), "400 invalid_field"),
+            (json!({"allowed_ips": null}), "200"),
             (json!({"self_service": null}), "400 invalid_field"),
             (json!({"unknown": 1}), "400 unknown_field"),
         ] {

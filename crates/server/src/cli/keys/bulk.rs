@@ -50,6 +50,9 @@ pub(crate) struct Filter {
     /// Whose rotation is due
     #[arg(long)]
     pub(super) rotation_due: bool,
+    /// That work and count as idle by the workspace's policy
+    #[arg(long)]
+    pub(super) idle: bool,
     /// With this text in the name
     #[arg(long, value_name = "TEXT")]
     pub(super) name: Option<String>,
@@ -72,6 +75,7 @@ impl Filter {
             ("external_id", text(&self.external_id)),
             ("unused_days", self.unused_days.map(|days| json!(days))),
             ("rotation_due", self.rotation_due.then_some(Value::Bool(true))),
+            ("idle", self.idle.then_some(Value::Bool(true))),
             ("name", text(&self.name)),
             ("locator", text(&self.locator)),
             ("orphaned", self.orphaned.then_some(Value::Bool(true))),

@@ -56,6 +56,7 @@ enum Command {
     Verify(verify::Verify),
     Usage(read::Usage),
     Ledger(read::Ledger),
+    Origins(read::Origins),
     Lookup(read::Lookup),
 }
 
@@ -106,6 +107,7 @@ impl Command {
             Self::BulkRevoke(command) => command.run(scope),
             Self::Usage(command) => command.run(scope),
             Self::Ledger(command) => command.run(scope),
+            Self::Origins(command) => command.run(scope),
             Self::Verify(_) | Self::Lookup(_) => unreachable!("need no workspace and ran before"),
         }
     }

@@ -30,7 +30,7 @@ const KEY_COLUMNS: [Column; 7] = [
     column("STATUS", "/status"),
     column("SECRET", "/secrets/0/hint"),
     column("LAST USED", "/last_used_at"),
-    column("EXPIRES", "/expires_at"),
+    column("EXPIRES", "/effective_expires_at"),
 ];
 const KEY_FIELDS: [&str; 8] =
     ["id", "workspace", "name", "purpose", "environment", "mode", "status", "permissions"];
@@ -226,6 +226,35 @@ impl Ledger {
             column("OUTCOME", "/code"),
             column("AGENT", "/agent"),
             column("COUNT", "/count"),
+        ];
+        scope.session.show_list(&answer, &columns, "The key was not used.")
+    }
+}
+
+/// Show from which networks a key is used, those first seen last first
+///
+/// Each network (IPv4 /24, IPv6 /48) with the first and last use from there and how many were refused: an unusual location
+/// stands at the top. `keywright keys ledger` has every address.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  keywright keys origins key_01…
+  keywright keys origins key_01… --json | jq '.data[] | select(.accepted == 0)'")]
+pub(crate) struct Origins {
+    /// Id of the key
+    #[arg(value_name = "KEY")]
+    id: String,
+}
+
+impl Origins {
+    pub(super) fn run(self, scope: &mut Scope) -> Result<(), Failure> {
+        let answer = scope.session.client.get(&scope.path(&[&self.id, "origins"]), &[])?;
+        let columns = [
+            column("NETWORK", "/network"),
+            column("FIRST SEEN", "/first_seen_at"),
+            column("LAST SEEN", "/last_seen_at"),
+            column("ACCEPTED", "/accepted"),
+            column("REFUSED", "/refused"),
         ];
         scope.session.show_list(&answer, &columns, "The key was not used.")
     }

@@ -1,0 +1,117 @@
+//! Removing what a workspace leaves behind, a bounded number of rows at a time.
+
+/// The keys of a workspace in a range of numbers.
+macro_rules! keys_in_range {
+    () => {
+        "(SELECT k.number FROM keys k WHERE k.number > ?1 AND k.number <= ?2 AND k.workspace = ?3)"
+    };
+}
+
+macro_rules! of_keys {
+    ($table:literal, $columns:literal) => {
+        concat!(
+            "DELETE FROM ",
+            $table,
+            " WHERE (",
+            $columns,
+            ") IN (SELECT ",
+            $columns,
+            " FROM ",
+            $table,
+            " WHERE key IN ",
+            keys_in_range!(),
+            " LIMIT ?4)"
+        )
+    };
+}
+
+macro_rules! of_workspace {
+    ($table:literal, $columns:literal) => {
+        concat!(
+            "DELETE FROM ",
+            $table,
+            " WHERE (",
+            $columns,
+            ") IN (SELECT ",
+            $columns,
+            " FROM ",
+            $table,
+            " WHERE workspace = ?1 LIMIT ?2)"
+        )
+    };
+}
+
+statements! {
+    /// Keys in a range of numbers that were not deleted.
+    KEYS_LEFT = "SELECT number FROM keys WHERE number > ?1 AND number <= ?2 AND workspace = ?3 AND deleted_at IS NULL \
+                 ORDER BY number";
+    /// Secrets.
+    SECRETS = of_keys!("secrets", "key, ordinal");
+    /// Usage by minute.
+    USAGE_MINUTE = of_keys!("usage_minute", "key, bucket, code");
+    /// Usage by hour.
+    USAGE_HOUR = of_keys!("usage_hour", "key, bucket, code");
+    /// Usage by day.
+    USAGE_DAY = of_keys!("usage_day", "key, bucket, code");
+    /// Last uses.
+    LAST_USED = of_keys!("last_used", "key, secret_ordinal");
+    /// The access ledger.
+    LEDGER = of_keys!("ledger", "key, minute, secret_ordinal, address, route, code, agent");
+    /// Networks that keys were used from.
+    KEY_ORIGINS = of_keys!("key_origins", "key, network");
+    /// What people wrote into keys; their numbers and ids stay.
+    EMPTY_KEYS = "UPDATE keys SET permissions = x'', creator_kind = 2, creator_id = zeroblob(16), \
+                  membership = 0, expires_at = NULL, disabled_at = NULL, enabled_at = NULL, \
+                  revoked_at = coalesce(revoked_at, ?4), deleted_at = coalesce(deleted_at, ?4), limits = NULL, \
+                  networks = NULL, external_id = NULL, metadata = NULL, name = '', purpose = NULL, revoked_reason = NULL \
+                  WHERE number > ?1 AND number <= ?2 AND workspace = ?3";
+    /// Incidents.
+    INCIDENTS = of_workspace!("incidents", "number");
+    /// Slugs that it had before: they are free.
+    WORKSPACE_SLUGS = of_workspace!("workspace_slugs", "slug");
+    /// The workspace's usage by minute.
+    USAGE_WORKSPACE_MINUTE = of_workspace!("usage_workspace_minute", "workspace, bucket, code");
+    /// The workspace's usage by hour.
+    USAGE_WORKSPACE_HOUR = of_workspace!("usage_workspace_hour", "workspace, bucket, code");
+    /// The workspace's usage by day.
+    USAGE_WORKSPACE_DAY = of_workspace!("usage_workspace_day", "workspace, bucket, code");
+    /// Memberships end.
+    END_MEMBERSHIPS = "UPDATE memberships INDEXED BY memberships_workspace SET ended_at = ?2 \
+                       WHERE workspace = ?1 AND ended_at IS NULL";
+    /// The workspace itself: its number and id stay, under a name that is no slug.
+    EMPTY_WORKSPACE = "UPDATE workspaces SET slug = '#' || number, name = '', plan = ?2, policy = ?3, key_count = 0, \
+                       suspended_at = NULL, purged_at = ?4 WHERE number = ?1";
+}
+
+/// Tables whose rows are found by a key, and the statement that removes some.
+pub(crate) const BY_KEY: &[(&str, &str)] = &[
+    ("secrets", SECRETS),
+    ("usage_minute", USAGE_MINUTE),
+    ("usage_hour", USAGE_HOUR),
+    ("usage_day", USAGE_DAY),
+    ("last_used", LAST_USED),
+    ("ledger", LEDGER),
+    ("key_origins", KEY_ORIGINS),
+];
+
+/// Tables whose rows are found by the workspace, and the statement that removes some.
+pub(crate) const BY_WORKSPACE: &[(&str, &str)] = &[
+    ("incidents", INCIDENTS),
+    ("workspace_slugs", WORKSPACE_SLUGS),
+    ("usage_workspace_minute", USAGE_WORKSPACE_MINUTE),
+    ("usage_workspace_hour", USAGE_WORKSPACE_HOUR),
+    ("usage_workspace_day", USAGE_WORKSPACE_DAY),
+];
+
+#[cfg(test)]
+mod tests {
+    use keywright_domain::transfer::{PURGED_BY_KEY, PURGED_BY_WORKSPACE};
+
+    use super::*;
+
+    #[test]
+    fn every_table_that_has_to_is_emptied() {
+        let names = |list: &[(&'static str, &str)]| list.iter().map(|(table, _)| *table).collect::<Vec<_>>();
+        assert_eq!((names(BY_KEY), names(BY_WORKSPACE)), (PURGED_BY_KEY.into(), PURGED_BY_WORKSPACE.into()));
+    }
+}
