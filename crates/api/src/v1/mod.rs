@@ -8,6 +8,7 @@ mod operators;
 mod permissions;
 mod plans;
 pub(crate) mod problems;
+mod redact;
 mod setup;
 mod usage;
 mod workspaces;
@@ -22,6 +23,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(keys::routes())
         .merge(crate::hot::routes())
         .merge(workspaces::routes())
+        .routes(routes!(usage::own::handler))
+        .routes(routes!(redact::handler))
         .routes(routes!(usage::workspace::handler))
         .routes(routes!(usage::key::handler))
         .routes(routes!(usage::ledger::handler))

@@ -35,5 +35,6 @@ pub use receipt::{Effective, Operation, Receipt, WaitingNode};
 pub(crate) use receipt::{OperationAnswer, Receipted};
 pub use secret::RevealedSecret;
 pub use time::Time;
-pub use usage::{LedgerRow, Usage, UsageBucket};
+pub(crate) use usage::six_digits;
+pub use usage::{LedgerRow, OwnUsage, Usage, UsageBucket, UsageScope};
 pub use workspace::{Period, PolicyPatch, RotationPatch, RotationPolicy, Workspace, WorkspacePolicy};

@@ -2,6 +2,7 @@
 
 pub(super) mod key;
 pub(super) mod ledger;
+pub(super) mod own;
 pub(super) mod workspace;
 
 use keywright_domain::{key::KeyNumber, time::Timestamp, usage::UsageQuery, workspace::Workspace};
