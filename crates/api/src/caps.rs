@@ -31,3 +31,13 @@ pub const DESCRIPTION_MAX_CHARS: usize = 500;
 
 /// Most audit entries in the export of a person; the document says when there are more.
 pub const EXPORT_ENTRIES_MAX: usize = 100_000;
+/// Requests without a credential that one address may make per minute.
+pub const UNAUTHENTICATED_PER_MINUTE: u32 = 100;
+/// Requests without a credential that one address may make per hour.
+pub const UNAUTHENTICATED_PER_HOUR: u32 = 1_000;
+/// Addresses whose requests without a credential are remembered. A power of two.
+pub const UNAUTHENTICATED_TABLE_ADDRESSES: usize = 16_384;
+/// Longest text that `POST /v1/redact` takes, in bytes.
+pub const REDACT_TEXT_MAX_BYTES: usize = 48 * 1024;
+/// Full days before today over which `GET /v1/usage` averages.
+pub const USAGE_AVERAGE_DAYS: i64 = 7;

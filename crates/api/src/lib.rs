@@ -1,6 +1,7 @@
 //! The HTTP interface of Keywright: the error contract, what guards the edge, and the endpoints.
 
 mod actor;
+pub mod address_limit;
 pub mod caps;
 pub mod client_address;
 pub mod cluster;
@@ -14,6 +15,7 @@ pub mod front;
 mod hot;
 pub mod idempotency;
 mod issue;
+mod limit_note;
 mod openapi;
 mod operation;
 pub mod plane;
@@ -25,6 +27,7 @@ mod setup_gate;
 pub mod shares;
 pub mod state;
 pub mod throttle;
+mod unauthenticated;
 mod v1;
 mod verdict_counts;
 pub mod wire;

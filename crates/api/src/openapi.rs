@@ -6,23 +6,9 @@
 use std::{collections::BTreeMap, marker::PhantomData};
 
 use serde_json::json;
-use utoipa::{
-    ToSchema,
-    openapi::{
-        Components, Content, HeaderBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr,
-        Response, ResponseBuilder,
-        example::ExampleBuilder,
-        path::{Operation, ParameterBuilder, ParameterIn},
-        schema::{ObjectBuilder, Type},
-        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
-        tag::TagBuilder,
-    },
-};
+use utoipa::{ToSchema, openapi::{Components, Content, HeaderBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder, example::ExampleBuilder, path::{Operation, ParameterBuilder, ParameterIn}, schema::{ObjectBuilder, Type}, security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme}, tag::TagBuilder}};
 
-use crate::{
-    docs::sample,
-    error::{ApiError, ErrorCode, Problem},
-};
+use crate::{docs::sample, error::{ApiError, ErrorCode, Problem}};
 
 const DESCRIPTION: &str = "\
 Issue, verify, limit, rotate and revoke API keys.
@@ -40,10 +26,11 @@ which a verification can name as `min_seq`.\n\n\
 **Repeats.** Send `Idempotency-Key` with a POST that creates or rotates: a repeat has no second effect and answers \
 409 `already_applied`. Secrets are shown once and never again.";
 
-const TAGS: [(&str, &str); 12] = [
+const TAGS: [(&str, &str); 13] = [
     ("Keys", "API keys: create, change, rotate, revoke."),
     ("Verification", "Is this key good, for this?"),
     ("Usage", "What keys are used for: sums and the access ledger."),
+    ("Redaction", "Texts without e-mail addresses, phone numbers, cards and keys."),
     ("Audit", "Who changed what: a hash chain with signed checkpoints."),
     ("Workspaces", "The tenants of the installation."),
     (
@@ -130,9 +117,13 @@ pub(crate) fn problem_responses(codes: &[ErrorCode]) -> BTreeMap<String, RefOr<R
     responses
 }
 
-/// Any request.
-const ALWAYS: &[ErrorCode] =
-    &[ErrorCode::CredentialInUrl, ErrorCode::RequestTimeout, ErrorCode::InternalError];
+/// Any request. `rate_limited`: also one without a credential, by its address.
+const ALWAYS: &[ErrorCode] = &[
+    ErrorCode::CredentialInUrl,
+    ErrorCode::RequestTimeout,
+    ErrorCode::RateLimited,
+    ErrorCode::InternalError,
+];
 /// A request with a credential.
 const AUTHENTICATED: &[ErrorCode] = &[
     ErrorCode::MissingCredentials,
@@ -190,7 +181,7 @@ pub(crate) fn complete(document: &mut OpenApi) {
 }
 
 /// Operations that are no GET and change nothing all the same.
-const QUESTIONS: [&str; 3] = ["lookup_keys", "verify_key", "introspect_key"];
+const QUESTIONS: [&str; 4] = ["lookup_keys", "verify_key", "introspect_key", "redact_text"];
 
 fn complete_operation(operation: &mut Operation, is_question: bool) {
     let is_public = operation.security.as_ref().is_some_and(|needed| needed.iter().all(is_no_requirement));
@@ -219,9 +210,42 @@ fn complete_operation(operation: &mut Operation, is_question: bool) {
             .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
         operation.parameters.get_or_insert_with(Vec::new).push(RefOr::T(prefer.build()));
     }
+    // Whatever may exhaust a quota is limited, and says so in every answer.
+    let is_limited = operation.responses.responses.values().any(
+        |response| matches!(response, RefOr::T(response) if names_code(response, ErrorCode::QuotaExceeded)),
+    );
     for code in groups.iter().filter(|(applies, _)| *applies).flat_map(|(_, codes)| *codes) {
         add_problem(&mut operation.responses.responses, *code);
     }
+    if is_limited {
+        for response in operation.responses.responses.values_mut() {
+            if let RefOr::T(response) = response {
+                describe_limit_headers(response);
+            }
+        }
+    }
+}
+
+/// The limit headers of an answer, as [`crate::limit_note`] and the hot routes write them.
+const LIMIT_HEADERS: [(&str, &str); 5] = [
+    ("X-RateLimit-Limit", "Cost units per window, of the window with the least left."),
+    ("X-RateLimit-Remaining", "Cost units left in it."),
+    ("X-RateLimit-Reset", "When it ends or has refilled, in seconds since the Unix epoch."),
+    ("RateLimit", "Every window: what is left and for how long (draft-ietf-httpapi-ratelimit-headers)."),
+    ("RateLimit-Policy", "Every window: its size and length."),
+];
+
+fn describe_limit_headers(response: &mut Response) {
+    for (name, text) in LIMIT_HEADERS {
+        let header = HeaderBuilder::new().description(Some(text)).build();
+        response.headers.entry(name.to_owned()).or_insert(RefOr::T(header));
+    }
+}
+
+fn names_code(response: &Response, code: ErrorCode) -> bool {
+    response.content.get(PROBLEM_TYPE).is_some_and(
+        |content| matches!(content, RefOr::T(content) if content.examples.contains_key(code.slug())),
+    )
 }
 
 fn is_no_requirement(requirement: &SecurityRequirement) -> bool {

@@ -12,6 +12,7 @@ use crate::{
     error::pages,
     openapi,
     state::AppState,
+    unauthenticated::LimitLayer,
     v1,
 };
 
@@ -22,7 +23,8 @@ pub fn router(state: AppState) -> Router {
     let (routes, document) = routes_and_document();
     let (clock, ids) = (Arc::clone(&state.clock), Arc::clone(&state.request_ids));
     let request_ids = Arc::new(move || ids.next(clock.now()).to_string());
-    let settings = EdgeSettings::new(&state.config.base_url, request_ids);
+    let mut settings = EdgeSettings::new(&state.config.base_url, request_ids);
+    settings.limits = Some(Arc::new(LimitLayer::new(&state, &document)));
     let pages = docs::routes(&document, &state.config.base_url).merge(pages::routes());
     let routes = routes.with_state(state).merge(pages);
     guard(routes, settings)

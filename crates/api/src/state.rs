@@ -10,6 +10,7 @@ use keywright_domain::{
 use keywright_keyformat::IssuerTag;
 
 use crate::{
+    address_limit::{AddressLimit, AddressLimitSettings},
     client_address::TrustedProxies,
     hot::RequestIds,
     plane::Plane,
@@ -29,6 +30,8 @@ pub struct ApiConfig {
     pub trusted_proxies: TrustedProxies,
     /// How many unknown keys one address may try.
     pub throttle: ThrottleSettings,
+    /// How many requests without a credential one address may make.
+    pub unauthenticated: AddressLimitSettings,
 }
 
 /// Everything that endpoints share. Cheap to clone.
@@ -46,6 +49,8 @@ pub struct AppState {
     pub config: Arc<ApiConfig>,
     /// Refuses addresses that try too many unknown keys.
     pub throttle: Arc<FailureThrottle>,
+    /// Limits the requests without a credential of each address.
+    pub address_limit: Arc<AddressLimit>,
     /// Guards the one-time set-up.
     pub setup: Arc<SetupGate>,
     /// Verdicts by code. Whoever runs several workers gives each its own.
@@ -73,6 +78,7 @@ impl AppState {
             clock,
             entropy,
             throttle: Arc::new(FailureThrottle::new(config.throttle, seed)),
+            address_limit: Arc::new(AddressLimit::new(config.unauthenticated, seed)),
             config: Arc::new(config),
             setup: Arc::new(SetupGate::default()),
             verdicts: Arc::default(),

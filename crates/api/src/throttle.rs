@@ -170,8 +170,8 @@ fn place_for(set: &mut [Entry; WAYS], network: u64, now_ms: u64) -> &mut Entry {
     &mut set[position]
 }
 
-/// One household or server has a whole IPv6 /64, so all of it counts as one address.
-fn network_of(address: IpAddr) -> u64 {
+/// One household or server has a whole IPv6 /64, so all of it counts as one address. Never 0.
+pub(crate) fn network_of(address: IpAddr) -> u64 {
     match address.to_canonical() {
         IpAddr::V4(address) => IPV4_MARK | u64::from(address.to_bits()),
         IpAddr::V6(address) => {

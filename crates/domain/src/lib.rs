@@ -32,6 +32,7 @@ pub mod store;
 pub mod time;
 pub mod transfer;
 pub mod usage;
+pub mod usage_summary;
 pub mod vault;
 pub mod verdict;
 pub mod workspace;

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use keywright_api::{
     AppState,
+    address_limit::AddressLimitSettings,
     client_address::{ForwardingHeader, TrustedProxies},
     plane::Plane,
 };
@@ -224,6 +225,11 @@ fn app_state(shared: &jobs::Shared, config: &Config, base_url: String) -> AppSta
         base_url,
         issuer_tag: config.issuer_tag.map(|tag| tag.0),
         trusted_proxies: TrustedProxies::new(config.trusted_networks(), ForwardingHeader::XForwardedFor),
+        unauthenticated: AddressLimitSettings {
+            per_minute: config.limits.unauthenticated_per_minute.get(),
+            per_hour: config.limits.unauthenticated_per_hour.get(),
+            ..AddressLimitSettings::default()
+        },
         ..keywright_api::ApiConfig::default()
     };
     AppState::new(

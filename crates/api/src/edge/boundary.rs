@@ -16,6 +16,7 @@ use crate::{
     caps::REQUEST_TIMEOUT,
     credentials::query_carries_credential,
     error::{ApiError, ErrorCode},
+    unauthenticated::{LimitLayer, limit},
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -39,20 +40,30 @@ pub struct EdgeSettings {
     pub request_ids: RequestIdSource,
     /// Longest time for a request to be answered.
     pub timeout: Duration,
+    /// Limits what comes without a credential, and writes limit headers.
+    pub limits: Option<Arc<LimitLayer>>,
 }
 
 impl EdgeSettings {
     /// The usual settings.
     pub fn new(base_url: &str, request_ids: RequestIdSource) -> Self {
-        Self { base_url: base_url.trim_end_matches('/').into(), request_ids, timeout: REQUEST_TIMEOUT }
+        Self {
+            base_url: base_url.trim_end_matches('/').into(),
+            request_ids,
+            timeout: REQUEST_TIMEOUT,
+            limits: None,
+        }
     }
 }
 
 /// Puts the boundary around all routes of `router`, its fallbacks included. Apply it last.
 pub fn guard<S: Clone + Send + Sync + 'static>(router: Router<S>, settings: EdgeSettings) -> Router<S> {
-    router
-        .fallback(async || ApiError::new(ErrorCode::NotFound))
-        .layer(middleware::from_fn_with_state(settings, boundary))
+    let router = router.fallback(async || ApiError::new(ErrorCode::NotFound));
+    let router = match &settings.limits {
+        Some(limits) => router.layer(middleware::from_fn_with_state(Arc::clone(limits), limit)),
+        None => router,
+    };
+    router.layer(middleware::from_fn_with_state(settings, boundary))
 }
 
 async fn boundary(State(settings): State<EdgeSettings>, mut request: Request, next: Next) -> Response {

@@ -109,14 +109,12 @@ fn judge(
     head: &Head<'_>,
     trust: Trust,
 ) -> Result<(Verdict, PermissionSet), Unfinished<ApiError>> {
-    let state = around.state;
     check_url(head.query)?;
     let secret = head.secret.map_err(ApiError::from)?;
     let asked = match head.query {
         None => CheckQuery::default(),
         Some(query) => edge::parse_query(query)?,
     };
-    let engine = state.plane.engine();
     let request = VerifyRequest {
         text: secret.expose().as_bytes(),
         permissions: permissions(around, &asked)?,
@@ -129,16 +127,25 @@ fn judge(
         trust,
         settled: around.settled,
     };
-    let verdict = engine.verify_at(&request, around.now);
+    let verdict = judge_request(around, &request)?;
+    Ok((verdict, request.permissions))
+}
+
+/// Verifies the key of `request` for the bearer's own call, and counts the verdict.
+pub(super) fn judge_request(
+    around: &Around<'_>,
+    request: &VerifyRequest<'_>,
+) -> Result<Verdict, Unfinished<ApiError>> {
+    let verdict = around.state.plane.engine().verify_at(request, around.now);
     if verdict.is_stale() {
         return Err(Unfinished::Stale);
     }
-    if let Some(missing) = around.missing_shares(&verdict, &request) {
+    if let Some(missing) = around.missing_shares(&verdict, request) {
         return Err(missing);
     }
-    state.verdicts.count(verdict.code);
+    around.state.verdicts.count(verdict.code);
     around.note_failure(verdict.code)?;
-    Ok((verdict, request.permissions))
+    Ok(verdict)
 }
 
 fn permissions(around: &Around<'_>, asked: &CheckQuery) -> Result<PermissionSet, ApiError> {
@@ -178,7 +185,7 @@ fn route(around: &Around<'_>, asked: &CheckQuery) -> Result<RouteId, ApiError> {
 }
 
 /// The problem that a refusing verdict is.
-fn refusal(around: &Around<'_>, verdict: &Verdict, asked: PermissionSet) -> ApiError {
+pub(super) fn refusal(around: &Around<'_>, verdict: &Verdict, asked: PermissionSet) -> ApiError {
     let code = ErrorCode::from_slug(verdict.code.as_str()).unwrap_or(ErrorCode::InvalidKey);
     let error = match (&verdict.malformed, verdict.code) {
         (None, Code::ExpiredKey) => match verdict.expired_by {

@@ -1,5 +1,6 @@
 //! The hot routes: `/v1/check` and `POST /v1/keys/verify`. No lock, no I/O, and nothing is allocated but the answer.
 
+mod admission;
 mod agent;
 mod answer;
 mod check;
@@ -13,6 +14,7 @@ mod routes;
 mod verify;
 mod whoami;
 
+pub(crate) use admission::{Admitted, AnyKey};
 pub(crate) use check::{CHECK_PATH, check};
 pub use quick::{Answered, HotRoute, Quick};
 pub(crate) use quick::{answer as answer_quickly, answer_patiently};

@@ -86,7 +86,8 @@ pub(crate) struct VerifyBody<'a> {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "memory")]
     consistency: Consistency,
-    /// The `sequence` of a change that the answer must reflect. A node that does not know it in two seconds answers 503.
+    /// The `sequence` of a change that the answer must reflect. A node that does not know it in two seconds asks the database, and answers
+    /// 503 where that cannot be reached. One that no change has yet is refused.
     #[serde(default)]
     #[schema(example = 42)]
     min_seq: Option<u64>,
@@ -214,7 +215,7 @@ async fn judge_patiently(
     }
     let asked: Demand = serde_json::from_slice(body).unwrap_or_default();
     if let Some(sequence) = asked.min_seq.filter(|sequence| *sequence > state.plane.engine().applied()) {
-        state.plane.cluster().here(sequence, HERE_PATIENCE).await.map_err(ApiError::from)?;
+        reach(state, sequence).await?;
     }
     if asked.consistency == Consistency::Database {
         // Not under the lease first, however long it lasts.
@@ -224,6 +225,24 @@ async fn judge_patiently(
         };
     }
     read_through(state, judge_now).await
+}
+
+/// Waits until this node goes by the change with this number.
+///
+/// # Errors
+/// `stale_verifier` when the store cannot be asked either; `invalid_field` when no change has this number yet.
+async fn reach(state: &AppState, sequence: u64) -> Result<(), ApiError> {
+    let is_known = || sequence <= state.plane.engine().applied();
+    let reached = state.plane.cluster().here(sequence, HERE_PATIENCE).await;
+    if reached.is_ok() && is_known() {
+        return Ok(());
+    }
+    // Everything that was committed is applied then: to wait for more would be in vain.
+    state.plane.cluster().fresh().await.map_err(ApiError::from)?;
+    if is_known() {
+        return Ok(());
+    }
+    Err(ApiError::invalid_field("min_seq", "`min_seq` is beyond the newest change of this installation."))
 }
 
 /// Puts the answer to a request that is there completely into `outlet`. The caller of this has checked that `body` is

@@ -10,6 +10,7 @@ mod permissions;
 mod plans;
 pub(crate) mod problems;
 mod service_accounts;
+mod redact;
 mod setup;
 mod usage;
 mod users;
@@ -27,6 +28,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(workspaces::routes())
         .merge(members::routes())
         .merge(service_accounts::routes())
+        .routes(routes!(usage::own::handler))
+        .routes(routes!(redact::handler))
         .routes(routes!(usage::workspace::handler))
         .routes(routes!(usage::key::handler))
         .routes(routes!(usage::ledger::handler))

@@ -31,15 +31,14 @@ pub(crate) use networks::parse_networks;
 pub use operator::Operator;
 pub use page::Page;
 pub(crate) use page::page_limit;
-pub use path::{
-    KeyPath, MemberPath, NamePath, OperationPath, OperatorPath, ServiceAccountPath, UserPath, WorkspacePath,
-};
+pub use path::{KeyPath, MemberPath, NamePath, OperationPath, OperatorPath, ServiceAccountPath, UserPath, WorkspacePath};
 pub use plan::{Permission, Plan};
 pub use receipt::{Effective, Operation, Receipt, WaitingNode};
 pub(crate) use receipt::{OperationAnswer, Receipted};
 pub use secret::RevealedSecret;
 pub use time::Time;
 pub use usage::{LedgerRow, Origin, Usage, UsageBucket};
-pub use workspace::{
-    IdleAction, Period, PolicyPatch, RotationMode, RotationPatch, RotationPolicy, Workspace, WorkspacePolicy,
-};
+pub use workspace::{IdleAction, Period, PolicyPatch, RotationMode, RotationPatch, RotationPolicy, Workspace, WorkspacePolicy};
+pub(crate) use usage::six_digits;
+pub use usage::{LedgerRow, OwnUsage, Usage, UsageBucket, UsageScope};
+pub use workspace::{Period, PolicyPatch, RotationPatch, RotationPolicy, Workspace, WorkspacePolicy};

@@ -6,7 +6,7 @@ use keywright_domain::{
     time::Timestamp,
     usage::{self, UsageBucket as Bucket},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Granularity, Time};
@@ -97,7 +97,58 @@ impl From<Bucket> for UsageBucket {
 /// `part / whole`, rounded to six digits.
 #[expect(clippy::cast_precision_loss, reason = "six digits are kept")]
 fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { (part as f64 / whole as f64 * 1e6).round() / 1e6 }
+    if whole == 0 { 0.0 } else { six_digits(part as f64 / whole as f64) }
+}
+
+/// Rounded to six digits after the point.
+pub(crate) fn six_digits(number: f64) -> f64 {
+    (number * 1e6).round() / 1e6
+}
+
+/// Whose usage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageScope {
+    /// That of the key that asks.
+    #[default]
+    Key,
+    /// That of all keys of its workspace.
+    Workspace,
+}
+
+/// How today's usage compares with the days before.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct OwnUsage {
+    /// Requests since midnight UTC.
+    #[schema(example = 201)]
+    pub requests_today: u64,
+    /// Requests per day before, on average over the last `average_days` full days (UTC). Where `average_days` is 0, there is
+    /// nothing to compare with, and this is `requests_today`.
+    #[schema(example = 100.0)]
+    pub avg_requests: f64,
+    /// Share of today's requests whose key was refused, from 0 to 1; 0 without any request.
+    #[schema(example = 0.0612)]
+    pub error_rate: f64,
+    /// Today's requests whose key was refused.
+    #[schema(example = 12)]
+    pub errors_today: u64,
+    /// Full days that `avg_requests` is made of: 7, or as many as the key or workspace has existed for.
+    #[schema(example = 7)]
+    pub average_days: i64,
+    /// Whose usage this is.
+    pub scope: UsageScope,
+    /// Slug of the workspace.
+    #[schema(example = "acme")]
+    pub workspace: String,
+    /// The key; `null` for the whole workspace.
+    #[schema(example = "key_01k9zq3v4w5x6y7z8a9b0c1d2e")]
+    pub key_id: Option<String>,
+    /// Where today begins.
+    pub today: Time,
+    /// Today by hour, oldest first; hours without usage are left out.
+    pub hours: Vec<UsageBucket>,
+    /// The days of the average and today, oldest first; days without usage are left out.
+    pub days: Vec<UsageBucket>,
 }
 
 /// One row of the access ledger: who used the key from where for what, with which outcome, in one minute.

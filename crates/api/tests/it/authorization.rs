@@ -78,6 +78,8 @@ const ROWS: &[Row] = &[
     row("GET", "/v1/plans", Needs::Credential, NO_BODY),
     row("DELETE", "/v1/plans/{name}", Needs::Operator, NO_BODY),
     row("PUT", "/v1/plans/{name}", Needs::Operator, body!({"key_limits": []})),
+    row("POST", "/v1/redact", Needs::Credential, body!({"text": "call 555-123-4567"})),
+    row("GET", "/v1/usage", Needs::Credential, NO_BODY),
     row("POST", "/v1/setup", Needs::Nothing, body!({"token": "x"})),
     row("GET", "/v1/operations/{id}", Needs::Credential, NO_BODY),
     row("DELETE", "/v1/users/{id}", Needs::Operator, NO_BODY),

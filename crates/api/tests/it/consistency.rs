@@ -145,11 +145,14 @@ async fn the_caller_may_name_a_change_that_must_be_known() {
     );
     assert_eq!(api.cluster.asked(), []);
     let unknown = verify(&api, &key, json!({"min_seq": sequence + 1})).await;
-    assert_eq!(unknown.outcome(), "503 stale_verifier");
-    assert_eq!(api.cluster.asked()[0], Asked::Here(sequence + 1));
+    assert_eq!(unknown.outcome(), "400 invalid_field", "the database knows of no such change either");
+    assert_eq!(api.cluster.asked(), [Asked::Here(sequence + 1), Asked::Fresh]);
     for wrong in [json!(-1), json!("1"), json!(1.5)] {
         assert_eq!(verify(&api, &key, json!({"min_seq": wrong})).await.outcome(), "400 invalid_field");
     }
+    api.cluster.lose_the_store();
+    let unsure = verify(&api, &key, json!({"min_seq": sequence + 1})).await;
+    assert_eq!(unsure.outcome(), "503 stale_verifier");
 }
 
 #[tokio::test]

@@ -106,6 +106,11 @@ impl Console {
         &mut *self.out
     }
 
+    /// Standard input and standard output, for streams from one to the other.
+    pub(crate) fn both(&mut self) -> (&mut dyn Read, &mut dyn Write) {
+        (&mut *self.input, &mut *self.out)
+    }
+
     /// Asks a question and takes the answer, without its line break.
     pub(crate) fn ask(&mut self, question: &str) -> Option<String> {
         if self.dialogue == Dialogue::Impossible {

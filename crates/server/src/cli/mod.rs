@@ -17,6 +17,7 @@ mod members;
 mod offline;
 mod openapi;
 mod problem;
+mod redact;
 mod scan;
 mod service_accounts;
 mod session;
@@ -61,6 +62,7 @@ pub(crate) enum Command {
     Whoami(administration::Whoami),
     Key(inspect::Key),
     Scan(Box<scan::Scan>),
+    Redact(redact::Redact),
     Audit(audit::Audit),
     Backup(backup::Backup),
     Restore(backup::Restore),
@@ -87,6 +89,7 @@ impl Command {
             Self::Whoami(command) => command.run(console),
             Self::Key(command) => command.run(console),
             Self::Scan(command) => command.run(console),
+            Self::Redact(command) => command.run(console),
             Self::Audit(command) => command.run(console),
             Self::Backup(command) => command.run(console),
             Self::Restore(command) => command.run(console),

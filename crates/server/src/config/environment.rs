@@ -63,6 +63,8 @@ pub(crate) const KEYS: &[Key] = &[
     key(&["limits", "stall_timeout_seconds"], Kind::Number),
     key(&["limits", "http2_streams"], Kind::Number),
     key(&["limits", "drain_seconds"], Kind::Number),
+    key(&["limits", "unauthenticated_per_minute"], Kind::Number),
+    key(&["limits", "unauthenticated_per_hour"], Kind::Number),
     key(&["usage", "spool_bytes"], Kind::Number),
     key(&["log", "format"], Kind::Text),
     key(&["log", "level"], Kind::Text),

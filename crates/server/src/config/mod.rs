@@ -160,6 +160,10 @@ pub(crate) struct Limits {
     pub(crate) http2_streams: Bounded<1, 10_000>,
     /// For running requests at shutdown.
     pub(crate) drain_seconds: Bounded<0, 3_600>,
+    /// Requests without a credential of one address, per minute; 0 for no limit.
+    pub(crate) unauthenticated_per_minute: Bounded<0, 1_000_000>,
+    /// The same per hour.
+    pub(crate) unauthenticated_per_hour: Bounded<0, 10_000_000>,
 }
 
 impl Default for Limits {
@@ -175,6 +179,8 @@ impl Default for Limits {
             stall_timeout_seconds: Bounded::of(60),
             http2_streams: Bounded::of(128),
             drain_seconds: Bounded::of(30),
+            unauthenticated_per_minute: Bounded::of(100),
+            unauthenticated_per_hour: Bounded::of(1_000),
         }
     }
 }

@@ -12,6 +12,7 @@ const NORMAL: &[(&str, &str)] = &[
     ("api", "domain"),
     ("api", "engine"),
     ("api", "keyformat"),
+    ("api", "redaction"),
     // Benchmarks measure rooms from outside; nothing that is shipped knows them.
     ("bench", "chaos"),
     ("bench", "domain"),
@@ -31,6 +32,7 @@ const NORMAL: &[(&str, &str)] = &[
     ("server", "domain"),
     ("server", "engine"),
     ("server", "keyformat"),
+    ("server", "redaction"),
     ("server", "store-postgres"),
     ("server", "store-sqlite"),
     ("server", "vault"),

@@ -16,7 +16,7 @@ use crate::{
     openapi::{Accepted, problems},
     state::AppState,
     v1::problems::{of_command, of_store},
-    wire::{KeyFilter, Receipt, Receipted, WorkspacePath},
+    wire::{Effective, KeyFilter, Operation, Receipted, WorkspacePath},
 };
 
 /// Which keys to revoke.
@@ -43,9 +43,16 @@ pub(crate) struct RevokedKeys {
     count: u64,
     /// Ids of some of them; in a dry run only.
     sample: Vec<String>,
-    /// Absent in a dry run.
-    #[serde(flatten)]
-    receipt: Option<Receipt>,
+    /// The change's place in the log; absent in a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 42)]
+    sequence: Option<u64>,
+    /// The receipt: what the change took away, no node gives any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effective: Option<Effective>,
+    /// The change is made, and some nodes may not go by it yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<Operation>,
 }
 
 /// Ids that a dry run shows.
@@ -84,7 +91,9 @@ pub(crate) async fn handler(
         dry_run: false,
         count,
         sample: Vec::new(),
-        receipt: Some(receipt),
+        sequence: Some(receipt.sequence),
+        effective: receipt.effective,
+        operation: receipt.operation,
     });
     Ok(answer.into_response())
 }
@@ -108,7 +117,7 @@ async fn preview(
     if count > caps::BULK_REVOKE_MAX as u64 {
         return Err(of_command(CommandError::TooManyMatches, &state.plane.catalogue()));
     }
-    Ok(RevokedKeys { dry_run: true, count, sample, receipt: None })
+    Ok(RevokedKeys { dry_run: true, count, sample, sequence: None, effective: None, operation: None })
 }
 
 #[cfg(test)]

@@ -3,17 +3,14 @@
 pub(super) mod key;
 pub(super) mod ledger;
 pub(super) mod origins;
+pub(super) mod own;
 pub(super) mod workspace;
 
 use keywright_domain::{key::KeyNumber, time::Timestamp, usage::UsageQuery, workspace::Workspace};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{
-    caps::USAGE_BUCKETS_MAX,
-    error::{ApiError, ErrorCode},
-    wire::{Granularity, Time},
-};
+use crate::{caps::USAGE_BUCKETS_MAX, error::{ApiError, ErrorCode}, wire::{Granularity, Time}};
 
 /// Which time.
 #[derive(Deserialize, IntoParams)]
