@@ -15,7 +15,7 @@ use keywright_domain::{
     caps,
     command::{Context, Idempotency},
     entropy::random_bytes,
-    ids::{AuditId, RequestId, WorkspaceId},
+    ids::{AuditId, RequestId, ReservationId, WorkspaceId},
     key::ApiKey,
     permit::{self, Action, Actor, Denied, Permit},
     time::Timestamp,
@@ -148,7 +148,7 @@ impl Caller {
         match recognized.await {
             Ok(caller) => Ok(Self { actor: caller.actor, key: caller.key, origin }),
             // Without a cost no share is asked for.
-            Err(Unfinished::Stale | Unfinished::Share(_)) => Err(Stale.into()),
+            Err(Unfinished::Stale | Unfinished::Share(_) | Unfinished::Credits(_)) => Err(Stale.into()),
             Err(Unfinished::Failed(refused)) => {
                 if let (Code::InvalidKey, Some(address)) = (refused.code, origin.address) {
                     state.throttle.refuse_failure(address, now_ms)?;
@@ -231,7 +231,7 @@ macro_rules! define_needs {
         }
     )+};
 }
-define_needs! { ReadKeys WriteKeys ReadWorkspace WriteWorkspace ReadAudit ReadUsage }
+define_needs! { ReadKeys WriteKeys VerifyKeys Operate ReadWorkspace WriteWorkspace ReadAudit ReadUsage }
 
 /// The workspace in the path, and the caller's permit for what the endpoint does there.
 pub(crate) struct Scope<N> {
@@ -249,6 +249,15 @@ impl<N> Scope<N> {
     /// The moment of the request.
     pub(crate) const fn now(&self) -> Timestamp {
         self.caller.origin.now
+    }
+
+    /// The reservation of credits that the path names.
+    ///
+    /// # Errors
+    /// `not_found` for a text that is no id.
+    pub(crate) fn reservation(&self) -> Result<ReservationId, ApiError> {
+        let id = self.id.as_deref().and_then(|id| ReservationId::parse(id).ok());
+        id.ok_or_else(|| ErrorCode::NotFound.into())
     }
 
     /// The key that the path names.

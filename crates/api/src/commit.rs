@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use keywright_domain::{
     command::{Command, Committed, Context, Outcome},
+    credit::{CreditAccount, Reservation},
     key::{ApiKey, Incident, KeyChange},
     operator::OperatorCredential,
     permission::CatalogueEntry,
@@ -178,7 +179,8 @@ fn takes_away(command: &Command) -> TakesAway {
         | Command::SettleLease { .. }
         | Command::CreateMember { .. }
         | Command::PutPermission { .. }
-        | Command::CreateOperator(_) => false,
+        | Command::CreateOperator(_)
+        | Command::Credit(_) => false,
     };
     if is_asked { TakesAway::Perhaps } else { TakesAway::IfRestricting }
 }
@@ -240,6 +242,14 @@ impl Done {
     pub(crate) fn operator(self) -> Result<OperatorCredential, ApiError> {
         match self.outcome {
             Outcome::Operator(operator) => Ok(*operator),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// The credit account, and the reservation that was asked for.
+    pub(crate) fn credit(self) -> Result<(CreditAccount, Option<Reservation>), ApiError> {
+        match self.outcome {
+            Outcome::Credit(account, reservation) => Ok((*account, reservation.map(|made| *made))),
             _ => Err(unexpected()),
         }
     }

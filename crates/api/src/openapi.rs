@@ -40,10 +40,11 @@ which a verification can name as `min_seq`.\n\n\
 **Repeats.** Send `Idempotency-Key` with a POST that creates or rotates: a repeat has no second effect and answers \
 409 `already_applied`. Secrets are shown once and never again.";
 
-const TAGS: [(&str, &str); 10] = [
+const TAGS: [(&str, &str); 11] = [
     ("Keys", "API keys: create, change, rotate, revoke."),
     ("Verification", "Is this key good, for this?"),
     ("Usage", "What keys are used for: sums and the access ledger."),
+    ("Credits", "Prepaid balances: grant, refill, reserve, commit, refund."),
     ("Audit", "Who changed what: a hash chain with signed checkpoints."),
     ("Workspaces", "The tenants of the installation."),
     ("Permissions", "The permission catalogue."),

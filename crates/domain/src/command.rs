@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::{
     audit::PersonalData,
+    credit::{CreditAccount, CreditCommand, CreditError, Reservation},
     ids::{AuditId, KeyId, OperatorId, RequestId, WorkspaceId},
     key::{ApiKey, Incident, KeyChange, KeyError, NewKey, NewSecret, SecretDigest},
     lease::LeaseTerm,
@@ -168,6 +169,8 @@ pub enum Command {
     RevokeOperator(OperatorId),
     /// Something about personal data.
     Privacy(PrivacyCommand),
+    /// A change of credits.
+    Credit(CreditCommand),
 }
 
 /// Whose verifications a command touches, and with that, which leases may still vouch for the state before.
@@ -190,7 +193,8 @@ impl Command {
             | Self::RevokeKeys { .. }
             | Self::PatchWorkspace { .. }
             | Self::SettleLease { .. }
-            | Self::CreateMember { .. } => Reach::Workspace,
+            | Self::CreateMember { .. }
+            | Self::Credit(_) => Reach::Workspace,
             Self::Bootstrap(_)
             | Self::CreateWorkspace(_)
             | Self::CreateOperator(_)
@@ -244,6 +248,10 @@ pub enum Outcome {
     },
     /// Of a change that concerns personal data.
     Privacy(PrivacyOutcome),
+    /// A credit account as it is now, and the reservation that the command was about.
+    Credit(Box<CreditAccount>, Option<Box<Reservation>>),
+    /// How much a sweep of credits found to do.
+    Swept(u64),
     /// Nothing to show.
     Done,
 }
@@ -292,6 +300,9 @@ pub enum CommandError {
     /// About an operator credential.
     #[error(transparent)]
     Operator(#[from] OperatorError),
+    /// About credits.
+    #[error(transparent)]
+    Credit(CreditError),
     /// The catalogue is full.
     #[error("the permission catalogue has {} entries, as many as it may have", crate::caps::PERMISSIONS_MAX)]
     CatalogueFull,

@@ -45,6 +45,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0003_sealing.sql"),
         sha256: "d3190db43d1e7fd40a04387ae181d56977b79331afb681127a22399f9b3fbdf9",
     },
+    Migration {
+        name: "0004_credits",
+        sql: include_str!("../migrations/0004_credits.sql"),
+        sha256: "5c8f7c142d608c17091cd63c75c03efc8f896f7a2a39ae43a092564b7a86e16c",
+    },
 ];
 
 /// The schema's version after all migrations.

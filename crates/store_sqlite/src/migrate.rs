@@ -32,6 +32,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0002_sealing.sql"),
         sha256: "c14c202ac94536801cfc47e6bd8bb81cfc0ef6e3a1ca1f345d5a948da946a983",
     },
+    Migration {
+        name: "0003_credits",
+        sql: include_str!("../migrations/0003_credits.sql"),
+        sha256: "25ea050be3059d9051013b47c0d8fcb5dd3fb59c34978d05324c4bd05522dcf4",
+    },
 ];
 
 /// The schema's version after all migrations.

@@ -6,7 +6,8 @@ use keywright_domain::{
     audit::{Checkpoint, StoredEntry},
     change::{Change, ChangeSink, NumberedChange},
     command::{Command, CommandError, Committed, Context},
-    ids::{KeyId, WorkspaceId},
+    credit::{CreditAccount, CreditDraw, CreditGrant, CreditSettlement, CreditStore, CreditSubject},
+    ids::{CreditAccountId, KeyId, WorkspaceId},
     key::{ApiKey, Incident, KeyNumber},
     operator::OperatorCredential,
     permission::Catalogue,
@@ -15,6 +16,7 @@ use keywright_domain::{
     privacy::{PrivacyStore, Who},
     query::{AuditQuery, KeyQuery, LastUsed, Page},
     store::{RecentCost, Store, StoreError},
+    time::Timestamp,
     usage::{LedgerRow, UsageBatch, UsageBucket, UsageQuery},
     workspace::{Slug, Workspace},
 };
@@ -143,6 +145,38 @@ impl<S: Store> FaultyStore<S> {
 impl<S: Store> PrivacyStore for FaultyStore<S> {
     async fn person(&self, who: Who) -> Result<Option<User>, StoreError> {
         self.question(self.inner.person(who)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> CreditStore for FaultyStore<S> {
+    async fn credit_accounts(
+        &self,
+        workspace: WorkspaceId,
+        after: Option<CreditAccountId>,
+        limit: u32,
+    ) -> Result<Page<CreditAccount>, StoreError> {
+        self.question(self.inner.credit_accounts(workspace, after, limit)).await
+    }
+
+    async fn credit_account(
+        &self,
+        workspace: WorkspaceId,
+        subject: CreditSubject,
+    ) -> Result<Option<CreditAccount>, StoreError> {
+        self.question(self.inner.credit_account(workspace, subject)).await
+    }
+
+    async fn credits_due(&self, now: Timestamp) -> Result<bool, StoreError> {
+        self.question(self.inner.credits_due(now)).await
+    }
+
+    async fn draw_credits(&self, draw: CreditDraw) -> Result<CreditGrant, StoreError> {
+        self.write(self.inner.draw_credits(draw)).await
+    }
+
+    async fn settle_credits(&self, settlements: Vec<CreditSettlement>) -> Result<(), StoreError> {
+        self.write(self.inner.settle_credits(settlements)).await
     }
 }
 

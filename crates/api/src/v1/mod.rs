@@ -1,6 +1,7 @@
 //! The endpoints, one per file.
 
 mod audit;
+mod credits;
 mod incidents;
 mod keys;
 mod operations;
@@ -22,6 +23,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(keys::routes())
         .merge(crate::hot::routes())
         .merge(workspaces::routes())
+        .merge(credits::routes())
         .routes(routes!(usage::workspace::handler))
         .routes(routes!(usage::key::handler))
         .routes(routes!(usage::ledger::handler))

@@ -2,6 +2,7 @@
 
 use keywright_domain::{
     command::{CommandError, IdempotencyError},
+    credit::CreditError,
     key::KeyError,
     operator::OperatorError,
     permission::{Catalogue, PermissionSet, UnknownPermission},
@@ -19,6 +20,7 @@ pub(crate) fn of_command(error: CommandError, catalogue: &Catalogue) -> ApiError
         CommandError::Workspace(error) => of_workspace(error),
         CommandError::Plan(error) => of_plan(&error),
         CommandError::Operator(error) => of_operator(&error),
+        CommandError::Credit(error) => of_credit(&error),
         CommandError::AlreadySetUp => detailed(ErrorCode::Conflict, &error),
         CommandError::CatalogueFull | CommandError::TooManyMatches => {
             detailed(ErrorCode::LimitReached, &error)
@@ -100,6 +102,22 @@ fn of_operator(error: &OperatorError) -> ApiError {
         OperatorError::NotFound => ErrorCode::NotFound.into(),
         OperatorError::Last => detailed(ErrorCode::Conflict, error),
         OperatorError::Name => ApiError::invalid_field("name", sentence(error)),
+    }
+}
+
+fn of_credit(error: &CreditError) -> ApiError {
+    match error {
+        CreditError::NoAccount | CreditError::NoReservation => ErrorCode::NotFound.into(),
+        CreditError::Insufficient { balance, .. } => {
+            detailed(ErrorCode::InsufficientCredits, error).member("balance", *balance)
+        }
+        CreditError::Settled(how) => detailed(ErrorCode::ReservationEnded, error).member("status", *how),
+        CreditError::Amount | CreditError::MoreThanReserved { .. } => {
+            ApiError::invalid_field("amount", sentence(error))
+        }
+        CreditError::Lifetime => ApiError::invalid_field("ttl_seconds", sentence(error)),
+        CreditError::Period => ApiError::invalid_field("refill.every_seconds", sentence(error)),
+        CreditError::Text(field) => ApiError::invalid_field(field, sentence(error)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What goes over the wire: types shared by endpoints. Nothing here decides anything.
 
 mod audit;
+mod credit;
 mod fields;
 mod filter;
 mod key;
@@ -19,6 +20,8 @@ mod workspace;
 
 pub(crate) use audit::hex;
 pub use audit::{AuditActor, AuditEntry, AuditTarget, Checkpoint, FieldChange};
+pub(crate) use credit::credit_subject;
+pub use credit::{CreditAccount, Refill, Reservation};
 pub use fields::Patch;
 pub use filter::KeyFilter;
 pub use key::{Incident, Key, KeySecret, Principal};
@@ -29,7 +32,7 @@ pub(crate) use networks::parse_networks;
 pub use operator::Operator;
 pub use page::Page;
 pub(crate) use page::page_limit;
-pub use path::{KeyPath, NamePath, OperationPath, OperatorPath, WorkspacePath};
+pub use path::{KeyPath, NamePath, OperationPath, OperatorPath, ReservationPath, WorkspacePath};
 pub use plan::{Permission, Plan};
 pub use receipt::{Effective, Operation, Receipt, WaitingNode};
 pub(crate) use receipt::{OperationAnswer, Receipted};

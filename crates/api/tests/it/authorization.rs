@@ -71,6 +71,27 @@ const ROWS: &[Row] = &[
     row("GET", "/v1/plans", Needs::Credential, NO_BODY),
     row("DELETE", "/v1/plans/{name}", Needs::Operator, NO_BODY),
     row("PUT", "/v1/plans/{name}", Needs::Operator, body!({"key_limits": []})),
+    row("GET", "/v1/workspaces/{slug}/credits", USAGE_READ, NO_BODY),
+    row(
+        "POST",
+        "/v1/workspaces/{slug}/credits/grant",
+        Needs::Operator,
+        body!({"external_id": "cust_42", "amount": 1_000}),
+    ),
+    row(
+        "PUT",
+        "/v1/workspaces/{slug}/credits/refill",
+        Needs::Operator,
+        body!({"external_id": "cust_42", "refill": null}),
+    ),
+    row(
+        "POST",
+        "/v1/workspaces/{slug}/credits/reserve",
+        KEYS_VERIFY,
+        body!({"external_id": "cust_42", "amount": 1}),
+    ),
+    row("POST", "/v1/workspaces/{slug}/credits/reservations/{id}/commit", KEYS_VERIFY, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/credits/reservations/{id}/refund", KEYS_VERIFY, NO_BODY),
     row("POST", "/v1/setup", Needs::Nothing, body!({"token": "x"})),
     row("GET", "/v1/operations/{id}", Needs::Credential, NO_BODY),
     row("GET", "/v1/whoami", Needs::Credential, NO_BODY),
@@ -243,6 +264,13 @@ async fn prepare(api: &Api, row: &Row, number: u32) -> String {
         let answer = api.post(&api.operator, &revoke, &json!({})).await;
         api.cluster.lose_a_node(false);
         return path.replace("{id}", answer.json()["operation"]["id"].as_str().unwrap());
+    }
+    if path.contains("/credits/") {
+        let grant = json!({"external_id": "cust_42", "amount": 1_000});
+        api.post(&api.operator, "/v1/workspaces/acme/credits/grant", &grant).await;
+        let reserve = json!({"external_id": "cust_42", "amount": 1});
+        let made = api.post(&api.operator, "/v1/workspaces/acme/credits/reserve", &reserve).await;
+        return path.replace("{id}", made.json()["reservation"]["id"].as_str().unwrap());
     }
     if path.starts_with("/v1/operators/") {
         let answer = api.post(&api.operator, "/v1/operators", &json!({"name": "to be revoked"})).await;

@@ -9,6 +9,7 @@ mod completions;
 mod confirm;
 mod connection;
 mod console;
+mod credits;
 mod doctor;
 mod inspect;
 mod keys;
@@ -44,6 +45,7 @@ Exit codes of the client and offline commands:
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Keys(Box<keys::Keys>),
+    Credits(credits::Credits),
     Workspaces(administration::Workspaces),
     Plans(administration::Plans),
     Permissions(administration::Permissions),
@@ -66,6 +68,7 @@ impl Command {
         let console = Console::standard();
         match self {
             Self::Keys(command) => command.run(console),
+            Self::Credits(command) => command.run(console),
             Self::Workspaces(command) => command.run(console),
             Self::Plans(command) => command.run(console),
             Self::Permissions(command) => command.run(console),

@@ -1,6 +1,7 @@
 //! What runs in the background. Each job repeats on its own; a failure is logged once, counted, and tried again later.
 
 mod checkpoint;
+mod credits;
 mod health;
 mod redigest;
 mod rewrap;
@@ -16,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use keywright_api::credits::Credits;
 use keywright_domain::verdict::Code;
 use tokio::{sync::watch, task::JoinSet};
 
@@ -37,10 +39,12 @@ pub(crate) enum JobName {
     Rewrap,
     Checkpoint,
     StoreProbe,
+    CreditSlices,
+    CreditSweep,
 }
 
 impl JobName {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::SpoolRoom,
         Self::SpoolSync,
         Self::UsageFlush,
@@ -48,6 +52,8 @@ impl JobName {
         Self::Rewrap,
         Self::Checkpoint,
         Self::StoreProbe,
+        Self::CreditSlices,
+        Self::CreditSweep,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -59,6 +65,8 @@ impl JobName {
             Self::Rewrap => "rewrap",
             Self::Checkpoint => "checkpoint",
             Self::StoreProbe => "store_probe",
+            Self::CreditSlices => "credit_slices",
+            Self::CreditSweep => "credit_sweep",
         }
     }
 }
@@ -98,6 +106,7 @@ pub(crate) struct Shared {
     pub(crate) opened: Arc<Opened>,
     pub(crate) health: Arc<Health>,
     pub(crate) stats: Arc<JobStats>,
+    pub(crate) credits: Arc<Credits>,
 }
 
 /// Starts all jobs. They end when `stopping` turns true.
@@ -112,6 +121,7 @@ pub(crate) fn start(
     rewrap::start(&mut jobs, shared, stopping);
     checkpoint::start(&mut jobs, shared, stopping);
     health::start(&mut jobs, shared, stopping);
+    credits::start(&mut jobs, shared, stopping);
     if let Some(tls) = tls {
         tls::start(&mut jobs, tls, stopping);
     }

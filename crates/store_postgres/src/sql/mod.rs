@@ -14,6 +14,7 @@ macro_rules! statements {
 
 use std::sync::LazyLock;
 
+pub(crate) mod credits;
 pub(crate) mod installation;
 pub(crate) mod journal;
 pub(crate) mod keys;
@@ -24,7 +25,7 @@ pub(crate) mod usage;
 
 /// Every statement on the store's tables with its name, for tests of their plans.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
-    [installation::ALL, journal::ALL, keys::ALL, limits::ALL, sealing::ALL, usage::ALL]
+    [credits::ALL, installation::ALL, journal::ALL, keys::ALL, limits::ALL, sealing::ALL, usage::ALL]
         .into_iter()
         .flatten()
         .copied()
@@ -33,7 +34,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// The statements that the writer prepares ahead.
 pub(crate) fn writer() -> &'static [&'static str] {
     static STATEMENTS: LazyLock<Vec<&'static str>> =
-        LazyLock::new(|| texts(&[installation::ALL, journal::ALL, keys::ALL, sealing::ALL]));
+        LazyLock::new(|| texts(&[credits::ALL, installation::ALL, journal::ALL, keys::ALL, sealing::ALL]));
     &STATEMENTS
 }
 

@@ -16,7 +16,7 @@ use crate::{fault::Fault, params, read, rows::keys, sql::keys as sql};
 
 impl Scope<'_> {
     /// The workspace that the permit is for.
-    fn permitted_workspace(&self) -> WorkspaceId {
+    pub(super) fn permitted_workspace(&self) -> WorkspaceId {
         self.context.permit.workspace().expect("the permit was checked to have a workspace")
     }
 

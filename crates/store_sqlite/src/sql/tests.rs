@@ -17,9 +17,16 @@ const MAY_SCAN: &[(&str, &str)] = &[
 ];
 
 fn statements() -> impl Iterator<Item = (&'static str, &'static str)> {
-    [super::installation::ALL, super::journal::ALL, super::keys::ALL, super::sealing::ALL, super::usage::ALL]
-        .concat()
-        .into_iter()
+    [
+        super::credits::ALL,
+        super::installation::ALL,
+        super::journal::ALL,
+        super::keys::ALL,
+        super::sealing::ALL,
+        super::usage::ALL,
+    ]
+    .concat()
+    .into_iter()
 }
 
 fn plan(connection: &Connection, statement: &str) -> Vec<String> {

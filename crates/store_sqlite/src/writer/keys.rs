@@ -15,7 +15,7 @@ use crate::{fault::Fault, read, rows::keys};
 
 impl Scope<'_> {
     /// The workspace that the permit is for.
-    fn permitted_workspace(&self) -> WorkspaceId {
+    pub(super) fn permitted_workspace(&self) -> WorkspaceId {
         self.context.permit.workspace().expect("the permit was checked to have a workspace")
     }
 

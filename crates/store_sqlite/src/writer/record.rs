@@ -5,6 +5,7 @@ use keywright_domain::{
     caps,
     change::{Change, EntityRef, NumberedChange},
     command::{Command, CommandError, Committed, Context, Idempotency, IdempotencyError, Outcome},
+    credit,
     ids::{AuditId, WorkspaceId},
     key::Effect,
     lease::LeaseTerm,
@@ -199,6 +200,7 @@ impl Scope<'_> {
             Command::CreateOperator(new) => self.create_operator(*new),
             Command::RevokeOperator(id) => self.revoke_operator(id),
             Command::Privacy(command) => self.privacy(&command),
+            Command::Credit(command) => self.credit(&command),
         }
     }
 }
@@ -210,6 +212,11 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
         // These carry no workspace of their own: they act on the permit's.
         Command::CreateKey(_) | Command::ChangeKey { .. } | Command::RevokeKeys { .. } => {
             permit.workspace().is_some() && permit.covers(Action::WriteKeys, permit.workspace())
+        }
+        Command::Credit(command) => {
+            let (action, scope) = command.needs();
+            permit.covers(action, permit.workspace())
+                && permit.workspace().is_some() == (scope == credit::Scope::Workspace)
         }
         Command::PatchWorkspace { workspace, .. } => permit.covers(Action::WriteWorkspace, Some(*workspace)),
         Command::Bootstrap(_)

@@ -4,6 +4,7 @@
 //! broken.
 
 pub mod concurrency;
+pub mod credits;
 pub mod installation;
 pub mod journal;
 pub mod keys;
@@ -59,6 +60,12 @@ macro_rules! store_suite {
             usage::last_use
             usage::the_ledger
             usage::recent_cost
+            credits::grants
+            credits::reservations
+            credits::sweeps
+            credits::slices
+            credits::everybody_at_once
+            credits::permits
             concurrency::creates_at_once
             concurrency::changes_of_one_key_at_once
             concurrency::load_and_log_meet
