@@ -15,7 +15,7 @@ use keywright_domain::{
     caps,
     command::{Context, Idempotency},
     entropy::random_bytes,
-    ids::{AuditId, RequestId, WorkspaceId},
+    ids::{AuditId, RequestId, ReservationId, WorkspaceId},
     key::ApiKey,
     permit::{self, Action, Actor, Denied, Permit},
     time::Timestamp,
@@ -148,7 +148,7 @@ impl Caller {
         match recognized.await {
             Ok(caller) => Ok(Self { actor: caller.actor, key: caller.key, origin }),
             // Without a cost no share is asked for.
-            Err(Unfinished::Stale | Unfinished::Share(_)) => Err(Stale.into()),
+            Err(Unfinished::Stale | Unfinished::Share(_) | Unfinished::Credits(_)) => Err(Stale.into()),
             Err(Unfinished::Failed(refused)) => {
                 if let (Code::InvalidKey, Some(address)) = (refused.code, origin.address) {
                     state.throttle.refuse_failure(address, now_ms)?;
@@ -234,7 +234,7 @@ macro_rules! define_needs {
         }
     )+};
 }
-define_needs! { ReadKeys WriteKeys ReadWorkspace WriteWorkspace ReadMembers WriteMembers ReadAudit ReadUsage DeleteWorkspace }
+define_needs! { ReadKeys WriteKeys ReadWorkspace WriteWorkspace ReadMembers WriteMembers ReadAudit ReadUsage DeleteWorkspace VerifyKeys Operate }
 
 /// The workspace in the path, and the caller's permit for what the endpoint does there.
 pub(crate) struct Scope<N> {
@@ -260,6 +260,14 @@ impl<N> Scope<N> {
     /// `not_found`, also for a text that is no such id.
     pub(crate) fn id<T>(&self, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, ApiError> {
         Ok(self.id.as_deref().and_then(parse).ok_or(ErrorCode::NotFound)?)
+    }
+    /// The reservation of credits that the path names.
+    ///
+    /// # Errors
+    /// `not_found` for a text that is no id.
+    pub(crate) fn reservation(&self) -> Result<ReservationId, ApiError> {
+        let id = self.id.as_deref().and_then(|id| ReservationId::parse(id).ok());
+        id.ok_or_else(|| ErrorCode::NotFound.into())
     }
 
     /// The key that the path names.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use keywright_domain::{
     command::{Command, Committed, Context, Outcome, WorkspaceCommand},
+    credit::{CreditAccount, Reservation},
     key::{ApiKey, Incident, KeyChange},
     member::MemberOutcome,
     operator::OperatorCredential,
@@ -184,7 +185,8 @@ fn takes_away(command: &Command) -> TakesAway {
         | Command::SettleLease { .. }
         | Command::CreateMember { .. }
         | Command::PutPermission { .. }
-        | Command::CreateOperator(_) => false,
+        | Command::CreateOperator(_)
+        | Command::Credit(_) => false,
     };
     if is_asked { TakesAway::Perhaps } else { TakesAway::IfRestricting }
 }
@@ -263,6 +265,12 @@ impl Done {
     pub(crate) fn erased(self) -> Result<u64, ApiError> {
         match self.outcome {
             Outcome::Privacy(PrivacyOutcome::Erased(count)) => Ok(count),
+        }
+    }
+    /// The credit account, and the reservation that was asked for.
+    pub(crate) fn credit(self) -> Result<(CreditAccount, Option<Reservation>), ApiError> {
+        match self.outcome {
+            Outcome::Credit(account, reservation) => Ok((*account, reservation.map(|made| *made))),
             _ => Err(unexpected()),
         }
     }

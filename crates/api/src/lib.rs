@@ -7,6 +7,7 @@ pub mod client_address;
 pub mod cluster;
 mod commit;
 pub mod credentials;
+pub mod credits;
 mod cursor;
 mod docs;
 pub mod edge;

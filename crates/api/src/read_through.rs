@@ -1,6 +1,6 @@
 //! Asking the store where the lease does not hold.
 
-use keywright_engine::{MissingShares, Trust};
+use keywright_engine::{MissingCredits, MissingShares, Trust};
 
 use crate::{
     cluster::Stale,
@@ -15,6 +15,8 @@ pub(crate) enum Unfinished<E> {
     Stale,
     /// A share of a limit has to be drawn first. Nothing was spent or counted.
     Share(Box<MissingShares>),
+    /// Credits have to be drawn first. Nothing was spent or counted.
+    Credits(Box<MissingCredits>),
     /// Any other failure.
     Failed(E),
 }
@@ -52,7 +54,9 @@ impl From<Unfinished<Self>> for ApiError {
     fn from(unfinished: Unfinished<Self>) -> Self {
         match unfinished {
             Unfinished::Stale => Stale.into(),
-            Unfinished::Share(_) => Self::new(ErrorCode::Unavailable).retry_after_seconds(1),
+            Unfinished::Share(_) | Unfinished::Credits(_) => {
+                Self::new(ErrorCode::Unavailable).retry_after_seconds(1)
+            }
             Unfinished::Failed(error) => error,
         }
     }

@@ -12,6 +12,7 @@ use keywright_keyformat::IssuerTag;
 use crate::{
     address_limit::{AddressLimit, AddressLimitSettings},
     client_address::TrustedProxies,
+    credits::Credits,
     hot::RequestIds,
     plane::Plane,
     setup_gate::SetupGate,
@@ -53,6 +54,8 @@ pub struct AppState {
     pub address_limit: Arc<AddressLimit>,
     /// Guards the one-time set-up.
     pub setup: Arc<SetupGate>,
+    /// Draws credits for calls that spend some.
+    pub credits: Arc<Credits>,
     /// Verdicts by code. Whoever runs several workers gives each its own.
     pub verdicts: Arc<VerdictCounts>,
     /// Makes the ids of requests.
@@ -72,7 +75,9 @@ impl AppState {
     ) -> Self {
         let request_ids = RequestIds::new(&*entropy);
         let seed = u64::from_be_bytes(random_bytes(&*entropy));
+        let credits = Credits::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&entropy));
         Self {
+            credits: Arc::new(credits),
             store,
             plane,
             clock,

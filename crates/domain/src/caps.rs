@@ -26,6 +26,22 @@ pub const WINDOW_SECONDS_MAX: u32 = 366 * 86_400;
 pub const QUOTA_WINDOW_SECONDS: u32 = 86_400;
 /// Largest cost of one verification, in cost units.
 pub const COST_MAX: u32 = 1_000_000;
+/// Most credits that an account is ever granted, and most in one amount (one quadrillion): exact in a JSON number.
+pub const CREDITS_MAX: u64 = 1_000_000_000_000_000;
+/// Most credits that one verification may spend.
+pub const CREDITS_PER_CALL_MAX: u32 = 1_000_000;
+/// Longest life of a reservation of credits, in seconds (a day).
+pub const RESERVATION_SECONDS_MAX: u32 = 86_400;
+/// How long the end of a reservation is remembered, so that it can be said again, in seconds (a week).
+pub const RESERVATION_KEPT_SECONDS: i64 = 7 * 86_400;
+/// A slice of a balance that no node settled for so long counts as spent, in seconds (a week).
+pub const SLICE_LOST_SECONDS: i64 = 7 * 86_400;
+/// Most accounts, reservations and slices each that one sweep deals with.
+pub const CREDIT_SWEEP_MAX: u32 = 256;
+/// Shortest period of a refill, in seconds.
+pub const REFILL_SECONDS_MIN: u32 = 60;
+/// Longest period of a refill, in seconds (366 days).
+pub const REFILL_SECONDS_MAX: u32 = 366 * 86_400;
 /// Most permissions in an installation's catalogue, built-in ones included.
 pub const PERMISSIONS_MAX: usize = 256;
 /// Longest permission name (`resource:action`), in bytes.

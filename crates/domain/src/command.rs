@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::{
     audit::PersonalData,
+    credit::{CreditAccount, CreditCommand, CreditError, Reservation},
     ids::{AuditId, KeyId, OperatorId, RequestId, WorkspaceId},
     key::{ApiKey, Incident, KeyChange, KeyError, KeyNumber, NewKey, NewSecret, SecretDigest},
     lease::LeaseTerm,
@@ -228,6 +229,8 @@ pub enum PurgeProgress {
     More(KeyNumber),
     /// Nothing is left.
     Done,
+    /// A change of credits.
+    Credit(CreditCommand),
 }
 
 /// Whose verifications a command touches, and with that, which leases may still vouch for the state before.
@@ -252,7 +255,8 @@ impl Command {
             | Self::Workspace(_)
             | Self::SettleLease { .. }
             | Self::Member(_)
-            | Self::CreateMember { .. } => Reach::Workspace,
+            | Self::CreateMember { .. }
+            | Self::Credit(_) => Reach::Workspace,
             Self::Bootstrap(_)
             | Self::CreateWorkspace(_)
             | Self::CreateOperator(_)
@@ -310,6 +314,10 @@ pub enum Outcome {
     Privacy(PrivacyOutcome),
     /// What a change of members brought about.
     Member(MemberOutcome),
+    /// A credit account as it is now, and the reservation that the command was about.
+    Credit(Box<CreditAccount>, Option<Box<Reservation>>),
+    /// How much a sweep of credits found to do.
+    Swept(u64),
     /// Nothing to show.
     Done,
 }
@@ -364,6 +372,9 @@ pub enum CommandError {
     /// About a member or a service account.
     #[error(transparent)]
     Member(#[from] MemberError),
+    /// About credits.
+    #[error(transparent)]
+    Credit(CreditError),
     /// The catalogue is full.
     #[error("the permission catalogue has {} entries, as many as it may have", crate::caps::PERMISSIONS_MAX)]
     CatalogueFull,

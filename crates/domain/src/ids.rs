@@ -138,6 +138,10 @@ define_ids! {
     AuditId = "aud_";
     /// Identifies a change that other nodes may not go by yet.
     OperationId = "op_";
+    /// Identifies a credit account.
+    CreditAccountId = "crd_";
+    /// Identifies a reservation of credits.
+    ReservationId = "rsv_";
 }
 
 #[cfg(test)]

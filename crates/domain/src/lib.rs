@@ -13,6 +13,7 @@ pub mod caps;
 pub mod change;
 pub mod command;
 pub mod control;
+pub mod credit;
 pub mod entropy;
 pub mod environment;
 pub mod ids;

@@ -11,6 +11,7 @@ use crate::{
     audit::{Checkpoint, StoredEntry},
     change::{Change, ChangeSink, NumberedChange},
     command::{Command, CommandError, Committed, Context},
+    credit::CreditStore,
     ids::{KeyId, WorkspaceId},
     key::{ApiKey, Incident, KeyNumber},
     member::MemberStore,
@@ -52,7 +53,7 @@ pub type RecentCost = Vec<(KeyNumber, i64, u64)>;
 
 /// A database that keeps an installation.
 #[async_trait]
-pub trait Store: MemberStore + PrivacyStore + WorkspaceStore + Send + Sync + 'static {
+pub trait Store: MemberStore + PrivacyStore + WorkspaceStore + CreditStore + Send + Sync + 'static {
     // --- writes ---------------------------------------------------------------------------------------------
 
     /// Carries out `command` in one transaction. The attached [`ChangeSink`] has taken its changes when this

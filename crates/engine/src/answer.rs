@@ -16,7 +16,7 @@ use keywright_domain::{
 };
 use keywright_keyformat::Malformed;
 
-use crate::{LeaseEnd, RouteId, Settled, Trust, Unavailable, limits::METERS_MAX};
+use crate::{CreditReading, LeaseEnd, RouteId, Settled, Trust, Unavailable, limits::METERS_MAX};
 
 /// The moment of a call, on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct VerifyRequest<'a> {
     pub mode: Option<Mode>,
     /// Cost units to spend; 0 only checks.
     pub cost: u32,
+    /// Credits to spend from the prepaid balance of the key or of its `external_id`; 0: none.
+    pub credits: u32,
     /// The bearer's address, if known.
     pub client: Option<IpAddr>,
     /// The route asked for, for the access ledger.
@@ -69,6 +71,7 @@ impl<'a> VerifyRequest<'a> {
             workspace: None,
             mode: None,
             cost: 1,
+            credits: 0,
             client: None,
             route: RouteId::NONE,
             agent: AgentClass::Unknown,
@@ -100,6 +103,8 @@ pub struct Verdict {
     /// Until when this node may answer the same from memory. [`LeaseEnd::NEVER`] also where no state was asked: a text
     /// that is no key.
     pub lease: LeaseEnd,
+    /// What became of the credits that the call asked for.
+    pub credits: Option<CreditReading>,
     pub(crate) limits: Limits,
 }
 
@@ -120,6 +125,12 @@ impl Verdict {
         self.code == Code::Unavailable && self.unavailable == Some(Unavailable::Share)
     }
 
+    /// Whether a slice of a balance has to be drawn first.
+    #[inline]
+    pub fn needs_credits(&self) -> bool {
+        self.code == Code::Unavailable && self.unavailable == Some(Unavailable::Credits)
+    }
+
     pub(crate) const fn refused(code: Code) -> Self {
         Self {
             code,
@@ -130,6 +141,7 @@ impl Verdict {
             unavailable: None,
             as_of: 0,
             lease: LeaseEnd::NEVER,
+            credits: None,
             limits: Limits::NONE,
         }
     }

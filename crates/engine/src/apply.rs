@@ -66,9 +66,14 @@ pub enum ApplyError {
 /// [`ApplyError::OutOfRange`]; nothing was changed then.
 pub(crate) fn apply(state: &State, writer: &mut Writer, change: &Change) -> Result<(), ApplyError> {
     match change {
-        Change::Key(view) => put_key(state, writer, view),
+        Change::Key(view) => {
+            let put = put_key(state, writer, view);
+            state.credits.unbind(view.number.0);
+            put
+        }
         Change::KeyRemoved(number) => {
             remove_key(state, writer, *number);
+            state.credits.unbind(number.0);
             Ok(())
         }
         Change::Workspace(view) => put_workspace(state, writer, view),

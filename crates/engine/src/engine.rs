@@ -108,8 +108,10 @@ impl Engine {
     pub fn new(options: EngineOptions) -> Self {
         let now = Moment::read(&*options.clock);
         let boot_ms = i64::try_from(now.boot_ns / 1_000_000).unwrap_or(i64::MAX);
+        let state = State::new(options.peppers);
+        state.credits.adopt(options.spool.left_slices());
         Self {
-            state: State::new(options.peppers),
+            state,
             writer: Mutex::new(Writer::new()),
             leases: Leases::default(),
             issuer_tag: options.issuer_tag,

@@ -55,6 +55,9 @@ pub enum Unavailable {
     /// Limits are shared with other nodes, and a share has to be drawn first. Not counted, and nobody's answer: ask
     /// [`Engine::missing_shares`](crate::Engine::missing_shares).
     Share,
+    /// The call spends credits, and a slice of the balance has to be drawn first. Not counted, and nobody's answer: ask
+    /// [`Engine::missing_credits`](crate::Engine::missing_credits).
+    Credits,
     /// An exact limit cannot be counted, because the pool cannot be reached.
     Uncountable,
 }

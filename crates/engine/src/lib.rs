@@ -58,6 +58,7 @@ mod arena;
 mod audit;
 mod clock;
 mod cold;
+mod credit;
 mod engine;
 mod explain;
 mod follow;
@@ -85,6 +86,7 @@ pub use answer::{KeyDetails, KeyHit, LimitReading, LimitScope, Located, Moment, 
 pub use apply::ApplyError;
 pub use audit::WouldAccept;
 pub use clock::SystemClock;
+pub use credit::{CreditReading, Deposit, EndedSlices, Heard, MissingCredits, PendingSlice};
 pub use engine::{Caller, Engine, EngineGauges, EngineOptions, Refusal};
 pub use explain::{CheckOutcome, ExplainedCheck};
 pub use lease::{LeaseEnd, Trust, Unavailable};

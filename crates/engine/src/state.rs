@@ -25,6 +25,7 @@ use parking_lot::RwLock;
 use crate::{
     PepperSet,
     arena::{Allocator, Arena},
+    credit::CreditBook,
     follow::WAITS_NS,
     index::{Index, Load},
     limits::Window,
@@ -137,6 +138,7 @@ pub(crate) struct State {
     pub(crate) operators: ArcSwap<HashMap<Locator, Operator>>,
     /// Not for the hot path: a verification compares the slug of the key's own workspace.
     pub(crate) slugs: RwLock<HashMap<Box<str>, u32>>,
+    pub(crate) credits: CreditBook,
 }
 
 /// Where the writer is in the sequence of changes.
@@ -242,6 +244,7 @@ impl State {
             catalogue: ArcSwap::from_pointee(CatalogueIndex::new(Catalogue::builtin())),
             operators: ArcSwap::default(),
             slugs: RwLock::default(),
+            credits: CreditBook::default(),
         };
         // Membership 0 is the operator, who may do everything in every workspace.
         let operator = state.memberships.get_or_create(0);

@@ -29,6 +29,7 @@ use crate::{
     apply::limit_sets_of,
     arena::BlobRef,
     cold::{ColdBytes, PREFIX_BYTES_MAX},
+    credit::Hold,
     index::LocatorHash,
     lease::Vouched,
     life::PolicyEnds,
@@ -71,7 +72,7 @@ enum Judged {
     Changed,
     /// The lease of the key's workspace is not held.
     NoLease,
-    /// A share of a limit has to be drawn first.
+    /// A share of a limit, or of a balance, has to be drawn first.
     NoShare,
 }
 
@@ -134,6 +135,7 @@ impl Engine {
         let place = self.spool.place(ahead.hash.bits(), now.wall, request.client, request.route);
         let standard = ahead.vouched.end(LeaseTerm::Standard);
         let mut verdict = Verdict::unavailable(Unavailable::Incomplete, ahead.vouched.as_of, standard);
+        let mut hold = None;
         loop {
             match self.lookup(&ahead.roots, &parsed, ahead.hash) {
                 Lookup::Unknown => {
@@ -146,7 +148,8 @@ impl Engine {
                 }
                 Lookup::Found(found) => {
                     Spool::approach(&place);
-                    match self.judge(&found, &parsed, request, (now, &ahead.vouched), &mut verdict) {
+                    let moment = (now, &ahead.vouched);
+                    match self.judge(&found, &parsed, request, moment, &mut verdict, &mut hold) {
                         Judged::Changed => continue,
                         Judged::NoLease | Judged::NoShare => break,
                         Judged::Done => {}
@@ -156,7 +159,11 @@ impl Engine {
                 }
             }
         }
-        if self.leases.vouch(&ahead.vouched, verdict.lease, request.trust, || self.clock.boot_ns()) {
+        let holds = self.leases.vouch(&ahead.vouched, verdict.lease, request.trust, || self.clock.boot_ns());
+        if let (Some(hold), Some(key)) = (hold, verdict.key) {
+            self.end_hold(key.number.0, hold, holds && verdict.code == Code::Valid, &mut verdict);
+        }
+        if holds {
             verdict
         } else {
             Verdict::unavailable(Unavailable::Stale, ahead.vouched.as_of, verdict.lease)
@@ -273,6 +280,7 @@ impl Engine {
         request: &VerifyRequest<'_>,
         (now, vouched): (Moment, &Vouched),
         verdict: &mut Verdict,
+        hold: &mut Option<Hold>,
     ) -> Judged {
         let facts = &found.reading.facts;
         let Some(around) = self.state.surroundings(facts) else { return Judged::Done };
@@ -313,6 +321,12 @@ impl Engine {
         };
         match decided {
             Ok(()) => {
+                if request.credits > 0 {
+                    *hold = self.take_credits(found.number, request, now, verdict);
+                    if hold.is_none() {
+                        return if verdict.needs_credits() { Judged::NoShare } else { Judged::Done };
+                    }
+                }
                 self.spend(found, &around, request, now, verdict);
                 if verdict.needs_share() {
                     return Judged::NoShare;

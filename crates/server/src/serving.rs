@@ -129,8 +129,13 @@ impl Serving {
         let standing = opened.node.as_ref().map(|node| Arc::clone(node.standing()));
         let health = Arc::new(Health::new(Arc::clone(&opened.engine), standing.clone()));
         let job_stats = Arc::new(JobStats::default());
-        let shared = jobs::Shared { opened, health: Arc::clone(&health), stats: Arc::clone(&job_stats) };
-        let state = app_state(&shared, config, listeners.base_url(config));
+        let state = app_state(&opened, config, listeners.base_url(config));
+        let shared = jobs::Shared {
+            opened,
+            health: Arc::clone(&health),
+            stats: Arc::clone(&job_stats),
+            credits: Arc::clone(&state.credits),
+        };
         let traces = Traces::start(&config.telemetry)?.map(Arc::new);
         let requests = Arc::new(RequestStats::default());
         let router = keywright_api::router(state.clone()).merge(setup_page::routes());
@@ -192,6 +197,7 @@ impl Serving {
             }
             stop_jobs.send_replace(true);
             while jobs.join_next().await.is_some() {}
+            let settled = shared.credits.finish(&shared.opened.engine).await.map_err(anyhow::Error::from);
             let flushed = jobs::flush_everything(&shared).await;
             let signed = jobs::sign_checkpoint(&shared).await;
             let closed = shared.opened.store.close().await.map_err(anyhow::Error::from);
@@ -202,9 +208,11 @@ impl Serving {
                 // Delivering the last spans waits for the collector.
                 drop(tokio::task::spawn_blocking(move || traces.stop()).await);
             }
-            for (what, result) in [("usage", flushed), ("checkpoint", signed), ("database", closed)] {
+            for (what, result) in
+                [("usage", flushed), ("credits", settled), ("checkpoint", signed), ("database", closed)]
+            {
                 if let Err(error) = result {
-                    // Usage stays in the spool, which the next start takes over.
+                    // Usage and slices stay in the spool, which the next start takes over.
                     tracing::error!(what, error = format!("{error:#}"), "not finished at shutdown");
                 }
             }
@@ -220,7 +228,7 @@ impl Serving {
     }
 }
 
-fn app_state(shared: &jobs::Shared, config: &Config, base_url: String) -> AppState {
+fn app_state(opened: &Opened, config: &Config, base_url: String) -> AppState {
     let api = keywright_api::ApiConfig {
         base_url,
         issuer_tag: config.issuer_tag.map(|tag| tag.0),
@@ -233,9 +241,9 @@ fn app_state(shared: &jobs::Shared, config: &Config, base_url: String) -> AppSta
         ..keywright_api::ApiConfig::default()
     };
     AppState::new(
-        Arc::clone(&shared.opened.store) as _,
-        plane(&shared.opened),
-        Arc::clone(&shared.opened.clock),
+        Arc::clone(&opened.store) as _,
+        plane(opened),
+        Arc::clone(&opened.clock),
         Arc::new(SystemEntropy),
         api,
     )

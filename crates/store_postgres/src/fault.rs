@@ -4,6 +4,7 @@ use std::error::Error as _;
 
 use keywright_domain::{
     command::{CommandError, IdempotencyError},
+    credit::CreditError,
     key::KeyError,
     operator::OperatorError,
     plan::PlanError,
@@ -174,4 +175,4 @@ macro_rules! refusals {
         }
     )+};
 }
-refusals!(KeyError, WorkspaceError, PlanError, OperatorError, IdempotencyError, StoreError);
+refusals!(KeyError, WorkspaceError, PlanError, OperatorError, CreditError, IdempotencyError, StoreError);

@@ -17,6 +17,7 @@
 
 mod connect;
 mod control;
+mod credits;
 mod durability;
 mod fault;
 mod lane;

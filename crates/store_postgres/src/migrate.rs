@@ -60,6 +60,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0006_workspace_life.sql"),
         sha256: "6cabe9c9a8883bcf91245cd3e98ad6374fb18474d4e790f529310508842e76f0",
     },
+    Migration {
+        name: "0007_credits",
+        sql: include_str!("../migrations/0007_credits.sql"),
+        sha256: "5c8f7c142d608c17091cd63c75c03efc8f896f7a2a39ae43a092564b7a86e16c",
+    },
 ];
 
 /// The schema's version after all migrations.

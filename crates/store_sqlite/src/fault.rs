@@ -2,6 +2,7 @@
 
 use keywright_domain::{
     command::{CommandError, IdempotencyError},
+    credit::CreditError,
     key::KeyError,
     operator::OperatorError,
     plan::PlanError,
@@ -125,4 +126,4 @@ macro_rules! refusals {
         }
     )+};
 }
-refusals!(KeyError, WorkspaceError, PlanError, OperatorError, IdempotencyError, StoreError);
+refusals!(KeyError, WorkspaceError, PlanError, OperatorError, CreditError, IdempotencyError, StoreError);

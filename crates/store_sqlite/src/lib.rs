@@ -12,6 +12,7 @@
 //! owning process keeps locked and in which it writes its process id.
 
 mod backup;
+mod credits;
 mod fault;
 mod known;
 mod migrate;

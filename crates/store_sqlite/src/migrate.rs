@@ -47,6 +47,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0005_workspace_life.sql"),
         sha256: "97da99650b43f2ed4bab9d426fbbe3bdde9534697d6f4edb0aca1fbf0637b8ba",
     },
+    Migration {
+        name: "0006_credits",
+        sql: include_str!("../migrations/0006_credits.sql"),
+        sha256: "25ea050be3059d9051013b47c0d8fcb5dd3fb59c34978d05324c4bd05522dcf4",
+    },
 ];
 
 /// The schema's version after all migrations.

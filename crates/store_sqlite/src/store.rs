@@ -243,7 +243,7 @@ impl SqliteStore {
     }
 
     /// Asks a question of the writer's connection, between transactions.
-    async fn ask_writer<T: Send + 'static>(
+    pub(crate) async fn ask_writer<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {

@@ -8,7 +8,8 @@ use keywright_domain::{
     audit::{Checkpoint, StoredEntry},
     change::{Change, ChangeSink, NumberedChange},
     command::{Command, CommandError, Committed, Context},
-    ids::{KeyId, UserId, WorkspaceId},
+    credit::{CreditAccount, CreditDraw, CreditGrant, CreditSettlement, CreditStore, CreditSubject},
+    ids::{CreditAccountId, KeyId, UserId, WorkspaceId},
     key::{ApiKey, Incident, KeyNumber},
     operator::OperatorCredential,
     permission::Catalogue,
@@ -161,6 +162,38 @@ impl<S: Store> WorkspaceStore for FaultyStore<S> {
 
     async fn origins(&self, key: KeyNumber) -> Result<Vec<Origin>, StoreError> {
         self.question(self.inner.origins(key)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> CreditStore for FaultyStore<S> {
+    async fn credit_accounts(
+        &self,
+        workspace: WorkspaceId,
+        after: Option<CreditAccountId>,
+        limit: u32,
+    ) -> Result<Page<CreditAccount>, StoreError> {
+        self.question(self.inner.credit_accounts(workspace, after, limit)).await
+    }
+
+    async fn credit_account(
+        &self,
+        workspace: WorkspaceId,
+        subject: CreditSubject,
+    ) -> Result<Option<CreditAccount>, StoreError> {
+        self.question(self.inner.credit_account(workspace, subject)).await
+    }
+
+    async fn credits_due(&self, now: Timestamp) -> Result<bool, StoreError> {
+        self.question(self.inner.credits_due(now)).await
+    }
+
+    async fn draw_credits(&self, draw: CreditDraw) -> Result<CreditGrant, StoreError> {
+        self.write(self.inner.draw_credits(draw)).await
+    }
+
+    async fn settle_credits(&self, settlements: Vec<CreditSettlement>) -> Result<(), StoreError> {
+        self.write(self.inner.settle_credits(settlements)).await
     }
 }
 

@@ -175,6 +175,10 @@ error_codes! {
         "Too many keys", "The workspace has as many keys as it may have.";
     LimitReached "limit_reached" 409 Sentence::Detail, Never None,
         "Limit reached", "There are as many of these as there may be.";
+    InsufficientCredits "insufficient_credits" 409 Sentence::Detail, Later None,
+        "Insufficient credits", "The balance is less than what was asked for. Nothing was reserved.";
+    ReservationEnded "reservation_ended" 409 Sentence::Detail, Never None,
+        "Reservation ended", "The reservation was committed, refunded or expired before. Nothing was changed.";
     PermissionEscalation "permission_escalation" 403 Sentence::Detail, Never None,
         "Permission escalation", "Nobody can give more than they have themselves.";
     OwnerOnly "owner_only" 403 Sentence::Detail, Never None,

@@ -86,6 +86,13 @@ pub(super) fn verdict(
         describe(&mut body, around.state.plane.engine(), audience, hit, asked, code);
     }
     limits(&mut body, around.state.plane.engine(), verdict);
+    if let Some(credits) = &verdict.credits {
+        body.raw(r#","credits":{"spent":"#);
+        push_number(&mut body.0, credits.spent.into());
+        body.raw(r#","remaining":"#);
+        push_number(&mut body.0, credits.remaining);
+        body.raw("}");
+    }
     freshness(&mut body, around, verdict);
     if let Some(checks) = checks {
         explain(&mut body, checks);

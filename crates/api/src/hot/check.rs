@@ -87,7 +87,7 @@ pub(super) fn try_answer(
         Ok(judged) => answer(&around, Ok(judged), outlet),
         Err(Unfinished::Failed(error)) => answer(&around, Err(error), outlet),
         Err(Unfinished::Stale) => return Err(Quick::Other),
-        Err(Unfinished::Share(_)) => return Err(Quick::Later),
+        Err(Unfinished::Share(_) | Unfinished::Credits(_)) => return Err(Quick::Later),
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use http::{Response, header};
 use keywright_domain::{ids::RequestId, verdict::Code};
-use keywright_engine::{MissingShares, Moment, Settled, Verdict, VerifyRequest};
+use keywright_engine::{MissingCredits, MissingShares, Moment, Settled, Verdict, VerifyRequest};
 
 use super::head::Head;
 use crate::{
@@ -52,6 +52,35 @@ impl<'state> Around<'state> {
         true
     }
 
+    /// Draws the credits that a judgement misses, and says whether it can be tried again.
+    pub(super) async fn draw(&mut self, missing: &MissingCredits) -> bool {
+        if self.rounds >= ROUNDS_MAX {
+            return false;
+        }
+        self.rounds += 1;
+        match self.state.credits.draw(self.state.plane.engine(), missing).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, "credits cannot be drawn");
+                false
+            }
+        }
+    }
+
+    /// What a verdict is that needs credits, or nothing.
+    pub(super) fn missing_credits(
+        &self,
+        verdict: &Verdict,
+        request: &VerifyRequest<'_>,
+    ) -> Option<Unfinished<ApiError>> {
+        if !verdict.needs_credits() {
+            return None;
+        }
+        let missing = self.state.plane.engine().missing_credits(verdict, request);
+        // Without a key any more, it is looked up again.
+        Some(missing.map_or(Unfinished::Stale, |missing| Unfinished::Credits(Box::new(missing))))
+    }
+
     /// What a verdict is that needs a share, or nothing.
     pub(super) fn missing_shares(
         &self,
@@ -68,7 +97,7 @@ impl<'state> Around<'state> {
 
     /// The failure of a judgement. One that says nothing about the key is counted, too.
     pub(super) fn finish(&self, unfinished: Unfinished<ApiError>) -> ApiError {
-        if matches!(unfinished, Unfinished::Stale | Unfinished::Share(_)) {
+        if !matches!(unfinished, Unfinished::Failed(_)) {
             self.state.verdicts.count(Code::Unavailable);
         }
         unfinished.into()

@@ -66,6 +66,17 @@ pub(crate) struct ExplainedCheck {
     decided: bool,
 }
 
+/// The credits of a call.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CallCredits {
+    /// What the call spent; 0 if it was refused.
+    #[schema(example = 5)]
+    spent: u32,
+    /// What is left, as far as this node knows: others may have spent since.
+    #[schema(example = 945)]
+    remaining: u64,
+}
+
 /// The verdict on a presented key.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct VerifyAnswer {
@@ -103,6 +114,8 @@ pub(crate) struct VerifyAnswer {
     metadata: Option<()>,
     /// Its limit windows, where limits were asked.
     limits: Vec<WindowLeft>,
+    /// Where the call asked for credits and nothing else refused it before.
+    credits: Option<CallCredits>,
     /// For `rate_limited` and `quota_exceeded`: when the same call may succeed. Absent where waiting does not help.
     retry_after_seconds: Option<u32>,
     /// With `explain`: every check, in order.

@@ -66,6 +66,11 @@ pub(crate) struct VerifyBody<'a> {
     #[serde(default = "one")]
     #[schema(example = 1)]
     cost: u32,
+    /// Credits to spend from the prepaid balance of the key or, if it has none, of its `external_id`; 0 to 1,000,000.
+    /// Together with the limits, all or nothing. Too few left: `quota_exceeded`, with `credits` in the answer. Default 0.
+    #[serde(default)]
+    #[schema(example = 0)]
+    credits: u32,
     /// Address of the client, for keys with allowed networks and for the access ledger.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "203.0.113.7")]
@@ -191,6 +196,7 @@ async fn judge_settled(
     loop {
         match judge_patiently(around, caller, body, outlet).await {
             Err(Unfinished::Share(missing)) if around.settle(&missing).await => {}
+            Err(Unfinished::Credits(missing)) if around.draw(&missing).await => {}
             judged => return judged.map_err(|unfinished| around.finish(unfinished)),
         }
     }
@@ -262,7 +268,7 @@ pub(super) fn try_answer(
         .and_then(|caller| judge(&around, &caller, body, Trust::Lease, outlet));
     match judged {
         Err(Unfinished::Stale) => return Err(Quick::Other),
-        Err(Unfinished::Share(_)) => return Err(Quick::Later),
+        Err(Unfinished::Share(_) | Unfinished::Credits(_)) => return Err(Quick::Later),
         Err(Unfinished::Failed(error)) => outlet.whole(around.refuse(&error)),
         Ok(()) => {}
     }
@@ -340,6 +346,7 @@ fn judge_asked(
         workspace: audience.workspace_asked(asked.workspace.as_deref()),
         mode: asked.mode,
         cost: asked.cost,
+        credits: asked.credits,
         client: asked.client_ip,
         route: asked.route.as_deref().map_or(RouteId::NONE, |route| engine.spool().route(route)),
         agent: asked.user_agent.as_deref().map_or(AgentClass::Unknown, class_of),
@@ -350,7 +357,9 @@ fn judge_asked(
     if verdict.is_stale() {
         return Err(Unfinished::Stale);
     }
-    if let Some(missing) = around.missing_shares(&verdict, &request) {
+    if let Some(missing) =
+        around.missing_shares(&verdict, &request).or_else(|| around.missing_credits(&verdict, &request))
+    {
         return Err(missing);
     }
     around.state.verdicts.count(verdict.code);
@@ -366,6 +375,10 @@ fn judge_asked(
 fn check_ranges(asked: &VerifyBody<'_>) -> Result<(), ApiError> {
     if asked.cost > caps::COST_MAX {
         return Err(ApiError::invalid_field("cost", format!("cost is from 0 to {}.", caps::COST_MAX)));
+    }
+    if asked.credits > caps::CREDITS_PER_CALL_MAX {
+        let detail = format!("credits is from 0 to {}.", caps::CREDITS_PER_CALL_MAX);
+        return Err(ApiError::invalid_field("credits", detail));
     }
     if asked.permissions.len() > caps::PERMISSIONS_ASKED_MAX {
         let detail = format!("At most {} permissions can be asked for.", caps::PERMISSIONS_ASKED_MAX);

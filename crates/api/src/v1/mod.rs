@@ -1,6 +1,7 @@
 //! The endpoints, one per file.
 
 mod audit;
+mod credits;
 mod incidents;
 mod keys;
 mod members;
@@ -9,8 +10,8 @@ mod operators;
 mod permissions;
 mod plans;
 pub(crate) mod problems;
-mod service_accounts;
 mod redact;
+mod service_accounts;
 mod setup;
 mod usage;
 mod users;
@@ -30,6 +31,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(service_accounts::routes())
         .routes(routes!(usage::own::handler))
         .routes(routes!(redact::handler))
+        .merge(credits::routes())
         .routes(routes!(usage::workspace::handler))
         .routes(routes!(usage::key::handler))
         .routes(routes!(usage::ledger::handler))

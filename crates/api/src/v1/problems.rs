@@ -2,6 +2,7 @@
 
 use keywright_domain::{
     command::{CommandError, IdempotencyError},
+    credit::CreditError,
     key::KeyError,
     member::MemberError,
     operator::OperatorError,
@@ -23,6 +24,7 @@ pub(crate) fn of_command(error: CommandError, catalogue: &Catalogue) -> ApiError
         CommandError::Operator(error) => of_operator(&error),
         CommandError::Privacy(PrivacyError::NotFound) => ErrorCode::NotFound.into(),
         CommandError::Member(error) => of_member(&error, catalogue),
+        CommandError::Credit(error) => of_credit(&error),
         CommandError::AlreadySetUp => detailed(ErrorCode::Conflict, &error),
         CommandError::CatalogueFull | CommandError::TooManyMatches => {
             detailed(ErrorCode::LimitReached, &error)
@@ -136,6 +138,21 @@ fn of_member(error: &MemberError, catalogue: &Catalogue) -> ApiError {
         MemberError::Field { field, reason } => {
             ApiError::invalid_field(field, format!("`{field}` {reason}."))
         }
+    }
+}
+fn of_credit(error: &CreditError) -> ApiError {
+    match error {
+        CreditError::NoAccount | CreditError::NoReservation => ErrorCode::NotFound.into(),
+        CreditError::Insufficient { balance, .. } => {
+            detailed(ErrorCode::InsufficientCredits, error).member("balance", *balance)
+        }
+        CreditError::Settled(how) => detailed(ErrorCode::ReservationEnded, error).member("status", *how),
+        CreditError::Amount | CreditError::MoreThanReserved { .. } => {
+            ApiError::invalid_field("amount", sentence(error))
+        }
+        CreditError::Lifetime => ApiError::invalid_field("ttl_seconds", sentence(error)),
+        CreditError::Period => ApiError::invalid_field("refill.every_seconds", sentence(error)),
+        CreditError::Text(field) => ApiError::invalid_field(field, sentence(error)),
     }
 }
 

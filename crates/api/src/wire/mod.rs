@@ -1,6 +1,7 @@
 //! What goes over the wire: types shared by endpoints. Nothing here decides anything.
 
 mod audit;
+mod credit;
 mod fields;
 mod filter;
 mod key;
@@ -20,6 +21,8 @@ mod workspace;
 
 pub(crate) use audit::hex;
 pub use audit::{AuditActor, AuditEntry, AuditTarget, Checkpoint, FieldChange};
+pub(crate) use credit::credit_subject;
+pub use credit::{CreditAccount, Refill, Reservation};
 pub use fields::Patch;
 pub use filter::KeyFilter;
 pub use key::{Incident, Key, KeySecret, Principal};
@@ -31,14 +34,17 @@ pub(crate) use networks::parse_networks;
 pub use operator::Operator;
 pub use page::Page;
 pub(crate) use page::page_limit;
-pub use path::{KeyPath, MemberPath, NamePath, OperationPath, OperatorPath, ServiceAccountPath, UserPath, WorkspacePath};
+pub use path::{
+    KeyPath, MemberPath, NamePath, OperationPath, OperatorPath, ReservationPath, ServiceAccountPath,
+    UserPath, WorkspacePath,
+};
 pub use plan::{Permission, Plan};
 pub use receipt::{Effective, Operation, Receipt, WaitingNode};
 pub(crate) use receipt::{OperationAnswer, Receipted};
 pub use secret::RevealedSecret;
 pub use time::Time;
-pub use usage::{LedgerRow, Origin, Usage, UsageBucket};
-pub use workspace::{IdleAction, Period, PolicyPatch, RotationMode, RotationPatch, RotationPolicy, Workspace, WorkspacePolicy};
 pub(crate) use usage::six_digits;
-pub use usage::{LedgerRow, OwnUsage, Usage, UsageBucket, UsageScope};
-pub use workspace::{Period, PolicyPatch, RotationPatch, RotationPolicy, Workspace, WorkspacePolicy};
+pub use usage::{LedgerRow, Origin, OwnUsage, Usage, UsageBucket, UsageScope};
+pub use workspace::{
+    IdleAction, Period, PolicyPatch, RotationMode, RotationPatch, RotationPolicy, Workspace, WorkspacePolicy,
+};

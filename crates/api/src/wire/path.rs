@@ -47,6 +47,18 @@ pub struct ServiceAccountPath {
     pub id: String,
 }
 
+/// A reservation of credits.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ReservationPath {
+    /// The workspace's slug.
+    #[param(example = "acme")]
+    pub slug: String,
+    /// The reservation's id.
+    #[param(example = "rsv_01k9zq3v4w5x6y7z8a9b0c1d2e")]
+    pub id: String,
+}
+
 /// Something with a name.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]

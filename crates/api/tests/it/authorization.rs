@@ -80,6 +80,27 @@ const ROWS: &[Row] = &[
     row("PUT", "/v1/plans/{name}", Needs::Operator, body!({"key_limits": []})),
     row("POST", "/v1/redact", Needs::Credential, body!({"text": "call 555-123-4567"})),
     row("GET", "/v1/usage", Needs::Credential, NO_BODY),
+    row("GET", "/v1/workspaces/{slug}/credits", USAGE_READ, NO_BODY),
+    row(
+        "POST",
+        "/v1/workspaces/{slug}/credits/grant",
+        Needs::Operator,
+        body!({"external_id": "cust_42", "amount": 1_000}),
+    ),
+    row(
+        "PUT",
+        "/v1/workspaces/{slug}/credits/refill",
+        Needs::Operator,
+        body!({"external_id": "cust_42", "refill": null}),
+    ),
+    row(
+        "POST",
+        "/v1/workspaces/{slug}/credits/reserve",
+        KEYS_VERIFY,
+        body!({"external_id": "cust_42", "amount": 1}),
+    ),
+    row("POST", "/v1/workspaces/{slug}/credits/reservations/{id}/commit", KEYS_VERIFY, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/credits/reservations/{id}/refund", KEYS_VERIFY, NO_BODY),
     row("POST", "/v1/setup", Needs::Nothing, body!({"token": "x"})),
     row("GET", "/v1/operations/{id}", Needs::Credential, NO_BODY),
     row("DELETE", "/v1/users/{id}", Needs::Operator, NO_BODY),
@@ -320,6 +341,13 @@ async fn prepare(api: &Api, row: &Row, number: u32) -> String {
         let context = samples.context(Samples::operator_permit());
         api.state.store.execute(context, command).await.unwrap();
         return path.replace("{id}", &id);
+    }
+    if path.contains("/credits/") {
+        let grant = json!({"external_id": "cust_42", "amount": 1_000});
+        api.post(&api.operator, "/v1/workspaces/acme/credits/grant", &grant).await;
+        let reserve = json!({"external_id": "cust_42", "amount": 1});
+        let made = api.post(&api.operator, "/v1/workspaces/acme/credits/reserve", &reserve).await;
+        return path.replace("{id}", made.json()["reservation"]["id"].as_str().unwrap());
     }
     if path.starts_with("/v1/operators/") {
         let answer = api.post(&api.operator, "/v1/operators", &json!({"name": "to be revoked"})).await;

@@ -5,6 +5,7 @@ mod authorization;
 mod bad_input;
 mod barrier;
 mod consistency;
+mod credits;
 mod faults;
 mod harness;
 mod life;

@@ -100,6 +100,9 @@ tables! {
     usage_workspace_hour[3] { workspace: Integer, bucket: Integer, code: Integer, count: Integer, cost: Integer }
     usage_workspace_day[3] { workspace: Integer, bucket: Integer, code: Integer, count: Integer, cost: Integer }
     last_used[2] { key: Integer, secret_ordinal: Integer, at: Integer, address: Blob, agent: Integer }
+    credit_accounts[1] { id: Blob, workspace: Blob, subject: Text, balance: Integer, held: Integer, reserved: Integer, spent: Integer, granted: Integer, refill_amount: Integer, refill_seconds: Integer, refill_cap: Integer, refill_due: Integer, created_at: Integer }
+    credit_slices[1] { id: Blob, account: Blob, units: Integer, drawn_at: Integer }
+    credit_reservations[1] { id: Blob, account: Blob, amount: Integer, state: Integer, spent: Integer, created_at: Integer, expires_at: Integer, settled_at: Integer }
     ledger[7] { key: Integer, minute: Integer, secret_ordinal: Integer, address: Blob, route: Text, code: Integer, agent: Integer, count: Integer }
     key_origins[2] { key: Integer, network: Blob, first_at: Integer, last_at: Integer, accepted: Integer, refused: Integer }
 }

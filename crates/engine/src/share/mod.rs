@@ -110,6 +110,11 @@ impl Engine {
         }
     }
 
+    /// How many nodes share limits and balances, this one included.
+    pub fn nodes(&self) -> u32 {
+        self.sharing.as_ref().map_or(1, |sharing| sharing.nodes.load(Relaxed))
+    }
+
     /// Has `wake` called when [`Self::low_shares`] has something to say. Only the first one is kept.
     pub fn on_low_shares(&self, wake: impl Fn() + Send + Sync + 'static) {
         if let Some(sharing) = &self.sharing {

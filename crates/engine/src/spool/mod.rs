@@ -39,6 +39,7 @@ use self::{
 };
 
 pub use self::routes::RouteId;
+use crate::credit::ledger::{Ledger, Slot};
 
 /// Entries of a segment that make up one batch.
 const BATCH_ENTRIES: usize = 1 << 16;
@@ -90,12 +91,22 @@ pub struct SpoolOptions {
     pub entries_max: usize,
     /// Most bytes on disk.
     pub bytes_max: u64,
+    /// Stands for the start of the machine, another one each time: after a crash of the machine, slices of balances count
+    /// as spent.
+    pub machine_start: u64,
 }
 
 impl SpoolOptions {
     /// Segments of 256 KiB to 64 MiB, 1 GiB in all.
     pub const fn new(incarnation: [u8; 16], seed: u64) -> Self {
-        Self { incarnation, seed, entries_min: 1 << 12, entries_max: 1 << 20, bytes_max: 1 << 30 }
+        Self {
+            incarnation,
+            seed,
+            entries_min: 1 << 12,
+            entries_max: 1 << 20,
+            bytes_max: 1 << 30,
+            machine_start: 0,
+        }
     }
 }
 
@@ -142,6 +153,9 @@ pub struct Spool {
     folded: AtomicU64,
     unattributed: AtomicU64,
     damaged_files: u64,
+    credits: Ledger,
+    /// Slices that an earlier process left, until somebody asks.
+    left_slices: Mutex<Vec<Slot>>,
     /// Held for its lock.
     _lock: File,
 }
@@ -195,7 +209,10 @@ impl Spool {
             interval_ns: *SEAL_NS.start(),
         };
         let active = state.create_with(directory, &options, options.entries_min)?;
+        let (credits, left_slices) = Ledger::open(directory, options.machine_start)?;
         let spool = Self {
+            credits,
+            left_slices: Mutex::new(left_slices),
             directory: directory.to_owned(),
             options,
             active: ArcSwap::from_pointee(active),
@@ -209,6 +226,16 @@ impl Spool {
         spool.active.load().make_ready();
         spool.prepare_spare(false)?;
         Ok(spool)
+    }
+
+    /// What is spent of slices of balances.
+    pub(crate) fn credits(&self) -> &Ledger {
+        &self.credits
+    }
+
+    /// Slices that an earlier process left. The next call finds none.
+    pub(crate) fn left_slices(&self) -> Vec<Slot> {
+        std::mem::take(&mut *self.left_slices.lock())
     }
 
     /// The number of a route, by which events name it. New routes are written down; beyond 4,096 of them, and for

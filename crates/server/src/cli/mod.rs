@@ -10,6 +10,7 @@ mod completions;
 mod confirm;
 mod connection;
 mod console;
+mod credits;
 mod doctor;
 mod inspect;
 mod keys;
@@ -51,6 +52,7 @@ pub(crate) enum Command {
     Keys(Box<keys::Keys>),
     Members(members::Members),
     ServiceAccounts(Box<service_accounts::ServiceAccounts>),
+    Credits(credits::Credits),
     Workspaces(administration::Workspaces),
     Workspaces(Box<workspaces::Workspaces>),
     Plans(administration::Plans),
@@ -79,6 +81,7 @@ impl Command {
             Self::Keys(command) => command.run(console),
             Self::Members(command) => command.run(console),
             Self::ServiceAccounts(command) => command.run(console),
+            Self::Credits(command) => command.run(console),
             Self::Workspaces(command) => command.run(console),
             Self::Plans(command) => command.run(console),
             Self::Permissions(command) => command.run(console),

@@ -163,12 +163,20 @@ fn open_spool(directory: &Path, bytes_max: u64) -> Result<Spool, Failure> {
     let mut options =
         SpoolOptions::new(random_bytes(&SystemEntropy), u64::from_be_bytes(random_bytes(&SystemEntropy)));
     options.bytes_max = bytes_max;
+    options.machine_start = machine_start();
     let spool = Spool::open(directory, options).map_err(|error| explain_spool(&error))?;
     let damaged = spool.gauges().damaged_files;
     if damaged > 0 {
         tracing::error!(damaged, directory = %directory.display(), "files of the usage spool were damaged and set aside");
     }
     Ok(spool)
+}
+
+/// Stands for the start of this machine: another number each time. 0 where the kernel does not say.
+fn machine_start() -> u64 {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+    u64::from_str_radix(&digits, 16).unwrap_or(0)
 }
 
 /// What the installation itself does: set-up and background jobs.

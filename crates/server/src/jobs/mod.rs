@@ -1,6 +1,7 @@
 //! What runs in the background. Each job repeats on its own; a failure is logged once, counted, and tried again later.
 
 mod checkpoint;
+mod credits;
 mod health;
 mod idle;
 mod purge;
@@ -18,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use keywright_api::credits::Credits;
 use keywright_domain::verdict::Code;
 use tokio::{sync::watch, task::JoinSet};
 
@@ -41,6 +43,8 @@ pub(crate) enum JobName {
     StoreProbe,
     Purge,
     IdleKeys,
+    CreditSlices,
+    CreditSweep,
 }
 
 impl JobName {
@@ -54,6 +58,8 @@ impl JobName {
         Self::StoreProbe,
         Self::Purge,
         Self::IdleKeys,
+        Self::CreditSlices,
+        Self::CreditSweep,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -67,6 +73,8 @@ impl JobName {
             Self::StoreProbe => "store_probe",
             Self::Purge => "purge",
             Self::IdleKeys => "idle_keys",
+            Self::CreditSlices => "credit_slices",
+            Self::CreditSweep => "credit_sweep",
         }
     }
 }
@@ -106,6 +114,7 @@ pub(crate) struct Shared {
     pub(crate) opened: Arc<Opened>,
     pub(crate) health: Arc<Health>,
     pub(crate) stats: Arc<JobStats>,
+    pub(crate) credits: Arc<Credits>,
 }
 
 /// Starts all jobs. They end when `stopping` turns true.
@@ -122,6 +131,7 @@ pub(crate) fn start(
     health::start(&mut jobs, shared, stopping);
     purge::start(&mut jobs, shared, stopping);
     idle::start(&mut jobs, shared, stopping);
+    credits::start(&mut jobs, shared, stopping);
     if let Some(tls) = tls {
         tls::start(&mut jobs, tls, stopping);
     }

@@ -14,6 +14,7 @@ macro_rules! statements {
 
 use std::sync::LazyLock;
 
+pub(crate) mod credits;
 pub(crate) mod installation;
 pub(crate) mod journal;
 pub(crate) mod keys;
@@ -35,6 +36,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
         sealing::ALL,
         purge::ALL,
         usage::ALL,
+        credits::ALL,
     ]
     .into_iter()
     .flatten()
@@ -43,8 +45,9 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// The statements that the writer prepares ahead.
 pub(crate) fn writer() -> &'static [&'static str] {
-    static STATEMENTS: LazyLock<Vec<&'static str>> =
-        LazyLock::new(|| texts(&[installation::ALL, journal::ALL, keys::ALL, members::ALL, sealing::ALL]));
+    static STATEMENTS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+        texts(&[installation::ALL, journal::ALL, keys::ALL, members::ALL, credits::ALL, sealing::ALL])
+    });
     &STATEMENTS
 }
 

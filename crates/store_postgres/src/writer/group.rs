@@ -392,7 +392,7 @@ impl Wanted {
                 wanted.repeats.insert((actor.clone(), key.clone()));
             }
             match command {
-                Command::CreateKey(_) | Command::RevokeKeys { .. } => {
+                Command::CreateKey(_) | Command::RevokeKeys { .. } | Command::Credit(_) => {
                     wanted.workspaces.extend(context.permit.workspace());
                 }
                 Command::Member(command) => {

@@ -21,7 +21,7 @@ use crate::{
 
 impl Scope<'_> {
     /// The workspace that the permit is for.
-    fn permitted_workspace(&self) -> WorkspaceId {
+    pub(super) fn permitted_workspace(&self) -> WorkspaceId {
         self.context.permit.workspace().expect("the permit was checked to have a workspace")
     }
 

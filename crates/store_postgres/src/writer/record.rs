@@ -5,6 +5,7 @@ use keywright_domain::{
     caps,
     change::{Change, EntityRef, NumberedChange},
     command::{Command, CommandError, Committed, Context, Idempotency, Outcome},
+    credit,
     ids::{AuditId, WorkspaceId},
     key::Effect,
     lease::LeaseTerm,
@@ -271,6 +272,7 @@ impl Scope<'_> {
             Command::RevokeOperator(id) => self.revoke_operator(id).await,
             Command::Privacy(command) => self.privacy(&command).await,
             Command::Member(command) => self.change_members(command).await,
+            Command::Credit(command) => self.credit(&command).await,
         }
     }
 }
@@ -285,6 +287,11 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
         }
         Command::Member(command) => {
             permit.workspace().is_some() && permit.covers(command.needs(), permit.workspace())
+        }
+        Command::Credit(command) => {
+            let (action, scope) = command.needs();
+            permit.covers(action, permit.workspace())
+                && permit.workspace().is_some() == (scope == credit::Scope::Workspace)
         }
         Command::PatchWorkspace { workspace, .. } => permit.covers(Action::WriteWorkspace, Some(*workspace)),
         Command::Workspace(command) => {

@@ -47,6 +47,9 @@ INSERT INTO usage_workspace_hour SELECT n, n % 3000, 0, 1, 1 FROM generate_serie
 INSERT INTO usage_workspace_day SELECT n, n % 3000, 0, 1, 1 FROM generate_series(1, 20000) n;
 INSERT INTO last_used SELECT n, 1, 0, NULL, 0 FROM generate_series(1, 20000) n;
 INSERT INTO key_origins SELECT n, int8send(n), 0, 0, 1, 1 FROM generate_series(1, 20000) n;
+INSERT INTO credit_accounts SELECT int8send(n), int8send(n % 1000 + 1), 'x:' || n, 0, 0, 0, 0, 0, 1, 60, 1, n, 0 FROM generate_series(1, 20000) n;
+INSERT INTO credit_slices SELECT int8send(n), int8send(n), 1, n FROM generate_series(1, 20000) n;
+INSERT INTO credit_reservations SELECT int8send(n), int8send(n), 1, n % 2, 0, n, n, CASE n % 2 WHEN 1 THEN n END FROM generate_series(1, 20000) n;
 INSERT INTO ledger SELECT n, n % 3000, 1, '', '', 0, 0, 1 FROM generate_series(1, 20000) n;";
 
 /// Whether there are statistics is the test's to say, not the server's, which on a busy machine has the time to look.

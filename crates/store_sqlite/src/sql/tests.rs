@@ -23,6 +23,7 @@ fn statements() -> impl Iterator<Item = (&'static str, &'static str)> {
         super::keys::ALL,
         super::purge::ALL,
         super::members::ALL,
+        super::credits::ALL,
         super::sealing::ALL,
         super::usage::ALL,
     ]

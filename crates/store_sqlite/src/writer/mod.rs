@@ -2,6 +2,7 @@
 //! together. A command that fails is undone alone.
 
 mod cache;
+mod credits;
 mod installation;
 mod keys;
 mod members;

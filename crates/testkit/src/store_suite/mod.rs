@@ -4,6 +4,7 @@
 //! broken.
 
 pub mod concurrency;
+pub mod credits;
 pub mod installation;
 pub mod journal;
 pub mod keys;
@@ -74,6 +75,12 @@ macro_rules! store_suite {
             workspaces::purged_in_steps
             workspaces::origins
             workspaces::idle_keys
+            credits::grants
+            credits::reservations
+            credits::sweeps
+            credits::slices
+            credits::everybody_at_once
+            credits::permits
             concurrency::creates_at_once
             concurrency::changes_of_one_key_at_once
             concurrency::load_and_log_meet

@@ -10,7 +10,11 @@ use keywright_domain::{key::KeyNumber, time::Timestamp, usage::UsageQuery, works
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{caps::USAGE_BUCKETS_MAX, error::{ApiError, ErrorCode}, wire::{Granularity, Time}};
+use crate::{
+    caps::USAGE_BUCKETS_MAX,
+    error::{ApiError, ErrorCode},
+    wire::{Granularity, Time},
+};
 
 /// Which time.
 #[derive(Deserialize, IntoParams)]
