@@ -36,6 +36,8 @@ pub enum EntityRef {
     Catalogue,
     /// All operator credentials.
     Operators,
+    /// The prompts of a workspace.
+    Prompts(WorkspaceNumber),
 }
 
 /// A secret as verification needs it.
@@ -219,6 +221,8 @@ pub enum Change {
     Catalogue(Vec<CatalogueEntry>),
     /// The operator credentials are now these; revoked ones are left out.
     Operators(Vec<OperatorCredential>),
+    /// A workspace's prompts changed: what is kept of them in memory is not true any more.
+    Prompts(WorkspaceNumber),
 }
 
 /// A change with its place in the log.

@@ -2,24 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{
-    audit::PersonalData,
-    credit::{CreditAccount, CreditCommand, CreditError, Reservation},
-    ids::{AuditId, KeyId, OperatorId, RequestId, WorkspaceId},
-    key::{ApiKey, Incident, KeyChange, KeyError, KeyNumber, NewKey, NewSecret, SecretDigest},
-    lease::LeaseTerm,
-    member::{MemberCommand, MemberError, MemberOutcome},
-    operator::{OperatorCredential, OperatorError},
-    permission::{CatalogueEntry, PermissionName, Role},
-    permit::{Action, Permit},
-    plan::{Plan, PlanError},
-    principal::{Membership, User},
-    privacy::{PrivacyCommand, PrivacyError, PrivacyOutcome},
-    query::KeyFilter,
-    store::StoreError,
-    time::Timestamp,
-    workspace::{Slug, Workspace, WorkspaceError, WorkspacePatch, WorkspacePolicy},
-};
+use crate::{audit::PersonalData, credit::{CreditAccount, CreditCommand, CreditError, Reservation}, ids::{AuditId, KeyId, OperatorId, RequestId, WorkspaceId}, key::{ApiKey, Incident, KeyChange, KeyError, KeyNumber, NewKey, NewSecret, SecretDigest}, lease::LeaseTerm, member::{MemberCommand, MemberError, MemberOutcome}, operator::{OperatorCredential, OperatorError}, permission::{CatalogueEntry, PermissionName, Role}, permit::{Action, Permit}, plan::{Plan, PlanError}, principal::{Membership, User}, privacy::{PrivacyCommand, PrivacyError, PrivacyOutcome}, prompt::{PromptCommand, PromptError, PromptOutcome}, query::KeyFilter, store::StoreError, time::Timestamp, workspace::{Slug, Workspace, WorkspaceError, WorkspacePatch, WorkspacePolicy}};
 
 /// Repeats of a call are recognised by this.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,6 +214,8 @@ pub enum PurgeProgress {
     Done,
     /// A change of credits.
     Credit(CreditCommand),
+    /// Change prompts. Needs `WritePrompts` on the workspace that the permit names.
+    Prompt(PromptCommand),
 }
 
 /// Whose verifications a command touches, and with that, which leases may still vouch for the state before.
@@ -257,6 +242,8 @@ impl Command {
             | Self::Member(_)
             | Self::CreateMember { .. }
             | Self::Credit(_) => Reach::Workspace,
+            | Self::CreateMember { .. }
+            | Self::Prompt(_) => Reach::Workspace,
             Self::Bootstrap(_)
             | Self::CreateWorkspace(_)
             | Self::CreateOperator(_)
@@ -318,6 +305,8 @@ pub enum Outcome {
     Credit(Box<CreditAccount>, Option<Box<Reservation>>),
     /// How much a sweep of credits found to do.
     Swept(u64),
+    /// A prompt, and what belongs to it.
+    Prompt(Box<PromptOutcome>),
     /// Nothing to show.
     Done,
 }
@@ -375,6 +364,9 @@ pub enum CommandError {
     /// About credits.
     #[error(transparent)]
     Credit(CreditError),
+    /// About a prompt.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
     /// The catalogue is full.
     #[error("the permission catalogue has {} entries, as many as it may have", crate::caps::PERMISSIONS_MAX)]
     CatalogueFull,

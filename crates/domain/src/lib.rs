@@ -28,6 +28,7 @@ pub mod plan;
 pub mod pool;
 pub mod principal;
 pub mod privacy;
+pub mod prompt;
 pub mod query;
 pub mod store;
 pub mod time;

@@ -5,11 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    ids::{KeyId, OperatorId, WorkspaceId},
-    permission::{Builtin, PermissionSet},
-    principal::{Creator, MembershipNumber, Principal},
-};
+use crate::{ids::{KeyId, OperatorId, WorkspaceId}, permission::{Builtin, PermissionSet}, principal::{Creator, MembershipNumber, Principal}};
 
 /// Who makes a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +103,8 @@ pub enum Action {
     ReadAudit,
     /// Read usage statistics.
     ReadUsage,
+    /// Create, change and publish prompts, and read their drafts.
+    WritePrompts,
     /// Act on the installation: workspaces, plans, catalogue, operator credentials.
     Operate,
 }
@@ -114,6 +112,7 @@ pub enum Action {
 impl Action {
     /// All actions.
     pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 9] = [
         Self::ReadKeys,
         Self::WriteKeys,
         Self::VerifyKeys,
@@ -125,6 +124,7 @@ impl Action {
         Self::DeleteWorkspace,
         Self::ReadAudit,
         Self::ReadUsage,
+        Self::WritePrompts,
         Self::Operate,
     ];
 
@@ -142,6 +142,8 @@ impl Action {
             Self::ReadAudit => Some(Builtin::AuditRead),
             Self::ReadUsage => Some(Builtin::UsageRead),
             Self::Leave | Self::Operate => None,
+            Self::WritePrompts => Some(Builtin::PromptsWrite),
+            Self::Operate => None,
         }
     }
 }

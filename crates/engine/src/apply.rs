@@ -96,6 +96,8 @@ pub(crate) fn apply(state: &State, writer: &mut Writer, change: &Change) -> Resu
             state.operators.store(Arc::new(operators(credentials)));
             Ok(())
         }
+        // Prompts are not part of the state: only that they changed is noted, by whoever knows the change's number.
+        Change::Prompts(_) => Ok(()),
     }
 }
 

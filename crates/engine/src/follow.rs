@@ -65,6 +65,7 @@ impl Engine {
         let boot_ns = self.clock.boot_ns();
         self.pending.loaded(sequence, writer.waits_ns.map(|wait_ns| boot_ns.saturating_add(wait_ns)));
         self.leases.resume(sequence);
+        self.state.prompts.loaded(sequence);
         waiting.iter().try_for_each(|change| self.follow(&mut writer, change))
     }
 
@@ -137,6 +138,9 @@ impl Engine {
         };
         if let Some(number) = number.filter(|_| change.restricting) {
             self.remember(writer, change, number);
+        }
+        if let Change::Prompts(workspace) = change.change {
+            self.state.prompts.changed(workspace, change.sequence);
         }
         apply(&self.state, writer, &change.change)
     }

@@ -69,6 +69,7 @@ mod life;
 mod limits;
 mod pending;
 mod pepper;
+mod prompts;
 mod raw;
 mod record;
 mod redigest;

@@ -2,21 +2,8 @@
 
 use std::error::Error as _;
 
-use keywright_domain::{
-    command::{CommandError, IdempotencyError},
-    credit::CreditError,
-    key::KeyError,
-    operator::OperatorError,
-    plan::PlanError,
-    store::StoreError,
-    vault::VaultError,
-    workspace::WorkspaceError,
-};
-use tokio_postgres::{
-    Error,
-    error::{DbError, Severity, SqlState},
-    types::WrongType,
-};
+use keywright_domain::{command::{CommandError, IdempotencyError}, credit::CreditError, key::KeyError, operator::OperatorError, plan::PlanError, prompt::PromptError, store::StoreError, vault::VaultError, workspace::WorkspaceError};
+use tokio_postgres::{Error, error::{DbError, Severity, SqlState}, types::WrongType};
 
 /// Why something did not happen.
 #[derive(Debug)]
@@ -175,4 +162,4 @@ macro_rules! refusals {
         }
     )+};
 }
-refusals!(KeyError, WorkspaceError, PlanError, OperatorError, CreditError, IdempotencyError, StoreError);
+refusals!(KeyError, WorkspaceError, PlanError, OperatorError, CreditError, IdempotencyError, StoreError, PromptError);

@@ -25,6 +25,7 @@ mod limits;
 mod migrate;
 mod options;
 mod privacy;
+mod prompts;
 mod read;
 mod rows;
 mod sealing;

@@ -2,21 +2,11 @@
 
 use std::fmt::Write as _;
 
-use keywright_domain::{
-    permission::Catalogue,
-    plan::Plan as ServicePlan,
-    transfer::{MOVED_TABLE, UNFINISHED_TABLE},
-};
+use keywright_domain::{permission::Catalogue, plan::Plan as ServicePlan, transfer::{MOVED_TABLE, UNFINISHED_TABLE}};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
-use crate::{
-    connect::{ConnectError, Connected, Plan, connect},
-    fault::Fault,
-    params,
-    rows::{installation, text},
-    sealing, sql,
-};
+use crate::{connect::{ConnectError, Connected, Plan, connect}, fault::Fault, params, rows::{installation, text}, sealing, sql};
 
 /// One step of the schema.
 struct Migration {
@@ -64,6 +54,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "0007_credits",
         sql: include_str!("../migrations/0007_credits.sql"),
         sha256: "5c8f7c142d608c17091cd63c75c03efc8f896f7a2a39ae43a092564b7a86e16c",
+    },
+    Migration {
+        name: "0008_prompts",
+        sql: include_str!("../migrations/0008_prompts.sql"),
+        sha256: "ceae2c078525ff2125c080af0a1344fd3ffbd2a75021f423c87e4451e442e25e",
     },
 ];
 

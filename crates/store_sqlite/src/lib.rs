@@ -18,6 +18,7 @@ mod known;
 mod migrate;
 mod open;
 mod privacy;
+mod prompts;
 mod read;
 mod readers;
 mod rows;

@@ -52,6 +52,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0006_credits.sql"),
         sha256: "25ea050be3059d9051013b47c0d8fcb5dd3fb59c34978d05324c4bd05522dcf4",
     },
+    Migration {
+        name: "0007_prompts",
+        sql: include_str!("../migrations/0007_prompts.sql"),
+        sha256: "6f1b112ea6ca60d9684dbdd0b61206bb8823d3dd0f4a69daf0a7ee911b580722",
+    },
 ];
 
 /// The schema's version after all migrations.

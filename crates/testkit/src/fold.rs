@@ -38,6 +38,8 @@ impl VerificationState {
             Change::PlanRemoved(name) => drop(self.plans.remove(&name)),
             Change::Catalogue(entries) => self.catalogue = entries,
             Change::Operators(operators) => self.operators = operators,
+            // Nothing that verification knows.
+            Change::Prompts(_) => {}
         }
     }
 }

@@ -87,6 +87,10 @@ tables! {
     keys[1] { number: Integer, id: Blob, workspace: Integer, environment: Integer, permissions: Blob, creator_kind: Integer, creator_id: Blob, membership: Integer, created_at: Integer, expires_at: Integer, disabled_at: Integer, revoked_at: Integer, deleted_at: Integer, limits: Text, networks: Text, external_id: Text, metadata: Text, name: Text, purpose: Text, revoked_reason: Text, enabled_at: Integer }
     secrets[2] { key: Integer, ordinal: Integer, id: Blob, locator: Text, pepper: Integer, digest: Blob, created_at: Integer, expires_at: Integer, retired_at: Integer, hint: Text }
     incidents[1] { number: Integer, id: Blob, workspace: Integer, key: Blob, reason: Text, opened_at: Integer }
+    prompts[1] { id: Blob, workspace: Integer, slug: Text, content: Text, context: Text, revision: Integer, published: Integer, latest: Integer, creator_kind: Integer, creator_id: Blob, created_at: Integer, updated_at: Integer, archived_at: Integer }
+    prompt_versions[2] { prompt: Blob, number: Integer, content: Text, context: Text, published_at: Integer, publisher_kind: Integer, publisher_id: Blob, archived_at: Integer }
+    context_items[1] { id: Blob, prompt: Blob, workspace: Integer, label: Text, item: Text, size: Integer, created_at: Integer }
+    context_chunks[2] { item: Blob, position: Integer, bytes: Blob }
     changes[1] { sequence: Integer, kind: Integer, restricting: Boolean, number: Integer, name: Text }
     audit[1] { sequence: Integer, hash: Blob, workspace: Integer, action: Text, target: Text, body: Blob }
     audit_personal[1] { sequence: Integer, at: Integer, key_kind: Integer, key_owner: Blob, sealed: Blob }

@@ -137,6 +137,7 @@ impl Others {
             }),
             EntityRef::Catalogue => self.catalogue.clone().ok_or_else(missing),
             EntityRef::Operators => self.operators.clone().ok_or_else(missing),
+            EntityRef::Prompts(number) => Ok(Change::Prompts(*number)),
         }
     }
 }
@@ -154,7 +155,7 @@ struct Asked {
 impl Asked {
     fn add(&mut self, entity: &EntityRef) {
         match entity {
-            EntityRef::Key(_) => {}
+            EntityRef::Key(_) | EntityRef::Prompts(_) => {}
             EntityRef::Workspace(number) => drop(self.workspaces.insert(number.0)),
             EntityRef::Membership(number) => drop(self.memberships.insert(number.0)),
             EntityRef::Plan(name) => drop(self.plans.insert(name.clone())),

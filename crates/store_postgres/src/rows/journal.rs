@@ -33,6 +33,7 @@ pub(crate) fn change(row: &Row, first: usize) -> Result<ChangeRow, Fault> {
         3 => EntityRef::Plan(text(row, first + 4)?.to_owned()),
         4 => EntityRef::Catalogue,
         5 => EntityRef::Operators,
+        6 => EntityRef::Prompts(WorkspaceNumber(entity_number()?)),
         _ => return Err(unreadable(row, first + 1)),
     };
     Ok(ChangeRow { sequence: number(row, first)?, restricting: flag(row, first + 2)?, entity })
@@ -47,6 +48,7 @@ pub(crate) fn entity_columns(entity: &EntityRef) -> (i64, Option<u32>, Option<&s
         EntityRef::Plan(name) => (3, None, Some(name)),
         EntityRef::Catalogue => (4, None, None),
         EntityRef::Operators => (5, None, None),
+        EntityRef::Prompts(number) => (6, Some(number.0), None),
     }
 }
 

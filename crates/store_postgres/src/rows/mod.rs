@@ -6,6 +6,7 @@ pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod members;
 pub(crate) mod users;
+pub(crate) mod prompts;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

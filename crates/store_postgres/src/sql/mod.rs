@@ -23,6 +23,7 @@ pub(crate) mod members;
 pub(crate) mod migrations;
 pub(crate) mod purge;
 pub(crate) mod sealing;
+pub(crate) mod prompts;
 pub(crate) mod usage;
 
 /// Every statement on the store's tables with its name, for tests of their plans.
@@ -36,7 +37,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
         sealing::ALL,
         purge::ALL,
         usage::ALL,
-        credits::ALL,
+        credits::ALL, prompts::ALL,
     ]
     .into_iter()
     .flatten()
@@ -46,7 +47,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// The statements that the writer prepares ahead.
 pub(crate) fn writer() -> &'static [&'static str] {
     static STATEMENTS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
-        texts(&[installation::ALL, journal::ALL, keys::ALL, members::ALL, credits::ALL, sealing::ALL])
+        texts(&[installation::ALL, journal::ALL, keys::ALL, members::ALL, credits::ALL, sealing::ALL, prompts::ALL])
     });
     &STATEMENTS
 }

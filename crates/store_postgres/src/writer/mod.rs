@@ -6,6 +6,7 @@ mod installation;
 mod keys;
 mod members;
 mod privacy;
+mod prompts;
 mod record;
 mod resolve;
 mod transaction;

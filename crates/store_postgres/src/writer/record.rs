@@ -1,26 +1,8 @@
 //! What every command has in common: its permit, its repeats, its rows of the change log and of the audit trail.
 
-use keywright_domain::{
-    audit::{AuditBody, AuditTarget, FieldChange, entry_hash},
-    caps,
-    change::{Change, EntityRef, NumberedChange},
-    command::{Command, CommandError, Committed, Context, Idempotency, Outcome},
-    credit,
-    ids::{AuditId, WorkspaceId},
-    key::Effect,
-    lease::LeaseTerm,
-    permit::Action,
-    privacy::PrivacyCommand,
-    time::Timestamp,
-    vault::KeyOwner,
-    workspace::{Workspace, WorkspaceNumber},
-};
+use keywright_domain::{audit::{AuditBody, AuditTarget, FieldChange, entry_hash}, caps, change::{Change, EntityRef, NumberedChange}, command::{Command, CommandError, Committed, Context, Idempotency, Outcome}, credit, ids::{AuditId, WorkspaceId}, key::Effect, lease::LeaseTerm, permit::Action, privacy::PrivacyCommand, time::Timestamp, vault::KeyOwner, workspace::{Workspace, WorkspaceNumber}};
 
-use super::{
-    Answer,
-    group::{Group, Heads, Lost, Remembered, check_repeat},
-    transaction::Transaction,
-};
+use super::{Answer, group::{Group, Heads, Lost, Remembered, check_repeat}, transaction::Transaction};
 use crate::{fault::Fault, params, rows::journal::entity_columns, sql::journal as sql};
 
 /// What a command works with.
@@ -273,6 +255,7 @@ impl Scope<'_> {
             Command::Privacy(command) => self.privacy(&command).await,
             Command::Member(command) => self.change_members(command).await,
             Command::Credit(command) => self.credit(&command).await,
+            Command::Prompt(command) => self.prompt_command(command).await,
         }
     }
 }
@@ -292,6 +275,9 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
             let (action, scope) = command.needs();
             permit.covers(action, permit.workspace())
                 && permit.workspace().is_some() == (scope == credit::Scope::Workspace)
+        }
+        Command::Prompt(_) => {
+            permit.workspace().is_some() && permit.covers(Action::WritePrompts, permit.workspace())
         }
         Command::PatchWorkspace { workspace, .. } => permit.covers(Action::WriteWorkspace, Some(*workspace)),
         Command::Workspace(command) => {

@@ -32,6 +32,10 @@ INSERT INTO keys SELECT n, int8send(n), n % 1000 + 1, 0, '', 0, '', 1, 0, NULL, 
 INSERT INTO secrets SELECT n, 1, int8send(n), 'l' || n, 1, '', 0, NULL, NULL, '' FROM generate_series(1, 20000) n;
 INSERT INTO operators SELECT n, int8send(n), 'o', '', 'o' || n, '', 1, '', 0, NULL FROM generate_series(1, 500) n;
 INSERT INTO incidents SELECT n, int8send(n), n % 1000 + 1, '', NULL, 0 FROM generate_series(1, 5000) n;
+INSERT INTO prompts SELECT int8send(n), n % 1000 + 1, 'p' || n, '{}', '[]', 1, 1, 1, 0, int8send(n % 100), 0, 0, NULL FROM generate_series(1, 20000) n;
+INSERT INTO prompt_versions SELECT int8send(n), 1, '{}', '[]', 0, 0, '', NULL FROM generate_series(1, 20000) n;
+INSERT INTO context_items SELECT int8send(n), int8send(n), n % 1000 + 1, NULL, '{}', 1, 0 FROM generate_series(1, 20000) n;
+INSERT INTO context_chunks SELECT int8send(n), 0, '' FROM generate_series(1, 20000) n;
 INSERT INTO changes SELECT n, 0, false, n, NULL FROM generate_series(1, 20000) n;
 INSERT INTO audit SELECT n, int8send(n), '', n % 1000 + 1, 'key.created', 't' || n % 5000, '' FROM generate_series(1, 20000) n;
 INSERT INTO users SELECT int8send(n), NULL, 0, int8send(n), '' FROM generate_series(1, 5000) n;

@@ -63,6 +63,7 @@ fn newest(connection: &Connection, entity: EntityRef) -> Result<Change, Fault> {
         }
         EntityRef::Catalogue => catalogue(connection),
         EntityRef::Operators => operators(connection),
+        EntityRef::Prompts(number) => Ok(Change::Prompts(number)),
     }
 }
 

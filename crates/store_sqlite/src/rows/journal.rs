@@ -35,6 +35,7 @@ pub(crate) fn change(row: &Row<'_>) -> Result<ChangeRow, Fault> {
         3 => EntityRef::Plan(row.get(4)?),
         4 => EntityRef::Catalogue,
         5 => EntityRef::Operators,
+        6 => EntityRef::Prompts(WorkspaceNumber(number()?)),
         _ => return Err(unreadable(row, 1)),
     };
     Ok(ChangeRow { sequence: row.get(0)?, restricting: row.get(2)?, entity })
@@ -49,6 +50,7 @@ pub(crate) fn insert_change(connection: &Connection, change: &ChangeRow) -> Resu
         EntityRef::Plan(name) => (3, None, Some(name)),
         EntityRef::Catalogue => (4, None, None),
         EntityRef::Operators => (5, None, None),
+        EntityRef::Prompts(number) => (6, Some(number.0), None),
     };
     connection.prepare_cached(sql::INSERT_CHANGE)?.execute(params![
         change.sequence,

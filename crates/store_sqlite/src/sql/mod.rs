@@ -20,6 +20,7 @@ pub(crate) mod keys;
 pub(crate) mod members;
 pub(crate) mod purge;
 pub(crate) mod sealing;
+pub(crate) mod prompts;
 pub(crate) mod usage;
 
 #[cfg(test)]

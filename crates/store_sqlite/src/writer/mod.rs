@@ -7,6 +7,7 @@ mod installation;
 mod keys;
 mod members;
 mod privacy;
+mod prompts;
 mod record;
 mod usage;
 mod workspaces;

@@ -1,33 +1,10 @@
 //! What every command has in common: its permit, its repeats, its rows of the change log and of the audit trail.
 
-use keywright_domain::{
-    audit::{AuditBody, AuditTarget, FieldChange, entry_hash},
-    caps,
-    change::{Change, EntityRef, NumberedChange},
-    command::{Command, CommandError, Committed, Context, Idempotency, IdempotencyError, Outcome},
-    credit,
-    ids::{AuditId, WorkspaceId},
-    key::Effect,
-    lease::LeaseTerm,
-    permit::Action,
-    privacy::PrivacyCommand,
-    vault::KeyOwner,
-    workspace::{Workspace, WorkspaceNumber},
-};
+use keywright_domain::{audit::{AuditBody, AuditTarget, FieldChange, entry_hash}, caps, change::{Change, EntityRef, NumberedChange}, command::{Command, CommandError, Committed, Context, Idempotency, IdempotencyError, Outcome}, credit, ids::{AuditId, WorkspaceId}, key::Effect, lease::LeaseTerm, permit::Action, privacy::PrivacyCommand, vault::KeyOwner, workspace::{Workspace, WorkspaceNumber}};
 use rusqlite::{Connection, params};
 
 use super::{Writer, cache::Workspaces};
-use crate::{
-    fault::Fault,
-    rows::{
-        bytes,
-        installation::{count, first},
-        journal::{ChangeRow, audit_head, insert_change},
-        optional_text, text, time,
-    },
-    sealing::Sealer,
-    sql,
-};
+use crate::{fault::Fault, rows::{bytes, installation::{count, first}, journal::{ChangeRow, audit_head, insert_change}, optional_text, text, time}, sealing::Sealer, sql};
 
 /// The last numbers given out.
 #[derive(Clone, Copy, Debug)]
@@ -209,6 +186,7 @@ impl Scope<'_> {
             Command::Privacy(command) => self.privacy(&command),
             Command::Member(command) => self.change_members(command),
             Command::Credit(command) => self.credit(&command),
+            Command::Prompt(command) => self.prompt_command(command),
         }
     }
 }
@@ -228,6 +206,9 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
             let (action, scope) = command.needs();
             permit.covers(action, permit.workspace())
                 && permit.workspace().is_some() == (scope == credit::Scope::Workspace)
+        }
+        Command::Prompt(_) => {
+            permit.workspace().is_some() && permit.covers(Action::WritePrompts, permit.workspace())
         }
         Command::PatchWorkspace { workspace, .. } => permit.covers(Action::WriteWorkspace, Some(*workspace)),
         Command::Workspace(command) => {

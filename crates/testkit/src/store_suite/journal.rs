@@ -142,6 +142,7 @@ pub async fn the_log_has_no_gaps_and_the_newest_states<S: Store>(store: Arc<S>) 
             Change::Membership(one) => assert_eq!(state.memberships.get(&one.number.0), Some(one)),
             Change::Catalogue(entries) => assert_eq!(&state.catalogue, entries),
             Change::Operators(operators) => assert_eq!(&state.operators, operators),
+            Change::Prompts(number) => assert!(state.workspaces.contains_key(&number.0)),
         }
     }
     let part = store.changes_after(3, 2).await.unwrap();

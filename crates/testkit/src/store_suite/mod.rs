@@ -12,6 +12,7 @@ pub mod lists;
 pub mod members;
 pub mod permits;
 pub mod privacy;
+pub mod prompts;
 pub mod usage;
 pub mod workspaces;
 
@@ -63,6 +64,10 @@ macro_rules! store_suite {
             privacy::nothing_to_wrap_anew
             privacy::an_erased_person_is_gone_and_the_chain_verifies
             permits::a_permit_for_something_else_is_refused
+            prompts::versions
+            prompts::context_items
+            prompts::prompt_pages
+            prompts::served_as_of
             usage::rollups
             usage::batches_count_once
             usage::large_batches_count_once

@@ -2,18 +2,7 @@
 
 use std::sync::Arc;
 
-use keywright_domain::{
-    command::{Command, CommandError, WorkspaceCommand},
-    ids::ServiceAccountId,
-    key::{KeyChange, KeyNumber},
-    member::{MemberCommand, Switch},
-    permission::{PermissionName, Role},
-    permit::Action,
-    plan::Plan,
-    query::KeyFilter,
-    store::Store,
-    workspace::WorkspacePatch,
-};
+use keywright_domain::{command::{Command, CommandError, WorkspaceCommand}, ids::{ServiceAccountId, PromptId}, key::{KeyChange, KeyNumber}, member::{MemberCommand, Switch}, permission::{PermissionName, Role}, permit::Action, plan::Plan, prompt::PromptCommand, query::KeyFilter, store::Store, workspace::WorkspacePatch};
 
 use crate::{Installation, Samples};
 
@@ -31,6 +20,7 @@ pub async fn a_permit_for_something_else_is_refused<S: Store>(store: Arc<S>) {
                 let is_right = match needed {
                     Needed::Installation => action == Action::Operate && workspace.is_none(),
                     Needed::Keys => action == Action::WriteKeys && workspace.is_some(),
+                    Needed::Prompts => action == Action::WritePrompts && workspace.is_some(),
                     Needed::Workspace => action == Action::WriteWorkspace && workspace == Some(own),
                     Needed::Members(needed) => action == needed && workspace.is_some(),
                     Needed::End => action == Action::DeleteWorkspace && workspace == Some(own),
@@ -51,6 +41,8 @@ pub async fn a_permit_for_something_else_is_refused<S: Store>(store: Arc<S>) {
     // Every action on 3 scopes; commands on keys and members are right on two scopes, the others on one.
     let all = Action::ALL.len() * 3;
     assert_eq!(refused, 13 * (all - 1) + (3 + 4) * (all - 2));
+    // 9 actions on 3 scopes; commands about keys and prompts are right on two scopes, the others on one.
+    assert_eq!(refused, 10 * (27 - 1) + 4 * (27 - 2));
     assert_eq!(before, (installation.load().await, store.audit_head().await.unwrap()));
 }
 
@@ -58,6 +50,7 @@ pub async fn a_permit_for_something_else_is_refused<S: Store>(store: Arc<S>) {
 enum Needed {
     Installation,
     Keys,
+    Prompts,
     Workspace,
     Members(Action),
     End,
@@ -80,6 +73,7 @@ fn commands<S: Store>(
         (Command::Bootstrap(Box::new(samples.bootstrap("again"))), Needed::Installation),
         (Command::CreateKey(Box::new(samples.new_key("new"))), Needed::Keys),
         (Command::ChangeKey { key, change: KeyChange::Disable }, Needed::Keys),
+        (Command::Prompt(PromptCommand::Delete(PromptId::from_bytes([1; 16]))), Needed::Prompts),
         (Command::RevokeKeys { filter: KeyFilter::default(), reason: None }, Needed::Keys),
         (Command::Redigest(Vec::new()), Needed::Installation),
         (Command::CreateWorkspace(Box::new(samples.new_workspace("new"))), Needed::Installation),
