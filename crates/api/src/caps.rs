@@ -41,3 +41,13 @@ pub const UNAUTHENTICATED_TABLE_ADDRESSES: usize = 16_384;
 pub const REDACT_TEXT_MAX_BYTES: usize = 48 * 1024;
 /// Full days before today over which `GET /v1/usage` averages.
 pub const USAGE_AVERAGE_DAYS: i64 = 7;
+/// Largest body of a request that creates or changes a prompt, in bytes: three texts, and what JSON makes of them.
+pub const PROMPT_BODY_MAX_BYTES: usize = 512 * 1024;
+/// Memory for rendered prompts and pages of them, in bytes.
+pub const PROMPT_CACHE_BYTES: u64 = 128 * 1024 * 1024;
+/// How long a link to a context file opens, in seconds.
+pub const DOWNLOAD_LINK_SECONDS: i64 = 900;
+/// Context files that are taken in at the same time, each in memory until it is stored.
+pub const UPLOADS_MAX: usize = 8;
+/// Longest time for a context file to arrive.
+pub const UPLOAD_TIMEOUT: Duration = Duration::from_secs(25);

@@ -5,27 +5,9 @@
 
 use std::time::Duration;
 
-use keywright_domain::{
-    command::{Command, Committed, Context, Outcome, WorkspaceCommand},
-    credit::{CreditAccount, Reservation},
-    key::{ApiKey, Incident, KeyChange},
-    member::MemberOutcome,
-    operator::OperatorCredential,
-    permission::CatalogueEntry,
-    plan::Plan,
-    privacy::{PrivacyCommand, PrivacyOutcome},
-    workspace::Workspace,
-};
+use keywright_domain::{command::{Command, Committed, Context, Outcome, WorkspaceCommand}, credit::{CreditAccount, Reservation}, key::{ApiKey, Incident, KeyChange}, member::MemberOutcome, operator::OperatorCredential, permission::CatalogueEntry, plan::Plan, privacy::{PrivacyCommand, PrivacyOutcome}, prompt::{PromptCommand, PromptOutcome}, workspace::Workspace};
 
-use crate::{
-    actor::Origin,
-    cluster::{Awaited, Progress, WaitingOn},
-    error::ApiError,
-    plane::Effective,
-    prefer::patience,
-    state::AppState,
-    v1::problems,
-};
+use crate::{actor::Origin, cluster::{Awaited, Progress, WaitingOn}, error::ApiError, plane::Effective, prefer::patience, state::AppState, v1::problems};
 
 /// How long a call waits for the other nodes unless it says otherwise: longer than a change in a workspace with the
 /// standard lease takes at the longest, which is 38 seconds.
@@ -172,6 +154,13 @@ fn takes_away(command: &Command) -> TakesAway {
             patch.suspended == Some(true) || patch.plan.is_some() || patch.policy.is_some()
         }
         Command::Workspace(command) => matches!(command, WorkspaceCommand::Delete { .. }),
+        Command::Prompt(command) => matches!(
+            command,
+            PromptCommand::SetArchived { archived: true, .. }
+                | PromptCommand::SetVersionArchived { archived: true, .. }
+                | PromptCommand::RemoveContext { .. }
+                | PromptCommand::Delete(_)
+        ),
         Command::RevokeKeys { .. }
         | Command::RevokeOperator(_)
         | Command::PutPlan(_)
@@ -271,6 +260,13 @@ impl Done {
     pub(crate) fn credit(self) -> Result<(CreditAccount, Option<Reservation>), ApiError> {
         match self.outcome {
             Outcome::Credit(account, reservation) => Ok((*account, reservation.map(|made| *made))),
+            _ => Err(unexpected()),
+        }
+    }
+    /// The prompt, and what belongs to it.
+    pub(crate) fn prompt(self) -> Result<PromptOutcome, ApiError> {
+        match self.outcome {
+            Outcome::Prompt(outcome) => Ok(*outcome),
             _ => Err(unexpected()),
         }
     }

@@ -19,6 +19,7 @@ mod issue;
 mod limit_note;
 mod openapi;
 mod operation;
+pub mod packages;
 pub mod plane;
 mod prefer;
 mod read_through;

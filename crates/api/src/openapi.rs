@@ -6,23 +6,9 @@
 use std::{collections::BTreeMap, marker::PhantomData};
 
 use serde_json::json;
-use utoipa::{
-    ToSchema,
-    openapi::{
-        Components, Content, HeaderBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr,
-        Response, ResponseBuilder,
-        example::ExampleBuilder,
-        path::{Operation, ParameterBuilder, ParameterIn},
-        schema::{ObjectBuilder, Type},
-        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
-        tag::TagBuilder,
-    },
-};
+use utoipa::{ToSchema, openapi::{Components, Content, HeaderBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder, example::ExampleBuilder, path::{Operation, ParameterBuilder, ParameterIn}, schema::{ObjectBuilder, Type}, security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme}, tag::TagBuilder}};
 
-use crate::{
-    docs::sample,
-    error::{ApiError, ErrorCode, Problem},
-};
+use crate::{docs::sample, error::{ApiError, ErrorCode, Problem}};
 
 const DESCRIPTION: &str = "\
 Issue, verify, limit, rotate and revoke API keys.
@@ -40,9 +26,10 @@ which a verification can name as `min_seq`.\n\n\
 **Repeats.** Send `Idempotency-Key` with a POST that creates or rotates: a repeat has no second effect and answers \
 409 `already_applied`. Secrets are shown once and never again.";
 
-const TAGS: [(&str, &str); 14] = [
+const TAGS: [(&str, &str); 15] = [
     ("Keys", "API keys: create, change, rotate, revoke."),
     ("Verification", "Is this key good, for this?"),
+    ("Prompts", "The protected API: prompts with versions, files and links."),
     ("Usage", "What keys are used for: sums and the access ledger."),
     ("Redaction", "Texts without e-mail addresses, phone numbers, cards and keys."),
     ("Credits", "Prepaid balances: grant, refill, reserve, commit, refund."),

@@ -10,6 +10,8 @@ use keywright_domain::{
 use keywright_keyformat::IssuerTag;
 
 use crate::{
+    caps::UPLOADS_MAX,
+    packages::PromptCache,
     address_limit::{AddressLimit, AddressLimitSettings},
     client_address::TrustedProxies,
     credits::Credits,
@@ -60,6 +62,10 @@ pub struct AppState {
     pub verdicts: Arc<VerdictCounts>,
     /// Makes the ids of requests.
     pub request_ids: Arc<RequestIds>,
+    /// Rendered prompts.
+    pub prompts: PromptCache,
+    /// Places for context files that are being taken in.
+    pub(crate) uploads: Arc<tokio::sync::Semaphore>,
     /// Held while a workspace is read, changed and written back, so that no change of a policy undoes another one.
     pub(crate) workspace_writes: Arc<tokio::sync::Mutex<()>>,
 }
@@ -88,6 +94,8 @@ impl AppState {
             setup: Arc::new(SetupGate::default()),
             verdicts: Arc::default(),
             request_ids: Arc::new(request_ids),
+            prompts: PromptCache::default(),
+            uploads: Arc::new(tokio::sync::Semaphore::new(UPLOADS_MAX)),
             workspace_writes: Arc::default(),
         }
     }

@@ -6,7 +6,7 @@ use http::{HeaderMap, header};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
-    body::{as_text, read_body, read_body_of},
+    body::{as_text, read_body, read_body_of, read_body_within},
     serde_text::{Input, data_error},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A JSON body, read as `T`. Mark `T` and what is in it with `#[serde(deny_unknown_fields)]`.
-pub struct StrictJson<T> {
+pub struct StrictJson<T, const MAX_BYTES: usize = BODY_MAX_BYTES> {
     /// What the body says.
     pub value: T,
     /// The body as it came, for fingerprints. May hold secrets.
@@ -36,12 +36,12 @@ pub struct StrictForm<T> {
     pub value: T,
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for StrictJson<T> {
+impl<S: Send + Sync, T: DeserializeOwned, const MAX_BYTES: usize> FromRequest<S> for StrictJson<T, MAX_BYTES> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
         let declared = check_json_declared(request.headers());
-        let raw = read_body(request).await?;
+        let raw = read_body_within(request, MAX_BYTES).await?;
         if raw.is_empty() {
             return Err(empty_body());
         }

@@ -179,6 +179,20 @@ error_codes! {
         "Insufficient credits", "The balance is less than what was asked for. Nothing was reserved.";
     ReservationEnded "reservation_ended" 409 Sentence::Detail, Never None,
         "Reservation ended", "The reservation was committed, refunded or expired before. Nothing was changed.";
+    PromptArchived "prompt_archived" 409 Sentence::Detail, Never None,
+        "Prompt archived", "The prompt is archived. Restore it before you change it.";
+    RevisionMismatch "revision_mismatch" 412 Sentence::Detail, Never None,
+        "Draft was changed", "The draft is not the one that `If-Match` names: somebody changed it meanwhile.";
+    NothingToPublish "nothing_to_publish" 409 Sentence::Detail, Never None,
+        "Nothing to publish", "The draft is the same as the newest version.";
+    NotAFile "not_a_file" 400 Sentence::Detail, Never None,
+        "Not a file", "This context item is a link: there is nothing to download. Follow its `url`.";
+    DownloadLinkInvalid "download_link_invalid" 403 Sentence::Detail, Never None,
+        "Invalid download link", "This link was altered, or comes from another installation. Ask for a new one.";
+    DownloadLinkExpired "download_link_expired" 403 Sentence::Detail, Never None,
+        "Download link expired", "This link's time is over. Ask for a new one.";
+    RangeNotSatisfiable "range_not_satisfiable" 416 Sentence::Detail, Never None,
+        "Range not satisfiable", "The file does not have the bytes that `Range` asks for.";
     PermissionEscalation "permission_escalation" 403 Sentence::Detail, Never None,
         "Permission escalation", "Nobody can give more than they have themselves.";
     OwnerOnly "owner_only" 403 Sentence::Detail, Never None,

@@ -8,6 +8,7 @@ use std::{marker::PhantomData, net::SocketAddr};
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath};
 use http::{Response, request::Parts};
 use keywright_domain::{
+    ids::WorkspaceId,
     permission::{Builtin, PermissionSet},
     permit::Actor,
     workspace::Slug,
@@ -42,6 +43,9 @@ macro_rules! define_opens {
 }
 define_opens! {
     AnyKey [];
+    ReadPrompts [PromptsRead];
+    ListPrompts [PromptsList];
+    DownloadContext [ContextDownload];
 }
 
 /// A key that was verified for this very request.
@@ -81,6 +85,16 @@ impl<O: Opens> FromRequestParts<AppState> for Admitted<O> {
         };
         let workspace = Slug::parse(details.workspace_slug).map_err(|_| incomplete())?;
         Ok(Self { caller: Caller { actor, key: Some(key), origin }, key, workspace, opens: PhantomData })
+    }
+}
+
+impl<O> Admitted<O> {
+    /// The id of the key's workspace.
+    pub(crate) fn workspace_id(&self) -> WorkspaceId {
+        match self.caller.actor {
+            Actor::Key { workspace, .. } => workspace,
+            _ => unreachable!("only keys are admitted"),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ mod routes;
 mod verify;
 mod whoami;
 
-pub(crate) use admission::{Admitted, AnyKey};
+pub(crate) use admission::{Admitted, AnyKey, DownloadContext, ListPrompts, Opens, ReadPrompts};
 pub(crate) use check::{CHECK_PATH, check};
 pub use quick::{Answered, HotRoute, Quick};
 pub(crate) use quick::{answer as answer_quickly, answer_patiently};

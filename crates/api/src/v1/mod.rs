@@ -7,9 +7,11 @@ mod keys;
 mod members;
 mod operations;
 mod operators;
+mod packages;
 mod permissions;
 mod plans;
 pub(crate) mod problems;
+mod prompts;
 mod redact;
 mod service_accounts;
 mod setup;
@@ -29,6 +31,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(workspaces::routes())
         .merge(members::routes())
         .merge(service_accounts::routes())
+        .merge(packages::routes())
+        .merge(prompts::routes())
         .routes(routes!(usage::own::handler))
         .routes(routes!(redact::handler))
         .merge(credits::routes())

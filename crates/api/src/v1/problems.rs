@@ -1,17 +1,6 @@
 //! From the refusals of the domain to the codes of the interface: the one table.
 
-use keywright_domain::{
-    command::{CommandError, IdempotencyError},
-    credit::CreditError,
-    key::KeyError,
-    member::MemberError,
-    operator::OperatorError,
-    permission::{Catalogue, PermissionSet, UnknownPermission},
-    plan::PlanError,
-    privacy::PrivacyError,
-    store::StoreError,
-    workspace::WorkspaceError,
-};
+use keywright_domain::{command::{CommandError, IdempotencyError}, credit::CreditError, key::KeyError, member::MemberError, operator::OperatorError, permission::{Catalogue, PermissionSet, UnknownPermission}, plan::PlanError, privacy::PrivacyError, prompt::PromptError, store::StoreError, workspace::WorkspaceError};
 
 use crate::error::{ApiError, ErrorCode};
 
@@ -25,6 +14,7 @@ pub(crate) fn of_command(error: CommandError, catalogue: &Catalogue) -> ApiError
         CommandError::Privacy(PrivacyError::NotFound) => ErrorCode::NotFound.into(),
         CommandError::Member(error) => of_member(&error, catalogue),
         CommandError::Credit(error) => of_credit(&error),
+        CommandError::Prompt(error) => of_prompt(error),
         CommandError::AlreadySetUp => detailed(ErrorCode::Conflict, &error),
         CommandError::CatalogueFull | CommandError::TooManyMatches => {
             detailed(ErrorCode::LimitReached, &error)
@@ -153,6 +143,26 @@ fn of_credit(error: &CreditError) -> ApiError {
         CreditError::Lifetime => ApiError::invalid_field("ttl_seconds", sentence(error)),
         CreditError::Period => ApiError::invalid_field("refill.every_seconds", sentence(error)),
         CreditError::Text(field) => ApiError::invalid_field(field, sentence(error)),
+    }
+}
+/// An operation on a prompt was refused.
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
+pub(crate) fn of_prompt(error: PromptError) -> ApiError {
+    match &error {
+        PromptError::Field { field, reason } => ApiError::invalid_field(field, format!("`{field}` {reason}.")),
+        PromptError::SlugTaken => detailed(ErrorCode::AlreadyExists, &error),
+        PromptError::NotFound => ErrorCode::NotFound.into(),
+        PromptError::TooManyPrompts
+        | PromptError::TooManyVersions
+        | PromptError::TooManyItems
+        | PromptError::TooManyBytes => detailed(ErrorCode::LimitReached, &error),
+        PromptError::Revision { current } => {
+            detailed(ErrorCode::RevisionMismatch, &error).member("revision", current)
+        }
+        PromptError::Unchanged { version } => {
+            detailed(ErrorCode::NothingToPublish, &error).member("version", format!("v{version}"))
+        }
+        PromptError::Archived => ErrorCode::PromptArchived.into(),
     }
 }
 

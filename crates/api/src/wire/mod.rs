@@ -13,6 +13,7 @@ mod operator;
 mod page;
 mod path;
 mod plan;
+mod prompt;
 mod receipt;
 mod secret;
 mod time;
@@ -39,6 +40,9 @@ pub use path::{
     UserPath, WorkspacePath,
 };
 pub use plan::{Permission, Plan};
+pub use prompt::{
+    ContextItem, ContextKind, Prompt, PromptContent, PromptPath, PromptVariable, PromptVersion, VersionPath,
+};
 pub use receipt::{Effective, Operation, Receipt, WaitingNode};
 pub(crate) use receipt::{OperationAnswer, Receipted};
 pub use secret::RevealedSecret;

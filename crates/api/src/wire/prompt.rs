@@ -195,7 +195,7 @@ fn variables(content: &prompt::Content) -> Vec<PromptVariable> {
             if !found.iter().any(|known| known.name == variable.name()) {
                 found.push(PromptVariable {
                     name: variable.name().to_owned(),
-                    kind: variable.kind().to_string(),
+                    kind: variable.kind().name().to_owned(),
                     description: variable.description().map(str::to_owned),
                 });
             }

@@ -178,7 +178,9 @@ pub async fn context_items<S: Store>(store: Arc<S>) {
     let url = "https://example.com/faq".to_owned();
     let (with, link) = installation.add(&prompt, ContextKind::Link { url }, Vec::new()).await;
     assert_eq!((with.context.clone(), with.revision), (vec![file.id, link.id], 3));
-    assert_eq!(store.context_items(prompt.id).await.unwrap(), [file.clone(), link.clone()]);
+    let mut known = [file.clone(), link.clone()];
+    known.sort_by_key(|item| item.id);
+    assert_eq!(store.context_items(prompt.id).await.unwrap(), known);
     let found = store.context_item(file.id).await.unwrap();
     assert_eq!(found, Some((installation.workspace.id, file.clone())));
     let chunk = async |position| store.context_chunk(file.id, position).await.unwrap();
