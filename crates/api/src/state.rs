@@ -10,12 +10,12 @@ use keywright_domain::{
 use keywright_keyformat::IssuerTag;
 
 use crate::{
-    caps::UPLOADS_MAX,
-    packages::PromptCache,
     address_limit::{AddressLimit, AddressLimitSettings},
+    caps::UPLOADS_MAX,
     client_address::TrustedProxies,
     credits::Credits,
     hot::RequestIds,
+    packages::PromptCache,
     plane::Plane,
     setup_gate::SetupGate,
     throttle::{FailureThrottle, ThrottleSettings},

@@ -155,6 +155,11 @@ impl Engine {
         self.state.roots.load().peppers.digest(text)
     }
 
+    /// The digest of a text under the pepper of this version, if this installation has it.
+    pub fn digest_under(&self, version: u16, text: &[u8]) -> Option<[u8; 32]> {
+        self.state.roots.load().peppers.digest_under(version, text)
+    }
+
     /// Takes the digests that can be stored under the current pepper because their secrets were presented. Bounded;
     /// call it every few seconds and hand them to the store.
     pub fn take_redigests(&self) -> Vec<Redigest> {

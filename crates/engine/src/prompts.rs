@@ -1,13 +1,7 @@
 //! Since when the prompts of each workspace are what they are. The engine knows nothing else of prompts: whoever keeps
 //! rendered prompts in memory asks here whether they are still what the store has.
 
-use std::{
-    collections::HashMap,
-    sync::atomic::{
-        AtomicU64,
-        Ordering::{Acquire, Release},
-    },
-};
+use std::collections::HashMap;
 
 use keywright_domain::workspace::WorkspaceNumber;
 use parking_lot::RwLock;
@@ -16,27 +10,29 @@ use crate::Engine;
 
 /// The last change of the prompts of each workspace, by its place in the log.
 #[derive(Default)]
-pub(crate) struct PromptChanges {
+pub(crate) struct PromptChanges(RwLock<Since>);
+
+#[derive(Default)]
+struct Since {
     /// What was loaded reflects everything up to here.
-    loaded: AtomicU64,
-    since: RwLock<HashMap<u32, u64>>,
+    loaded: u64,
+    changed: HashMap<u32, u64>,
 }
 
 impl PromptChanges {
     /// Everything was loaded as of `sequence`: what is kept from before may be of another history.
     pub(crate) fn loaded(&self, sequence: u64) {
-        self.since.write().clear();
-        self.loaded.store(sequence, Release);
+        *self.0.write() = Since { loaded: sequence, changed: HashMap::new() };
     }
 
     /// The prompts of a workspace changed.
     pub(crate) fn changed(&self, workspace: WorkspaceNumber, sequence: u64) {
-        self.since.write().insert(workspace.0, sequence);
+        self.0.write().changed.insert(workspace.0, sequence);
     }
 
     fn of(&self, workspace: WorkspaceNumber) -> u64 {
-        let since = self.since.read().get(&workspace.0).copied();
-        since.unwrap_or_else(|| self.loaded.load(Acquire))
+        let since = self.0.read();
+        since.changed.get(&workspace.0).copied().unwrap_or(since.loaded)
     }
 }
 

@@ -3,14 +3,16 @@
 use async_trait::async_trait;
 use keywright_domain::{
     ids::{ContextId, PromptId, WorkspaceId},
-    prompt::{ContextItem, Prompt, PromptQuery, PromptSlug, PromptStore, ServeQuery, Served, Version},
+    prompt::{
+        ContextItem, FoundItem, Prompt, PromptQuery, PromptSlug, PromptStore, ServeQuery, Served, Version,
+    },
     query::Page,
     store::StoreError,
 };
 
 use crate::{
     params, read,
-    rows::{blob, bytes, each, prompts},
+    rows::{blob, each, prompts},
     sql::prompts as sql,
     store::PostgresStore,
 };
@@ -60,13 +62,8 @@ impl PromptStore for PostgresStore {
         .await
     }
 
-    async fn context_item(&self, item: ContextId) -> Result<Option<(WorkspaceId, ContextItem)>, StoreError> {
-        self.ask(|connected| async move {
-            let row = connected.first(sql::CONTEXT_ITEM, params![item.to_bytes()]).await?;
-            let read = |row| Ok((WorkspaceId::from_bytes(bytes(row, 5)?), prompts::context_item(row)?));
-            row.as_ref().map(read).transpose()
-        })
-        .await
+    async fn context_item(&self, item: ContextId) -> Result<Option<FoundItem>, StoreError> {
+        self.ask(|connected| async move { read::prompts::item(&connected, item).await }).await
     }
 
     async fn context_chunk(&self, item: ContextId, position: u32) -> Result<Option<Vec<u8>>, StoreError> {

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use keywright_domain::{
     ids::{ContextId, PromptId, WorkspaceId},
-    prompt::{ContextItem, Prompt, PromptQuery, PromptSlug, PromptStore, ServeQuery, Served, Version},
+    prompt::{
+        ContextItem, FoundItem, Prompt, PromptQuery, PromptSlug, PromptStore, ServeQuery, Served, Version,
+    },
     query::Page,
     store::StoreError,
 };
@@ -12,7 +14,6 @@ use rusqlite::params;
 use crate::{
     read,
     rows::{
-        bytes,
         installation::{all, first},
         prompts,
     },
@@ -57,13 +58,8 @@ impl PromptStore for SqliteStore {
         .await
     }
 
-    async fn context_item(&self, item: ContextId) -> Result<Option<(WorkspaceId, ContextItem)>, StoreError> {
-        self.ask(move |connection| {
-            first(connection, sql::CONTEXT_ITEM, [item.to_bytes()], |row| {
-                Ok((WorkspaceId::from_bytes(bytes(row, 5)?), prompts::context_item(row)?))
-            })
-        })
-        .await
+    async fn context_item(&self, item: ContextId) -> Result<Option<FoundItem>, StoreError> {
+        self.ask(move |connection| read::prompts::item(connection, item)).await
     }
 
     async fn context_chunk(&self, item: ContextId, position: u32) -> Result<Option<Vec<u8>>, StoreError> {

@@ -36,7 +36,9 @@ pub struct StrictForm<T> {
     pub value: T,
 }
 
-impl<S: Send + Sync, T: DeserializeOwned, const MAX_BYTES: usize> FromRequest<S> for StrictJson<T, MAX_BYTES> {
+impl<S: Send + Sync, T: DeserializeOwned, const MAX_BYTES: usize> FromRequest<S>
+    for StrictJson<T, MAX_BYTES>
+{
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {

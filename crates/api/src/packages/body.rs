@@ -114,7 +114,9 @@ impl FlatPrompt {
 
     /// The texts that may have variables.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
-        [Some(self.content.as_str()), self.system_prompt.as_deref(), self.critique_prompt.as_deref()].into_iter().flatten()
+        [Some(self.content.as_str()), self.system_prompt.as_deref(), self.critique_prompt.as_deref()]
+            .into_iter()
+            .flatten()
     }
 
     /// With other texts in place of its own.

@@ -1,5 +1,6 @@
 //! Links to context files that open without a credential, for a while: the item, the end, and an HMAC of both under the
-//! installation's pepper. All nodes have the peppers, so any of them honours the link of any other.
+//! installation's pepper, whose version it names. All nodes have the peppers, so any of them honours the link of any other,
+//! also while peppers rotate.
 
 use keywright_domain::{ids::ContextId, time::Timestamp};
 use keywright_engine::Engine;
@@ -19,7 +20,7 @@ pub(crate) struct DownloadLink {
     pub(crate) item: ContextId,
     /// The end, in Unix seconds.
     pub(crate) expires: i64,
-    /// The signature, in hexadecimal.
+    /// The pepper's version, and the signature in hexadecimal: `1.90f2…`.
     pub(crate) signature: String,
 }
 
@@ -36,12 +37,17 @@ impl DownloadLink {
     /// A link to the item, from `now` on.
     pub(crate) fn sign(engine: &Engine, item: ContextId, now: Timestamp) -> Self {
         let expires = now.unix_seconds().saturating_add(DOWNLOAD_LINK_SECONDS);
-        Self { item, expires, signature: signature(engine, item, expires) }
+        let digest = engine.digest(&signed_text(item, expires));
+        let signature = format!("{}.{}", digest.pepper, hex(&digest.bytes[..SIGNATURE_BYTES]));
+        Self { item, expires, signature }
     }
 
     /// The path and the query.
     pub(crate) fn path(&self) -> String {
-        format!("/v1/prompts/context/{}/content?expires={}&signature={}", self.item, self.expires, self.signature)
+        format!(
+            "/v1/prompts/context/{}/content?expires={}&signature={}",
+            self.item, self.expires, self.signature
+        )
     }
 
     /// Checks it.
@@ -49,8 +55,11 @@ impl DownloadLink {
     /// # Errors
     /// [`LinkRefusal`].
     pub(crate) fn check(&self, engine: &Engine, now: Timestamp) -> Result<(), LinkRefusal> {
-        let expected = signature(engine, self.item, self.expires);
-        if !bool::from(expected.as_bytes().ct_eq(self.signature.as_bytes())) {
+        let expected = self.signature.split_once('.').and_then(|(version, signature)| {
+            let digest = engine.digest_under(version.parse().ok()?, &signed_text(self.item, self.expires))?;
+            Some((hex(&digest[..SIGNATURE_BYTES]), signature))
+        });
+        if !expected.is_some_and(|(expected, given)| expected.as_bytes().ct_eq(given.as_bytes()).into()) {
             return Err(LinkRefusal::Altered);
         }
         // Exactly at its end it is over.
@@ -58,7 +67,6 @@ impl DownloadLink {
     }
 }
 
-fn signature(engine: &Engine, item: ContextId, expires: i64) -> String {
-    let digest = engine.digest(format!("{PURPOSE}\n{item}\n{expires}").as_bytes());
-    hex(&digest.bytes[..SIGNATURE_BYTES])
+fn signed_text(item: ContextId, expires: i64) -> Vec<u8> {
+    format!("{PURPOSE}\n{item}\n{expires}").into_bytes()
 }

@@ -149,7 +149,9 @@ fn of_credit(error: &CreditError) -> ApiError {
 #[expect(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
 pub(crate) fn of_prompt(error: PromptError) -> ApiError {
     match &error {
-        PromptError::Field { field, reason } => ApiError::invalid_field(field, format!("`{field}` {reason}.")),
+        PromptError::Field { field, reason } => {
+            ApiError::invalid_field(field, format!("`{field}` {reason}."))
+        }
         PromptError::SlugTaken => detailed(ErrorCode::AlreadyExists, &error),
         PromptError::NotFound => ErrorCode::NotFound.into(),
         PromptError::TooManyPrompts
@@ -157,7 +159,7 @@ pub(crate) fn of_prompt(error: PromptError) -> ApiError {
         | PromptError::TooManyItems
         | PromptError::TooManyBytes => detailed(ErrorCode::LimitReached, &error),
         PromptError::Revision { current } => {
-            detailed(ErrorCode::RevisionMismatch, &error).member("revision", current)
+            detailed(ErrorCode::RevisionMismatch, &error).member("revision", *current)
         }
         PromptError::Unchanged { version } => {
             detailed(ErrorCode::NothingToPublish, &error).member("version", format!("v{version}"))

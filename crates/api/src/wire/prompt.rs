@@ -107,7 +107,7 @@ pub enum ContextKind {
     /// A link.
     Link {
         /// Where it leads.
-        #[schema(format = Uri)]
+        #[schema(example = "https://example.com/faq")]
         url: String,
     },
 }

@@ -111,14 +111,14 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || a >= 240
         // Shared by carriers (RFC 6598), protocol assignments (RFC 6890), benchmarks (RFC 2544).
         || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0)
+        || (a == 192 && matches!(b, 0 | 88))
         || (a == 198 && matches!(b, 18 | 19)))
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let first = address.segments()[0];
-    // Global unicast is 2000::/3; of it, 2001:db8::/32 is for documents.
-    (0x2000..0x4000).contains(&first) && !(first == 0x2001 && address.segments()[1] == 0x0db8)
+    // Global unicast is 2000::/3; of it, 2001:db8::/32 is for documents, and 2001::/32 (Teredo) hides an IPv4 address.
+    (0x2000..0x4000).contains(&first) && !(first == 0x2001 && matches!(address.segments()[1], 0 | 0x0db8))
 }
 
 /// An IPv4 address inside: mapped, NAT64 (RFC 6052), 6to4.
@@ -183,6 +183,8 @@ mod tests {
             "[2002:a00:1::]",
             "[::127.0.0.1]",
             "[2001:db8::1]",
+            "[2001::1]",
+            "192.88.99.1",
         ] {
             assert_eq!(check_link(&format!("https://{host}/x")), Err(InvalidLink::Host), "{host}");
         }

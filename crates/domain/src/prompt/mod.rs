@@ -15,7 +15,10 @@ pub use self::{
     limits::*,
     link::{InvalidLink, check_link},
     package::{InvalidPackageName, PackageName, VersionRef},
-    query::{Choice, PromptFilter, PromptQuery, PromptStore, ServeQuery, Served, ServedPrompt, Visibility},
+    query::{
+        Choice, FoundItem, PromptFilter, PromptQuery, PromptStore, ServeQuery, Served, ServedPrompt,
+        Visibility,
+    },
     transition::{
         Published, add_context, create, delete, edit, publish, remove_context, set_archived,
         set_version_archived,

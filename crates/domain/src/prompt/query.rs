@@ -74,7 +74,7 @@ impl Visibility {
 }
 
 /// A question for prompts to serve.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ServeQuery {
     /// One version of one prompt.
     One {
@@ -193,6 +193,32 @@ pub struct Served {
     pub has_more: bool,
 }
 
+/// A context item, and what decides who may have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundItem {
+    /// The item.
+    pub item: ContextItem,
+    /// Its prompt.
+    pub prompt: Prompt,
+    /// Whether a version that is in service has it.
+    pub is_published: bool,
+    /// Whether its workspace is suspended.
+    pub is_suspended: bool,
+}
+
+impl FoundItem {
+    /// Whether it is in service, or in a draft that is.
+    pub fn is_in_service(&self) -> bool {
+        let is_used = self.is_published || self.prompt.context.contains(&self.item.id);
+        is_used && self.prompt.archived_at.is_none() && !self.is_suspended
+    }
+
+    /// Whether a caller may have it: as part of a version, or of a draft that the caller sees.
+    pub fn is_visible(&self, visibility: Visibility) -> bool {
+        self.is_in_service() && (self.is_published || visibility.shows_draft_of(&self.prompt))
+    }
+}
+
 /// What a database must be able to answer about prompts.
 #[async_trait]
 pub trait PromptStore {
@@ -219,8 +245,8 @@ pub trait PromptStore {
     /// All context items of a prompt, those of older versions included, oldest first.
     async fn context_items(&self, prompt: PromptId) -> Result<Vec<ContextItem>, StoreError>;
 
-    /// A context item and its workspace.
-    async fn context_item(&self, item: ContextId) -> Result<Option<(WorkspaceId, ContextItem)>, StoreError>;
+    /// A context item with its prompt.
+    async fn context_item(&self, item: ContextId) -> Result<Option<FoundItem>, StoreError>;
 
     /// A piece of a context file, by position.
     async fn context_chunk(&self, item: ContextId, position: u32) -> Result<Option<Vec<u8>>, StoreError>;

@@ -124,6 +124,9 @@ fn publishing_freezes_the_draft_under_the_next_number() {
     );
     let second = publish(&edited, Some(&first.version), Some(2), BY, LATER).unwrap().value;
     assert_eq!((second.version.number, second.prompt.latest), (2, Some(2)));
+    let empty = edit(&edited, text(" \n"), None, LATER).unwrap().value;
+    let refused = publish(&empty, None, None, BY, LATER).unwrap_err();
+    assert!(matches!(refused, PromptError::Field { field: "generator", .. }));
     let mut full = edited;
     full.published = VERSIONS_MAX - 1;
     assert!(publish(&full, None, None, BY, LATER).is_ok());

@@ -100,7 +100,8 @@ fn replace<T>(field: &mut T, value: Option<T>) {
 /// Makes the draft the next version; `newest` is the last one, if there is any.
 ///
 /// # Errors
-/// [`PromptError::Archived`], [`PromptError::Revision`], [`PromptError::Unchanged`], [`PromptError::TooManyVersions`].
+/// [`PromptError::Archived`], [`PromptError::Revision`], [`PromptError::Unchanged`], [`PromptError::Field`] for a draft without
+/// text, [`PromptError::TooManyVersions`].
 pub fn publish(
     before: &Prompt,
     newest: Option<&Version>,
@@ -114,6 +115,9 @@ pub fn publish(
     };
     if let Some(version) = newest.filter(is_same) {
         return Err(PromptError::Unchanged { version: version.number });
+    }
+    if before.draft.generator.trim().is_empty() {
+        return Err(PromptError::field("generator", "has some text when it is published"));
     }
     if before.published >= VERSIONS_MAX {
         return Err(PromptError::TooManyVersions);
@@ -290,6 +294,7 @@ fn differences(before: &Content, after: &Content) -> Vec<FieldChange> {
     for (field, old, new) in [
         ("title", Some(&before.title), Some(&after.title)),
         ("description", before.description.as_ref(), after.description.as_ref()),
+        ("category", before.category.as_ref(), after.category.as_ref()),
         ("generator", Some(&before.generator), Some(&after.generator)),
         ("system_prompt", before.system.as_ref(), after.system.as_ref()),
         ("critique_prompt", before.critique.as_ref(), after.critique.as_ref()),
@@ -299,12 +304,9 @@ fn differences(before: &Content, after: &Content) -> Vec<FieldChange> {
             fields.push(FieldChange { field: field.to_owned(), before, after });
         }
     }
-    if before.category != after.category {
-        let (before, after) = (before.category.clone(), after.category.clone());
-        fields.push(FieldChange { field: "category".to_owned(), before, after });
-    }
     if before.tags != after.tags {
-        let (before, after) = (Some(before.tags.join(", ")), Some(after.tags.join(", ")));
+        let count = |tags: &[String]| Some(format!("{} tags", tags.len()));
+        let (before, after) = (count(&before.tags), count(&after.tags));
         fields.push(FieldChange { field: "tags".to_owned(), before, after });
     }
     fields

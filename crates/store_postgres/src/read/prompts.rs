@@ -2,7 +2,9 @@
 
 use keywright_domain::{
     ids::{ContextId, PromptId, WorkspaceId},
-    prompt::{Choice, ContextItem, Prompt, PromptQuery, ServeQuery, Served, ServedPrompt, Visibility},
+    prompt::{
+        Choice, ContextItem, FoundItem, Prompt, PromptQuery, ServeQuery, Served, ServedPrompt, Visibility,
+    },
     query::Page,
 };
 
@@ -10,7 +12,7 @@ use crate::{
     connect::Connected,
     fault::Fault,
     params,
-    rows::{each, number, prompts},
+    rows::{each, flag, json, number, prompts},
     sql::{journal, prompts as sql},
 };
 
@@ -138,4 +140,17 @@ async fn items(
         return Ok(Vec::new());
     }
     each(&connected.query(sql::CONTEXT_ITEMS, params![prompt.to_bytes()]).await?, prompts::context_item)
+}
+
+/// A context item with its prompt.
+pub(crate) async fn item(connected: &Connected, id: ContextId) -> Result<Option<FoundItem>, Fault> {
+    let row = connected.first(sql::CONTEXT_ITEM, params![id.to_bytes()]).await?;
+    let Some(row) = row else { return Ok(None) };
+    let (item, is_suspended) = (prompts::context_item(&row)?, flag(&row, 5)?);
+    let row = connected.first(sql::PROMPT_BY_ID, params![item.prompt.to_bytes()]).await?;
+    let Some(prompt) = row.as_ref().map(prompts::prompt).transpose()? else { return Ok(None) };
+    let rows = connected.query(sql::VERSION_CONTEXTS, params![item.prompt.to_bytes()]).await?;
+    let contexts = each(&rows, |row| json::<Vec<ContextId>>(row, 0))?;
+    let is_published = contexts.iter().any(|context| context.contains(&id));
+    Ok(Some(FoundItem { item, prompt, is_published, is_suspended }))
 }

@@ -2,7 +2,7 @@
 
 use keywright_domain::{
     ids::{ContextId, PromptId, WorkspaceId},
-    prompt::{Choice, Prompt, PromptQuery, ServeQuery, Served, ServedPrompt, Version},
+    prompt::{Choice, FoundItem, Prompt, PromptQuery, ServeQuery, Served, ServedPrompt, Version},
     query::Page,
 };
 use rusqlite::{Connection, params};
@@ -12,7 +12,7 @@ use crate::{
     read::load,
     rows::{
         installation::{all, first},
-        prompts,
+        json, prompts,
     },
     sql::prompts as sql,
 };
@@ -107,4 +107,18 @@ fn served(connection: &Connection, prompt: &Prompt, choice: Choice) -> Result<Op
             Ok(ServedPrompt::version(prompt, version, &known))
         }
     }
+}
+
+/// A context item with its prompt.
+pub(crate) fn item(connection: &Connection, id: ContextId) -> Result<Option<FoundItem>, Fault> {
+    let found = first(connection, sql::CONTEXT_ITEM, [id.to_bytes()], |row| {
+        Ok((prompts::context_item(row)?, row.get::<_, bool>(5)?))
+    })?;
+    let Some((item, is_suspended)) = found else { return Ok(None) };
+    let Some(prompt) = prompts::prompt_by_id(connection, item.prompt)? else { return Ok(None) };
+    let contexts = all(connection, sql::VERSION_CONTEXTS, [item.prompt.to_bytes()], |row| {
+        json::<Vec<ContextId>>(row, 0)
+    })?;
+    let is_published = contexts.iter().any(|context| context.contains(&id));
+    Ok(Some(FoundItem { item, prompt, is_published, is_suspended }))
 }

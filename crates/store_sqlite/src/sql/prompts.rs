@@ -55,6 +55,8 @@ statements! {
     );
     /// Which versions there are.
     VERSION_MARKS = "SELECT number, archived_at FROM prompt_versions WHERE prompt = ?1";
+    /// The context items of versions in service.
+    VERSION_CONTEXTS = "SELECT context FROM prompt_versions WHERE prompt = ?1 AND archived_at IS NULL";
     /// A new version.
     INSERT_VERSION = "INSERT INTO prompt_versions (prompt, number, content, context, published_at, publisher_kind, \
                       publisher_id, archived_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
@@ -65,9 +67,9 @@ statements! {
 
     /// The context items of a prompt, oldest first.
     CONTEXT_ITEMS = concat!("SELECT ", item_columns!(), " FROM context_items i WHERE i.prompt = ?1 ORDER BY i.id");
-    /// A context item and its workspace.
+    /// A context item, and whether its workspace is suspended.
     CONTEXT_ITEM = concat!(
-        "SELECT ", item_columns!(), ", w.id FROM context_items i JOIN workspaces w ON w.number = i.workspace \
+        "SELECT ", item_columns!(), ", w.suspended_at IS NOT NULL FROM context_items i JOIN workspaces w ON w.number = i.workspace \
          WHERE i.id = ?1"
     );
     /// How many context items a prompt has.

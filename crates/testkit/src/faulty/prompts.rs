@@ -1,7 +1,9 @@
 use async_trait::async_trait;
 use keywright_domain::{
     ids::{ContextId, PromptId, WorkspaceId},
-    prompt::{ContextItem, Prompt, PromptQuery, PromptSlug, PromptStore, ServeQuery, Served, Version},
+    prompt::{
+        ContextItem, FoundItem, Prompt, PromptQuery, PromptSlug, PromptStore, ServeQuery, Served, Version,
+    },
     query::Page,
     store::{Store, StoreError},
 };
@@ -35,7 +37,7 @@ impl<S: Store> PromptStore for FaultyStore<S> {
         self.question(self.inner.context_items(prompt)).await
     }
 
-    async fn context_item(&self, item: ContextId) -> Result<Option<(WorkspaceId, ContextItem)>, StoreError> {
+    async fn context_item(&self, item: ContextId) -> Result<Option<FoundItem>, StoreError> {
         self.question(self.inner.context_item(item)).await
     }
 

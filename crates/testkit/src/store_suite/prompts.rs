@@ -13,6 +13,7 @@ use keywright_domain::{
         Version, VersionRef, Visibility,
     },
     store::Store,
+    workspace::WorkspacePatch,
 };
 
 use crate::{Installation, Samples};
@@ -181,13 +182,27 @@ pub async fn context_items<S: Store>(store: Arc<S>) {
     let mut known = [file.clone(), link.clone()];
     known.sort_by_key(|item| item.id);
     assert_eq!(store.context_items(prompt.id).await.unwrap(), known);
-    let found = store.context_item(file.id).await.unwrap();
-    assert_eq!(found, Some((installation.workspace.id, file.clone())));
+    let found = store.context_item(file.id).await.unwrap().unwrap();
+    assert_eq!((&found.item, found.prompt.id, found.is_published), (&file, prompt.id, false));
+    assert!(found.is_visible(Visibility::All) && !found.is_visible(Visibility::Published));
     let chunk = async |position| store.context_chunk(file.id, position).await.unwrap();
     assert_eq!([chunk(0).await.unwrap(), chunk(1).await.unwrap()].concat(), bytes);
     assert_eq!((chunk(1).await.unwrap().len(), chunk(2).await), (1, None));
 
     installation.publish(&prompt).await;
+    let published = async || {
+        let found = store.context_item(file.id).await.unwrap().unwrap();
+        (found.is_visible(Visibility::Published), found.is_in_service())
+    };
+    assert_eq!(published().await, (true, true));
+    let archive = |archived| PromptCommand::SetVersionArchived { prompt: prompt.id, version: 1, archived };
+    installation.on_prompts(archive(true)).await.unwrap();
+    assert_eq!(published().await, (false, true), "only the draft has it now");
+    installation.on_prompts(archive(false)).await.unwrap();
+    let suspend = |suspended| WorkspacePatch { suspended: Some(suspended), ..WorkspacePatch::default() };
+    installation.patch_workspace(suspend(true)).await.unwrap();
+    assert_eq!(published().await, (false, false));
+    installation.patch_workspace(suspend(false)).await.unwrap();
     let remove = PromptCommand::RemoveContext { prompt: prompt.id, item: file.id };
     assert!(installation.on_prompts(remove.clone()).await.unwrap().restricting);
     assert_eq!(refusal(installation.on_prompts(remove).await), PromptError::NotFound);

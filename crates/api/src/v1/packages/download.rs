@@ -8,7 +8,7 @@ use futures_util::stream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use keywright_domain::{
     ids::ContextId,
-    prompt::{CHUNK_BYTES, ContextKind},
+    prompt::{CHUNK_BYTES, ContextKind, FoundItem},
     store::StoreError,
 };
 use serde::Deserialize;
@@ -20,6 +20,7 @@ use crate::{
     openapi::problems,
     packages::{ByteRange, DownloadLink, LinkRefusal, requested_range},
     state::AppState,
+    unauthenticated::SelfProved,
     v1::problems::of_store,
 };
 
@@ -44,7 +45,8 @@ problems! { NotFound, DownloadLinkInvalid, DownloadLinkExpired, RangeNotSatisfia
 
 /// Download a context file
 ///
-/// With a link of `GET /v1/prompts/context/download-url`; needs no credential. Takes `Range` (one range), `If-Range` and
+/// With a link of `GET /v1/prompts/context/download-url`; needs no credential. It ends with the item, and with its prompt
+/// or workspace going out of service. Takes `Range` (one range), `If-Range` and
 /// `If-None-Match`.
 #[utoipa::path(
     get, path = "/v1/prompts/context/{id}/content", operation_id = "download_context", tag = "Prompts",
@@ -69,13 +71,15 @@ pub(crate) async fn handler(
         LinkRefusal::Expired => ErrorCode::DownloadLinkExpired,
     })?;
     let found = state.store.context_item(item).await.map_err(of_store)?;
-    let (_, found) = found.ok_or(ErrorCode::NotFound)?;
-    let ContextKind::File { name, mime_type, size, sha256 } = found.kind else {
+    let found = found.filter(FoundItem::is_in_service).ok_or(ErrorCode::NotFound)?;
+    let ContextKind::File { name, mime_type, size, sha256 } = found.item.kind else {
         return Err(ErrorCode::NotFound.into());
     };
     let etag = format!("\"{sha256}\"");
-    let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
+    let is_known = is_known(&headers, &etag);
     let mut response = Response::new(Body::empty());
+    // The link is a proof of its own.
+    response.extensions_mut().insert(SelfProved);
     describe(response.headers_mut(), &name, &mime_type, &etag)?;
     if is_known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -96,6 +100,12 @@ pub(crate) async fn handler(
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
     *response.body_mut() = content(state, item, range);
     Ok(response)
+}
+
+/// Whether the caller has the file with this entity tag (RFC 9110, section 13.1.2).
+fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok()).unwrap_or_default();
+    known.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == etag)
 }
 
 /// Headers that keep a browser from taking the file for a page of this site.

@@ -49,9 +49,8 @@ pub(crate) async fn handler(
     body: StrictJson<Request>,
 ) -> Result<Response, ApiError> {
     let Request { package_name, variables } = body.value;
-    let name = PackageName::parse(&package_name).map_err(|error| {
-        ApiError::invalid_field("package_name", format!("`package_name` {error}."))
-    })?;
+    let name = PackageName::parse(&package_name)
+        .map_err(|error| ApiError::invalid_field("package_name", format!("`package_name` {error}.")))?;
     if name.namespace != admitted.workspace.as_str() {
         return Err(ErrorCode::WrongWorkspace.into());
     }
@@ -79,7 +78,8 @@ pub(crate) async fn handler(
 fn fill(prompt: FlatPrompt, values: &Map<String, Value>) -> Result<FlatPrompt, ApiError> {
     let mut templates = Vec::new();
     for text in prompt.texts() {
-        templates.push((text.to_owned(), Template::self_declared(text, Options::default()).map_err(refused)?));
+        templates
+            .push((text.to_owned(), Template::self_declared(text, Options::default()).map_err(refused)?));
     }
     let is_known = |name: &str| {
         templates.iter().any(|(_, template)| template.variables().iter().any(|known| known.name() == name))
@@ -91,13 +91,17 @@ fn fill(prompt: FlatPrompt, values: &Map<String, Value>) -> Result<FlatPrompt, A
     }
     let mut filled = Vec::new();
     for (text, template) in &templates {
-        let own = template.variables().iter().filter_map(|variable| {
-            Some((variable.name().to_owned(), values.get(variable.name())?.clone()))
-        });
+        let own = template
+            .variables()
+            .iter()
+            .filter_map(|variable| Some((variable.name().to_owned(), values.get(variable.name())?.clone())));
         filled.push((text.clone(), template.render(&own.collect()).map_err(refused)?));
     }
     let fill = |text: &str| {
-        filled.iter().find(|(template, _)| template == text).map_or_else(String::new, |(_, text)| text.clone())
+        filled
+            .iter()
+            .find(|(template, _)| template == text)
+            .map_or_else(String::new, |(_, text)| text.clone())
     };
     Ok(prompt.filled(fill))
 }

@@ -1,7 +1,10 @@
 //! `GET /v1/prompts`
 
 use axum::{extract::State, response::Response};
-use keywright_domain::{ids::PromptId, prompt::{ServeQuery, Served}};
+use keywright_domain::{
+    ids::PromptId,
+    prompt::{ServeQuery, Served},
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 

@@ -36,7 +36,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 fn visibility<O: Opens>(state: &AppState, admitted: &Admitted<O>) -> Visibility {
     let Actor::Key { creator, .. } = admitted.caller.actor else { return Visibility::Published };
     let may = state.plane.creator_permissions(&creator);
-    if may.contains(Builtin::PromptsWrite.bit()) { Visibility::All } else { Visibility::Own(creator.principal) }
+    if may.contains(Builtin::PromptsWrite.bit()) {
+        Visibility::All
+    } else {
+        Visibility::Own(creator.principal)
+    }
 }
 
 /// The answer to `query`, from memory if it is still true.

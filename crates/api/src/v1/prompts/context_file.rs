@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
 use keywright_domain::{
     ids::ContextId,
-    prompt::{CHUNK_BYTES, ContextKind, FILE_MAX_BYTES, NewContext, PromptCommand},
+    prompt::{CHUNK_BYTES, ContextKind, FILE_MAX_BYTES, MIME_TYPES, NewContext, PromptCommand},
 };
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -69,11 +69,14 @@ pub(crate) async fn handler(
     let upload = tokio::time::timeout(UPLOAD_TIMEOUT, Upload::read(&parts.headers, body));
     let Upload { chunks, size, sha256 } = upload.await.map_err(|_| ErrorCode::RequestTimeout)??;
     let sha256 = hex(&sha256);
-    let kind = ContextKind::File { name: request.file_name, mime_type, size, sha256: sha256.clone() };
+    // What makes the request what it is: the path has no query.
+    let said = (&request.file_name, &request.label, &mime_type, &sha256);
+    let fingerprint = serde_json::to_vec(&said).expect("texts are JSON");
+    let kind = ContextKind::File { name: request.file_name, mime_type, size, sha256 };
     let id = ContextId::generate(author.scope.now(), &*state.entropy);
     let item = Box::new(NewContext { id, label: request.label, kind, chunks });
     let command = PromptCommand::AddContext { prompt: author.prompt.id, item };
-    let answer = add_context(&state, &author.scope, command, sha256.as_bytes()).await?;
+    let answer = add_context(&state, &author.scope, command, &fingerprint).await?;
     Ok(created(answer.into_response()))
 }
 
@@ -93,6 +96,10 @@ fn mime_type(headers: &HeaderMap) -> Result<String, ApiError> {
         let detail = "Say what the file is with `Content-Type`, such as `text/markdown`.";
         return Err(ApiError::with_detail(ErrorCode::UnsupportedMediaType, detail));
     }
+    if !MIME_TYPES.contains(&essence.as_str()) {
+        let detail = format!("A context file is one of {}.", MIME_TYPES.join(", "));
+        return Err(ApiError::with_detail(ErrorCode::UnsupportedMediaType, detail));
+    }
     Ok(essence)
 }
 
@@ -110,7 +117,8 @@ impl Upload {
             let detail = format!("A context file has at most {FILE_MAX_BYTES} bytes.");
             ApiError::with_detail(ErrorCode::BodyTooLarge, detail).member("limit_bytes", FILE_MAX_BYTES)
         };
-        let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let announced =
+            headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if announced.is_some_and(|bytes: u64| bytes > FILE_MAX_BYTES) {
             return Err(too_large());
         }

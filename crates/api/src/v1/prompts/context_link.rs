@@ -20,7 +20,7 @@ use crate::{edge::StrictJson, error::ApiError, openapi::problems, state::AppStat
 #[schema(as = AddContextLink)]
 pub(crate) struct Request {
     /// An `http` or `https` address of a public host. Keywright never fetches it.
-    #[schema(format = Uri, max_length = 2048, example = "https://example.com/faq")]
+    #[schema(max_length = 2048, example = "https://example.com/faq")]
     url: String,
     /// A label for people.
     #[schema(min_length = 1, max_length = 200)]

@@ -77,7 +77,8 @@ pub(crate) async fn handler(
     author: Author,
     StrictQuery(request): StrictQuery<Request>,
 ) -> Result<Json<Answer>, ApiError> {
-    let (from, before) = content(&state, &author, "from", request.from.as_deref().unwrap_or("latest")).await?;
+    let (from, before) =
+        content(&state, &author, "from", request.from.as_deref().unwrap_or("latest")).await?;
     let (to, after) = content(&state, &author, "to", request.to.as_deref().unwrap_or("v0")).await?;
     Ok(Json(Answer { from, to, fields: differences(&before, &after) }))
 }

@@ -18,13 +18,15 @@ mod version_get;
 mod version_list;
 mod version_restore;
 
+use std::collections::HashMap;
+
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, header, request::Parts};
 use keywright_domain::{
     command::Command,
     prompt::{Content, Prompt, PromptCommand, PromptOutcome, PromptSlug, VersionRef},
 };
-use keywright_template::{Options, Template};
+use keywright_template::{Kind, Options, Template};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -204,23 +206,33 @@ fn if_revision(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     }
     let number = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
     number.and_then(|number| number.parse().ok()).map(Some).ok_or_else(|| {
-        ApiError::invalid_field("If-Match", "`If-Match` is the revision of the draft in quotes, as `ETag` has it.")
+        ApiError::invalid_field(
+            "If-Match",
+            "`If-Match` is the revision of the draft in quotes, as `ETag` has it.",
+        )
     })
 }
 
-/// Refuses texts whose variables cannot be read.
+/// Refuses texts whose variables cannot be read, or that have one variable with two types: no value would fit both.
 ///
 /// # Errors
 /// `invalid_field`.
 fn check_templates(content: &Content) -> Result<(), ApiError> {
+    let mut kinds: HashMap<String, Kind> = HashMap::new();
     for (field, text) in [
         ("generator", Some(&content.generator)),
         ("system_prompt", content.system.as_ref()),
         ("critique_prompt", content.critique.as_ref()),
     ] {
-        if let Some(text) = text {
-            Template::self_declared(text, Options::default())
-                .map_err(|error| ApiError::invalid_field(field, format!("`{field}`: {error}.")))?;
+        let Some(text) = text else { continue };
+        let template = Template::self_declared(text, Options::default())
+            .map_err(|error| ApiError::invalid_field(field, format!("`{field}`: {error}.")))?;
+        for variable in template.variables() {
+            let known = kinds.entry(variable.name().to_owned()).or_insert_with(|| variable.kind().clone());
+            if known != variable.kind() {
+                let detail = format!("`{field}`: `{}` has another type in another text.", variable.name());
+                return Err(ApiError::invalid_field(field, detail));
+            }
         }
     }
     Ok(())

@@ -69,13 +69,15 @@ pub(crate) async fn handler(
     body: StrictJson<Request, PROMPT_BODY_MAX_BYTES>,
 ) -> Result<Receipted<ChangedPrompt>, ApiError> {
     let patch = Box::new(body.value.into_patch()?);
+    let draft = &author.prompt.draft;
     check_templates(&Content {
-        generator: patch.generator.clone().unwrap_or_default(),
-        system: patch.system.clone().flatten(),
-        critique: patch.critique.clone().flatten(),
+        generator: patch.generator.clone().unwrap_or_else(|| draft.generator.clone()),
+        system: patch.system.clone().unwrap_or_else(|| draft.system.clone()),
+        critique: patch.critique.clone().unwrap_or_else(|| draft.critique.clone()),
         ..Content::default()
     })?;
-    let command = PromptCommand::Edit { prompt: author.prompt.id, patch, if_revision: if_revision(&headers)? };
+    let command =
+        PromptCommand::Edit { prompt: author.prompt.id, patch, if_revision: if_revision(&headers)? };
     change_prompt(&state, &author.scope, command, &[]).await
 }
 
