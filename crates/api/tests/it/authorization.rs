@@ -3,19 +3,11 @@
 //! The routes of the router, the operations of the OpenAPI document and the rows of [`ROWS`] are the same set: an
 //! endpoint cannot be added without deciding, here, who may call it.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    fmt::Write as _,
-    path::Path,
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::{collections::{BTreeSet, HashMap}, fmt::Write as _, path::Path, sync::atomic::{AtomicU32, Ordering}};
 
 use http::{Method, StatusCode};
 use keywright_api::{openapi_document, router};
-use keywright_domain::{
-    command::Command,
-    permission::{Builtin, Role},
-};
+use keywright_domain::{command::Command, permission::{Builtin, Role}};
 use keywright_testkit::Samples;
 use serde_json::{Value, json};
 
@@ -61,6 +53,7 @@ const MEMBERS_READ: Needs = Needs::Permission("members:read");
 const MEMBERS_WRITE: Needs = Needs::Permission("members:write");
 const USAGE_READ: Needs = Needs::Permission("usage:read");
 const WORKSPACE_DELETE: Needs = Needs::Permission("workspace:delete");
+const PROMPTS_WRITE: Needs = Needs::Permission("prompts:write");
 const AUDIT_READ: Needs = Needs::Permission("audit:read");
 
 const ROWS: &[Row] = &[
@@ -165,6 +158,33 @@ const ROWS: &[Row] = &[
         body!({"from": "owner", "to": "usr_"}),
     ),
     row("GET", "/v1/workspaces/{slug}/usage", USAGE_READ, NO_BODY),
+    row("GET", "/api/v1/prompts/context/download-url", Needs::Permission("context:download"), NO_BODY),
+    row("GET", "/v1/prompts", Needs::Permission("prompts:list"), NO_BODY),
+    row("GET", "/v1/prompts/context/download-url", Needs::Permission("context:download"), NO_BODY),
+    row("GET", "/v1/prompts/context/{id}/content", Needs::Nothing, NO_BODY),
+    row("POST", "/v1/prompts/get", Needs::Permission("prompts:read"), body!({"package_name": "@acme/qa:v1"})),
+    row("GET", "/v1/workspaces/{slug}/prompts", PROMPTS_WRITE, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/prompts", PROMPTS_WRITE, body!({"slug": "SLUG"})),
+    row("DELETE", "/v1/workspaces/{slug}/prompts/{prompt}", PROMPTS_WRITE, NO_BODY),
+    row("GET", "/v1/workspaces/{slug}/prompts/{prompt}", PROMPTS_WRITE, NO_BODY),
+    row("PATCH", "/v1/workspaces/{slug}/prompts/{prompt}", PROMPTS_WRITE, body!({"title": "New"})),
+    row("POST", "/v1/workspaces/{slug}/prompts/{prompt}/archive", PROMPTS_WRITE, NO_BODY),
+    row("GET", "/v1/workspaces/{slug}/prompts/{prompt}/context", PROMPTS_WRITE, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/prompts/{prompt}/context/files", PROMPTS_WRITE, body!({"a": "file"})),
+    row(
+        "POST",
+        "/v1/workspaces/{slug}/prompts/{prompt}/context/links",
+        PROMPTS_WRITE,
+        body!({"url": "https://example.com/"}),
+    ),
+    row("DELETE", "/v1/workspaces/{slug}/prompts/{prompt}/context/{item}", PROMPTS_WRITE, NO_BODY),
+    row("GET", "/v1/workspaces/{slug}/prompts/{prompt}/diff", PROMPTS_WRITE, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/prompts/{prompt}/publish", PROMPTS_WRITE, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/prompts/{prompt}/restore", PROMPTS_WRITE, NO_BODY),
+    row("GET", "/v1/workspaces/{slug}/prompts/{prompt}/versions", PROMPTS_WRITE, NO_BODY),
+    row("GET", "/v1/workspaces/{slug}/prompts/{prompt}/versions/{version}", PROMPTS_WRITE, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/prompts/{prompt}/versions/{version}/archive", PROMPTS_WRITE, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/prompts/{prompt}/versions/{version}/restore", PROMPTS_WRITE, NO_BODY),
 ];
 
 /// Pages for people and tools, open to all and not part of the OpenAPI document. This list may only shrink.
@@ -311,6 +331,9 @@ fn is_about_deletion(row: &Row) -> bool {
 /// Makes what the path names, and fills it in.
 async fn prepare(api: &Api, row: &Row, number: u32) -> String {
     let path = row.template.replace("{slug}", "acme");
+    if path.contains("/prompts") {
+        return prepare_prompt(api, row, &path, number).await;
+    }
     if path.starts_with("/v1/plans/") {
         let path = path.replace("{name}", &format!("plan-{number}"));
         let answer = api.call(Method::PUT, &api.operator, &path, Some(&json!({"key_limits": []}))).await;
@@ -369,4 +392,40 @@ async fn prepare(api: &Api, row: &Row, number: u32) -> String {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
     }
     path.replace("{id}", &id)
+}
+
+/// Makes a prompt with a version, another draft and a context item, and fills in what of it the path names.
+async fn prepare_prompt(api: &Api, row: &Row, path: &str, number: u32) -> String {
+    let prompts = "/v1/workspaces/acme/prompts";
+    let slug = format!("prompt-{number}");
+    let made = async |path: String, body: Value| {
+        let answer = api.post(&api.operator, &path, &body).await;
+        assert!(answer.status.is_success(), "{}", answer.text);
+        answer.json()
+    };
+    made(prompts.to_owned(), json!({"slug": slug, "generator": "x"})).await;
+    if row.template == "/v1/prompts/get" {
+        // The body names this one; from the second caller on it is there.
+        let body = json!({"slug": "qa", "generator": "x"});
+        if api.post(&api.operator, prompts, &body).await.status.is_success() {
+            made(format!("{prompts}/qa/publish"), json!({})).await;
+        }
+    }
+    let file = format!("{prompts}/{slug}/context/files?file_name=a.json");
+    let item = made(file, json!({"a": "file"})).await["item"]["id"].as_str().unwrap().to_owned();
+    made(format!("{prompts}/{slug}/publish"), json!({})).await;
+    let patched = api.patch(&api.operator, &format!("{prompts}/{slug}"), &json!({"title": "Draft"})).await;
+    assert_eq!(patched.status, StatusCode::OK);
+    let path = path.replace("{prompt}", &slug).replace("{version}", "v1").replace("{item}", &item);
+    match row.template {
+        template if template.ends_with("/download-url") => format!("{path}?contextId={item}"),
+        template if template.ends_with("/files") => format!("{path}?file_name=b.json"),
+        template if template.ends_with("/content") => {
+            let holder = api.key_with(&["context:download"]).await.0;
+            let asked = format!("/v1/prompts/context/download-url?contextId={item}");
+            let url = api.get(&holder, &asked).await.json()["url"].as_str().unwrap().to_owned();
+            url.trim_start_matches("https://keys.example").to_owned()
+        }
+        _ => path,
+    }
 }

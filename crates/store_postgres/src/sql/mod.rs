@@ -24,6 +24,7 @@ pub(crate) mod migrations;
 pub(crate) mod purge;
 pub(crate) mod sealing;
 pub(crate) mod prompts;
+pub(crate) mod sealing;
 pub(crate) mod usage;
 
 /// Every statement on the store's tables with its name, for tests of their plans.

@@ -21,6 +21,7 @@ pub(crate) mod members;
 pub(crate) mod purge;
 pub(crate) mod sealing;
 pub(crate) mod prompts;
+pub(crate) mod sealing;
 pub(crate) mod usage;
 
 #[cfg(test)]

@@ -67,3 +67,6 @@ fn json_answer(body: Bytes) -> Response<axum::body::Body> {
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
+
+#[cfg(test)]
+mod tests;
