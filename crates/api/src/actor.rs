@@ -2,15 +2,42 @@
 //!
 //! A workspace that the caller may not see is answered exactly like one that does not exist.
 
-use std::{marker::PhantomData, net::{IpAddr, SocketAddr}, sync::Arc};
+use std::{
+    marker::PhantomData,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath};
 use http::{HeaderMap, Method, header, request::Parts};
-use keywright_domain::{audit::PersonalData, caps, command::{Context, Idempotency}, entropy::random_bytes, ids::{AuditId, RequestId, ReservationId, WorkspaceId}, key::ApiKey, permit::{self, Action, Actor, Denied, Permit}, time::Timestamp, usage::AgentClass, verdict::Code, workspace::{Slug, Workspace}};
+use keywright_domain::{
+    audit::PersonalData,
+    caps,
+    command::{Context, Idempotency},
+    entropy::random_bytes,
+    ids::{AuditId, RequestId, ReservationId, WorkspaceId},
+    key::ApiKey,
+    permit::{self, Action, Actor, Denied, Permit},
+    time::Timestamp,
+    usage::AgentClass,
+    verdict::Code,
+    workspace::{Slug, Workspace},
+};
 
 use keywright_engine::{KeyHit, Moment};
 
-use crate::{cluster::Stale, credentials::presented_secret, edge::{self, StrictPath}, error::{ApiError, ErrorCode}, idempotency::{IdempotencyKey, RequestFingerprint}, plane::{Presented, Refused}, prefer, read_through::{Unfinished, read_through}, state::AppState, v1::problems};
+use crate::{
+    cluster::Stale,
+    credentials::presented_secret,
+    edge::{self, StrictPath},
+    error::{ApiError, ErrorCode},
+    idempotency::{IdempotencyKey, RequestFingerprint},
+    plane::{Presented, Refused},
+    prefer,
+    read_through::{Unfinished, read_through},
+    state::AppState,
+    v1::problems,
+};
 
 /// The request around a call, as the audit trail records it.
 #[derive(Clone, Debug)]

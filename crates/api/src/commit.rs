@@ -5,9 +5,28 @@
 
 use std::time::Duration;
 
-use keywright_domain::{command::{Command, Committed, Context, Outcome, WorkspaceCommand}, credit::{CreditAccount, Reservation}, key::{ApiKey, Incident, KeyChange}, member::MemberOutcome, operator::OperatorCredential, permission::CatalogueEntry, plan::Plan, privacy::{PrivacyCommand, PrivacyOutcome}, prompt::{PromptCommand, PromptOutcome}, workspace::Workspace};
+use keywright_domain::{
+    command::{Command, Committed, Context, Outcome, WorkspaceCommand},
+    credit::{CreditAccount, Reservation},
+    key::{ApiKey, Incident, KeyChange},
+    member::MemberOutcome,
+    operator::OperatorCredential,
+    permission::CatalogueEntry,
+    plan::Plan,
+    privacy::{PrivacyCommand, PrivacyOutcome},
+    prompt::{PromptCommand, PromptOutcome},
+    workspace::Workspace,
+};
 
-use crate::{actor::Origin, cluster::{Awaited, Progress, WaitingOn}, error::ApiError, plane::Effective, prefer::patience, state::AppState, v1::problems};
+use crate::{
+    actor::Origin,
+    cluster::{Awaited, Progress, WaitingOn},
+    error::ApiError,
+    plane::Effective,
+    prefer::patience,
+    state::AppState,
+    v1::problems,
+};
 
 /// How long a call waits for the other nodes unless it says otherwise: longer than a change in a workspace with the
 /// standard lease takes at the longest, which is 38 seconds.

@@ -6,9 +6,23 @@
 use std::{collections::BTreeMap, marker::PhantomData};
 
 use serde_json::json;
-use utoipa::{ToSchema, openapi::{Components, Content, HeaderBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder, example::ExampleBuilder, path::{Operation, ParameterBuilder, ParameterIn}, schema::{ObjectBuilder, Type}, security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme}, tag::TagBuilder}};
+use utoipa::{
+    ToSchema,
+    openapi::{
+        Components, Content, HeaderBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr,
+        Response, ResponseBuilder,
+        example::ExampleBuilder,
+        path::{Operation, ParameterBuilder, ParameterIn},
+        schema::{ObjectBuilder, Type},
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+        tag::TagBuilder,
+    },
+};
 
-use crate::{docs::sample, error::{ApiError, ErrorCode, Problem}};
+use crate::{
+    docs::sample,
+    error::{ApiError, ErrorCode, Problem},
+};
 
 const DESCRIPTION: &str = "\
 Issue, verify, limit, rotate and revoke API keys.

@@ -2,7 +2,25 @@
 
 use std::net::IpAddr;
 
-use crate::{audit::PersonalData, credit::{CreditAccount, CreditCommand, CreditError, Reservation}, ids::{AuditId, KeyId, OperatorId, RequestId, WorkspaceId}, key::{ApiKey, Incident, KeyChange, KeyError, KeyNumber, NewKey, NewSecret, SecretDigest}, lease::LeaseTerm, member::{MemberCommand, MemberError, MemberOutcome}, operator::{OperatorCredential, OperatorError}, permission::{CatalogueEntry, PermissionName, Role}, permit::{Action, Permit}, plan::{Plan, PlanError}, principal::{Membership, User}, privacy::{PrivacyCommand, PrivacyError, PrivacyOutcome}, prompt::{PromptCommand, PromptError, PromptOutcome}, query::KeyFilter, store::StoreError, time::Timestamp, workspace::{Slug, Workspace, WorkspaceError, WorkspacePatch, WorkspacePolicy}};
+use crate::{
+    audit::PersonalData,
+    credit::{CreditAccount, CreditCommand, CreditError, Reservation},
+    ids::{AuditId, KeyId, OperatorId, RequestId, WorkspaceId},
+    key::{ApiKey, Incident, KeyChange, KeyError, KeyNumber, NewKey, NewSecret, SecretDigest},
+    lease::LeaseTerm,
+    member::{MemberCommand, MemberError, MemberOutcome},
+    operator::{OperatorCredential, OperatorError},
+    permission::{CatalogueEntry, PermissionName, Role},
+    permit::{Action, Permit},
+    plan::{Plan, PlanError},
+    principal::{Membership, User},
+    privacy::{PrivacyCommand, PrivacyError, PrivacyOutcome},
+    prompt::{PromptCommand, PromptError, PromptOutcome},
+    query::KeyFilter,
+    store::StoreError,
+    time::Timestamp,
+    workspace::{Slug, Workspace, WorkspaceError, WorkspacePatch, WorkspacePolicy},
+};
 
 /// Repeats of a call are recognised by this.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,6 +175,10 @@ pub enum Command {
     Privacy(PrivacyCommand),
     /// Change the members or service accounts of a workspace, or whose a key is.
     Member(MemberCommand),
+    /// A change of credits.
+    Credit(CreditCommand),
+    /// Change prompts. Needs `WritePrompts` on the workspace that the permit names.
+    Prompt(PromptCommand),
 }
 
 /// The end of a workspace, and its return.
@@ -212,10 +234,6 @@ pub enum PurgeProgress {
     More(KeyNumber),
     /// Nothing is left.
     Done,
-    /// A change of credits.
-    Credit(CreditCommand),
-    /// Change prompts. Needs `WritePrompts` on the workspace that the permit names.
-    Prompt(PromptCommand),
 }
 
 /// Whose verifications a command touches, and with that, which leases may still vouch for the state before.
@@ -241,8 +259,7 @@ impl Command {
             | Self::SettleLease { .. }
             | Self::Member(_)
             | Self::CreateMember { .. }
-            | Self::Credit(_) => Reach::Workspace,
-            | Self::CreateMember { .. }
+            | Self::Credit(_)
             | Self::Prompt(_) => Reach::Workspace,
             Self::Bootstrap(_)
             | Self::CreateWorkspace(_)

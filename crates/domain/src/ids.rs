@@ -3,7 +3,10 @@
 //! The 128 bits are 48 bits of Unix milliseconds and 80 random bits, as in [ULID](https://github.com/ulid/spec);
 //! the text is in lower case.
 
-use crate::{entropy::{Entropy, random_bytes}, time::Timestamp};
+use crate::{
+    entropy::{Entropy, random_bytes},
+    time::Timestamp,
+};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const TEXT_LENGTH: usize = 26;

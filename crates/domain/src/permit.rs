@@ -5,7 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ids::{KeyId, OperatorId, WorkspaceId}, permission::{Builtin, PermissionSet}, principal::{Creator, MembershipNumber, Principal}};
+use crate::{
+    ids::{KeyId, OperatorId, WorkspaceId},
+    permission::{Builtin, PermissionSet},
+    principal::{Creator, MembershipNumber, Principal},
+};
 
 /// Who makes a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,8 +115,7 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 12] = [
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::ReadKeys,
         Self::WriteKeys,
         Self::VerifyKeys,
@@ -141,9 +144,8 @@ impl Action {
             Self::DeleteWorkspace => Some(Builtin::WorkspaceDelete),
             Self::ReadAudit => Some(Builtin::AuditRead),
             Self::ReadUsage => Some(Builtin::UsageRead),
-            Self::Leave | Self::Operate => None,
             Self::WritePrompts => Some(Builtin::PromptsWrite),
-            Self::Operate => None,
+            Self::Leave | Self::Operate => None,
         }
     }
 }

@@ -7,7 +7,24 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::{audit::{Checkpoint, StoredEntry}, change::{Change, ChangeSink, NumberedChange}, command::{Command, CommandError, Committed, Context}, credit::CreditStore, ids::{KeyId, WorkspaceId}, key::{ApiKey, Incident, KeyNumber}, member::MemberStore, operator::OperatorCredential, permission::Catalogue, plan::Plan, principal::Membership, privacy::PrivacyStore, prompt::PromptStore, query::{AuditQuery, KeyQuery, LastUsed, Page}, usage::{LedgerRow, UsageBatch, UsageBucket, UsageQuery}, workspace::{Slug, Workspace, WorkspaceStore}};
+use crate::{
+    audit::{Checkpoint, StoredEntry},
+    change::{Change, ChangeSink, NumberedChange},
+    command::{Command, CommandError, Committed, Context},
+    credit::CreditStore,
+    ids::{KeyId, WorkspaceId},
+    key::{ApiKey, Incident, KeyNumber},
+    member::MemberStore,
+    operator::OperatorCredential,
+    permission::Catalogue,
+    plan::Plan,
+    principal::Membership,
+    privacy::PrivacyStore,
+    prompt::PromptStore,
+    query::{AuditQuery, KeyQuery, LastUsed, Page},
+    usage::{LedgerRow, UsageBatch, UsageBucket, UsageQuery},
+    workspace::{Slug, Workspace, WorkspaceStore},
+};
 
 /// What can go wrong in a store. The text is for operators, never for callers.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +54,9 @@ pub type RecentCost = Vec<(KeyNumber, i64, u64)>;
 
 /// A database that keeps an installation.
 #[async_trait]
-pub trait Store: MemberStore + PrivacyStore + WorkspaceStore + CreditStore + PromptStore + Send + Sync + 'static {
+pub trait Store:
+    MemberStore + PrivacyStore + WorkspaceStore + CreditStore + PromptStore + Send + Sync + 'static
+{
     // --- writes ---------------------------------------------------------------------------------------------
 
     /// Carries out `command` in one transaction. The attached [`ChangeSink`] has taken its changes when this

@@ -1,14 +1,41 @@
 //! The verification state in memory: tables that readers use without a lock, and what the one writer keeps beside them.
 
-use std::{collections::{HashMap, VecDeque}, sync::{Arc, atomic::{AtomicU64, Ordering::Acquire}}};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Acquire},
+    },
+};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use keywright_domain::{change::{NumberedChange, Tombstone, WorkspaceView}, ids::{OperatorId, WorkspaceId}, key::SecretDigest, lease::LeaseTerm, limits::LimitWindow, permission::{Catalogue, PermissionSet}, time::Timestamp};
+use keywright_domain::{
+    change::{NumberedChange, Tombstone, WorkspaceView},
+    ids::{OperatorId, WorkspaceId},
+    key::SecretDigest,
+    lease::LeaseTerm,
+    limits::LimitWindow,
+    permission::{Catalogue, PermissionSet},
+    time::Timestamp,
+};
 use keywright_keyformat::Locator;
 use parking_lot::RwLock;
 
-use crate::{PepperSet, arena::{Allocator, Arena}, credit::CreditBook, follow::WAITS_NS, index::{Index, Load}, limits::Window, pending::ByTerm, prompts::PromptChanges, raw::Pages, record::RECORD_WORDS, rows::Rows, table::Table};
+use crate::{
+    PepperSet,
+    arena::{Allocator, Arena},
+    credit::CreditBook,
+    follow::WAITS_NS,
+    index::{Index, Load},
+    limits::Window,
+    pending::ByTerm,
+    prompts::PromptChanges,
+    raw::Pages,
+    record::RECORD_WORDS,
+    rows::Rows,
+    table::Table,
+};
 
 /// Words of a workspace's row: flags; policy (4); limit sets of keys and of the workspace; name; lives of keys (see
 /// [`crate::life`]); then two counters for each window of the workspace, from [`WORKSPACE_WINDOWS`] on.

@@ -2,8 +2,22 @@
 
 use std::error::Error as _;
 
-use keywright_domain::{command::{CommandError, IdempotencyError}, credit::CreditError, key::KeyError, operator::OperatorError, plan::PlanError, prompt::PromptError, store::StoreError, vault::VaultError, workspace::WorkspaceError};
-use tokio_postgres::{Error, error::{DbError, Severity, SqlState}, types::WrongType};
+use keywright_domain::{
+    command::{CommandError, IdempotencyError},
+    credit::CreditError,
+    key::KeyError,
+    operator::OperatorError,
+    plan::PlanError,
+    prompt::PromptError,
+    store::StoreError,
+    vault::VaultError,
+    workspace::WorkspaceError,
+};
+use tokio_postgres::{
+    Error,
+    error::{DbError, Severity, SqlState},
+    types::WrongType,
+};
 
 /// Why something did not happen.
 #[derive(Debug)]
@@ -162,4 +176,13 @@ macro_rules! refusals {
         }
     )+};
 }
-refusals!(KeyError, WorkspaceError, PlanError, OperatorError, CreditError, IdempotencyError, StoreError, PromptError);
+refusals!(
+    KeyError,
+    WorkspaceError,
+    PlanError,
+    OperatorError,
+    CreditError,
+    IdempotencyError,
+    StoreError,
+    PromptError
+);

@@ -2,11 +2,21 @@
 
 use std::fmt::Write as _;
 
-use keywright_domain::{permission::Catalogue, plan::Plan as ServicePlan, transfer::{MOVED_TABLE, UNFINISHED_TABLE}};
+use keywright_domain::{
+    permission::Catalogue,
+    plan::Plan as ServicePlan,
+    transfer::{MOVED_TABLE, UNFINISHED_TABLE},
+};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
-use crate::{connect::{ConnectError, Connected, Plan, connect}, fault::Fault, params, rows::{installation, text}, sealing, sql};
+use crate::{
+    connect::{ConnectError, Connected, Plan, connect},
+    fault::Fault,
+    params,
+    rows::{installation, text},
+    sealing, sql,
+};
 
 /// One step of the schema.
 struct Migration {

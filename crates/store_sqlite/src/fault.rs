@@ -1,6 +1,16 @@
 //! What goes wrong inside the store, and how it is told outside.
 
-use keywright_domain::{command::{CommandError, IdempotencyError}, credit::CreditError, key::KeyError, operator::OperatorError, plan::PlanError, prompt::PromptError, store::StoreError, vault::VaultError, workspace::WorkspaceError};
+use keywright_domain::{
+    command::{CommandError, IdempotencyError},
+    credit::CreditError,
+    key::KeyError,
+    operator::OperatorError,
+    plan::PlanError,
+    prompt::PromptError,
+    store::StoreError,
+    vault::VaultError,
+    workspace::WorkspaceError,
+};
 use rusqlite::ErrorCode;
 
 /// Why something did not happen.
@@ -117,4 +127,13 @@ macro_rules! refusals {
         }
     )+};
 }
-refusals!(KeyError, WorkspaceError, PlanError, OperatorError, CreditError, IdempotencyError, StoreError, PromptError);
+refusals!(
+    KeyError,
+    WorkspaceError,
+    PlanError,
+    OperatorError,
+    CreditError,
+    IdempotencyError,
+    StoreError,
+    PromptError
+);

@@ -5,7 +5,24 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
-use keywright_domain::{audit::{Checkpoint, StoredEntry}, change::{Change, ChangeSink, NumberedChange}, command::{Command, CommandError, Committed, Context}, credit::{CreditAccount, CreditDraw, CreditGrant, CreditSettlement, CreditStore, CreditSubject}, ids::{CreditAccountId, KeyId, UserId, WorkspaceId}, key::{ApiKey, Incident, KeyNumber}, operator::OperatorCredential, permission::Catalogue, plan::Plan, principal::{Membership, User}, privacy::{PrivacyStore, Who}, query::{AuditQuery, KeyQuery, LastUsed, Page}, store::{RecentCost, Store, StoreError}, time::Timestamp, usage::{LedgerRow, Origin, UsageBatch, UsageBucket, UsageQuery}, workspace::{Slug, Workspace, WorkspaceStore}};
+use keywright_domain::{
+    audit::{Checkpoint, StoredEntry},
+    change::{Change, ChangeSink, NumberedChange},
+    command::{Command, CommandError, Committed, Context},
+    credit::{CreditAccount, CreditDraw, CreditGrant, CreditSettlement, CreditStore, CreditSubject},
+    ids::{CreditAccountId, KeyId, UserId, WorkspaceId},
+    key::{ApiKey, Incident, KeyNumber},
+    operator::OperatorCredential,
+    permission::Catalogue,
+    plan::Plan,
+    principal::{Membership, User},
+    privacy::{PrivacyStore, Who},
+    query::{AuditQuery, KeyQuery, LastUsed, Page},
+    store::{RecentCost, Store, StoreError},
+    time::Timestamp,
+    usage::{LedgerRow, Origin, UsageBatch, UsageBucket, UsageQuery},
+    workspace::{Slug, Workspace, WorkspaceStore},
+};
 use parking_lot::Mutex;
 
 /// How a call fails.

@@ -1,6 +1,18 @@
 //! From the refusals of the domain to the codes of the interface: the one table.
 
-use keywright_domain::{command::{CommandError, IdempotencyError}, credit::CreditError, key::KeyError, member::MemberError, operator::OperatorError, permission::{Catalogue, PermissionSet, UnknownPermission}, plan::PlanError, privacy::PrivacyError, prompt::PromptError, store::StoreError, workspace::WorkspaceError};
+use keywright_domain::{
+    command::{CommandError, IdempotencyError},
+    credit::CreditError,
+    key::KeyError,
+    member::MemberError,
+    operator::OperatorError,
+    permission::{Catalogue, PermissionSet, UnknownPermission},
+    plan::PlanError,
+    privacy::PrivacyError,
+    prompt::PromptError,
+    store::StoreError,
+    workspace::WorkspaceError,
+};
 
 use crate::error::{ApiError, ErrorCode};
 

@@ -3,11 +3,19 @@
 //! The routes of the router, the operations of the OpenAPI document and the rows of [`ROWS`] are the same set: an
 //! endpoint cannot be added without deciding, here, who may call it.
 
-use std::{collections::{BTreeSet, HashMap}, fmt::Write as _, path::Path, sync::atomic::{AtomicU32, Ordering}};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt::Write as _,
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use http::{Method, StatusCode};
 use keywright_api::{openapi_document, router};
-use keywright_domain::{command::Command, permission::{Builtin, Role}};
+use keywright_domain::{
+    command::Command,
+    permission::{Builtin, Role},
+};
 use keywright_testkit::Samples;
 use serde_json::{Value, json};
 

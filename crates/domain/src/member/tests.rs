@@ -25,6 +25,8 @@ fn workspace() -> Workspace {
         plan: "standard".to_owned(),
         policy: WorkspacePolicy::default(),
         suspended_at: None,
+        deletion: None,
+        former_slugs: Vec::new(),
         created_at: NOW,
     }
 }

@@ -5,14 +5,21 @@ pub(crate) mod installation;
 pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod members;
-pub(crate) mod users;
 pub(crate) mod prompts;
 pub(crate) mod users;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use keywright_domain::{ids::{OperatorId, ServiceAccountId, UserId}, permission::PermissionSet, principal::Principal, time::Timestamp};
-use tokio_postgres::{Row, types::{FromSql, ToSql}};
+use keywright_domain::{
+    ids::{OperatorId, ServiceAccountId, UserId},
+    permission::PermissionSet,
+    principal::Principal,
+    time::Timestamp,
+};
+use tokio_postgres::{
+    Row,
+    types::{FromSql, ToSql},
+};
 
 use crate::fault::Fault;
 

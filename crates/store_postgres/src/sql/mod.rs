@@ -21,9 +21,8 @@ pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod members;
 pub(crate) mod migrations;
-pub(crate) mod purge;
-pub(crate) mod sealing;
 pub(crate) mod prompts;
+pub(crate) mod purge;
 pub(crate) mod sealing;
 pub(crate) mod usage;
 
@@ -38,7 +37,8 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
         sealing::ALL,
         purge::ALL,
         usage::ALL,
-        credits::ALL, prompts::ALL,
+        credits::ALL,
+        prompts::ALL,
     ]
     .into_iter()
     .flatten()
@@ -48,7 +48,15 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// The statements that the writer prepares ahead.
 pub(crate) fn writer() -> &'static [&'static str] {
     static STATEMENTS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
-        texts(&[installation::ALL, journal::ALL, keys::ALL, members::ALL, credits::ALL, sealing::ALL, prompts::ALL])
+        texts(&[
+            installation::ALL,
+            journal::ALL,
+            keys::ALL,
+            members::ALL,
+            credits::ALL,
+            sealing::ALL,
+            prompts::ALL,
+        ])
     });
     &STATEMENTS
 }

@@ -1,13 +1,40 @@
 //! A group of commands in one transaction: the head that it has locked, and what its commands will ask for, read ahead.
 
-use std::{collections::{HashMap, HashSet}, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
-use keywright_domain::{change::NumberedChange, command::{Command, CommandError, Context, Idempotency, IdempotencyError}, ids::{AuditId, KeyId, WorkspaceId}, key::ApiKey, member::MemberCommand, store::StoreError, time::Timestamp, workspace::{Workspace, WorkspaceError}};
+use keywright_domain::{
+    change::NumberedChange,
+    command::{Command, CommandError, Context, Idempotency, IdempotencyError},
+    ids::{AuditId, KeyId, WorkspaceId},
+    key::ApiKey,
+    member::MemberCommand,
+    store::StoreError,
+    time::Timestamp,
+    workspace::{Workspace, WorkspaceError},
+};
 use tokio::{time::timeout, try_join};
 use tokio_postgres::Row;
 
-use super::{Answer, record::Journal, transaction::{CommitFault, Transaction}};
-use crate::{connect::{Connected, Plan}, fault::Fault, params, rows::{bytes, each, installation::{CountedWorkspace, counted_workspace}, keys, number, optional_text, text, time}, sealing::{KnownKeys, Sealer}, sql};
+use super::{
+    Answer,
+    record::Journal,
+    transaction::{CommitFault, Transaction},
+};
+use crate::{
+    connect::{Connected, Plan},
+    fault::Fault,
+    params,
+    rows::{
+        bytes, each,
+        installation::{CountedWorkspace, counted_workspace},
+        keys, number, optional_text, text, time,
+    },
+    sealing::{KnownKeys, Sealer},
+    sql,
+};
 
 /// The last numbers given out.
 #[derive(Clone, Copy, Debug)]
@@ -365,10 +392,10 @@ impl Wanted {
                 wanted.repeats.insert((actor.clone(), key.clone()));
             }
             match command {
-                Command::CreateKey(_) | Command::RevokeKeys { .. } | Command::Credit(_) => {
-                    wanted.workspaces.extend(context.permit.workspace());
-                }
-                Command::CreateKey(_) | Command::RevokeKeys { .. } | Command::Prompt(_) => {
+                Command::CreateKey(_)
+                | Command::RevokeKeys { .. }
+                | Command::Credit(_)
+                | Command::Prompt(_) => {
                     wanted.workspaces.extend(context.permit.workspace());
                 }
                 Command::Member(command) => {

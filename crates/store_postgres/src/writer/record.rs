@@ -1,8 +1,26 @@
 //! What every command has in common: its permit, its repeats, its rows of the change log and of the audit trail.
 
-use keywright_domain::{audit::{AuditBody, AuditTarget, FieldChange, entry_hash}, caps, change::{Change, EntityRef, NumberedChange}, command::{Command, CommandError, Committed, Context, Idempotency, Outcome}, credit, ids::{AuditId, WorkspaceId}, key::Effect, lease::LeaseTerm, permit::Action, privacy::PrivacyCommand, time::Timestamp, vault::KeyOwner, workspace::{Workspace, WorkspaceNumber}};
+use keywright_domain::{
+    audit::{AuditBody, AuditTarget, FieldChange, entry_hash},
+    caps,
+    change::{Change, EntityRef, NumberedChange},
+    command::{Command, CommandError, Committed, Context, Idempotency, Outcome},
+    credit,
+    ids::{AuditId, WorkspaceId},
+    key::Effect,
+    lease::LeaseTerm,
+    permit::Action,
+    privacy::PrivacyCommand,
+    time::Timestamp,
+    vault::KeyOwner,
+    workspace::{Workspace, WorkspaceNumber},
+};
 
-use super::{Answer, group::{Group, Heads, Lost, Remembered, check_repeat}, transaction::Transaction};
+use super::{
+    Answer,
+    group::{Group, Heads, Lost, Remembered, check_repeat},
+    transaction::Transaction,
+};
 use crate::{fault::Fault, params, rows::journal::entity_columns, sql::journal as sql};
 
 /// What a command works with.

@@ -5,13 +5,17 @@ pub(crate) mod installation;
 pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod members;
-pub(crate) mod users;
 pub(crate) mod prompts;
 pub(crate) mod users;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use keywright_domain::{ids::{OperatorId, ServiceAccountId, UserId}, permission::PermissionSet, principal::Principal, time::Timestamp};
+use keywright_domain::{
+    ids::{OperatorId, ServiceAccountId, UserId},
+    permission::PermissionSet,
+    principal::Principal,
+    time::Timestamp,
+};
 use rusqlite::Row;
 
 use crate::fault::Fault;

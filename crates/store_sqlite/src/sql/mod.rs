@@ -18,9 +18,8 @@ pub(crate) mod installation;
 pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod members;
-pub(crate) mod purge;
-pub(crate) mod sealing;
 pub(crate) mod prompts;
+pub(crate) mod purge;
 pub(crate) mod sealing;
 pub(crate) mod usage;
 

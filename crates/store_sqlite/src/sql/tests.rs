@@ -25,7 +25,8 @@ fn statements() -> impl Iterator<Item = (&'static str, &'static str)> {
         super::members::ALL,
         super::credits::ALL,
         super::sealing::ALL,
-        super::usage::ALL, super::prompts::ALL,
+        super::usage::ALL,
+        super::prompts::ALL,
     ]
     .concat()
     .into_iter()

@@ -1,10 +1,33 @@
 //! What every command has in common: its permit, its repeats, its rows of the change log and of the audit trail.
 
-use keywright_domain::{audit::{AuditBody, AuditTarget, FieldChange, entry_hash}, caps, change::{Change, EntityRef, NumberedChange}, command::{Command, CommandError, Committed, Context, Idempotency, IdempotencyError, Outcome}, credit, ids::{AuditId, WorkspaceId}, key::Effect, lease::LeaseTerm, permit::Action, privacy::PrivacyCommand, vault::KeyOwner, workspace::{Workspace, WorkspaceNumber}};
+use keywright_domain::{
+    audit::{AuditBody, AuditTarget, FieldChange, entry_hash},
+    caps,
+    change::{Change, EntityRef, NumberedChange},
+    command::{Command, CommandError, Committed, Context, Idempotency, IdempotencyError, Outcome},
+    credit,
+    ids::{AuditId, WorkspaceId},
+    key::Effect,
+    lease::LeaseTerm,
+    permit::Action,
+    privacy::PrivacyCommand,
+    vault::KeyOwner,
+    workspace::{Workspace, WorkspaceNumber},
+};
 use rusqlite::{Connection, params};
 
 use super::{Writer, cache::Workspaces};
-use crate::{fault::Fault, rows::{bytes, installation::{count, first}, journal::{ChangeRow, audit_head, insert_change}, optional_text, text, time}, sealing::Sealer, sql};
+use crate::{
+    fault::Fault,
+    rows::{
+        bytes,
+        installation::{count, first},
+        journal::{ChangeRow, audit_head, insert_change},
+        optional_text, text, time,
+    },
+    sealing::Sealer,
+    sql,
+};
 
 /// The last numbers given out.
 #[derive(Clone, Copy, Debug)]
