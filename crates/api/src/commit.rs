@@ -273,8 +273,10 @@ impl Done {
     pub(crate) fn erased(self) -> Result<u64, ApiError> {
         match self.outcome {
             Outcome::Privacy(PrivacyOutcome::Erased(count)) => Ok(count),
+            _ => Err(unexpected()),
         }
     }
+
     /// The credit account, and the reservation that was asked for.
     pub(crate) fn credit(self) -> Result<(CreditAccount, Option<Reservation>), ApiError> {
         match self.outcome {
@@ -282,6 +284,7 @@ impl Done {
             _ => Err(unexpected()),
         }
     }
+
     /// The prompt, and what belongs to it.
     pub(crate) fn prompt(self) -> Result<PromptOutcome, ApiError> {
         match self.outcome {

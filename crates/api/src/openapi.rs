@@ -40,7 +40,7 @@ which a verification can name as `min_seq`.\n\n\
 **Repeats.** Send `Idempotency-Key` with a POST that creates or rotates: a repeat has no second effect and answers \
 409 `already_applied`. Secrets are shown once and never again.";
 
-const TAGS: [(&str, &str); 15] = [
+const TAGS: [(&str, &str); 16] = [
     ("Keys", "API keys: create, change, rotate, revoke."),
     ("Verification", "Is this key good, for this?"),
     ("Prompts", "The protected API: prompts with versions, files and links."),

@@ -121,6 +121,7 @@ fn judge(
         workspace: asked.workspace.as_deref(),
         mode: asked.mode,
         cost: cost(&asked)?,
+        credits: 0,
         client: Some(around.address),
         route: route(around, &asked)?,
         agent: head.agent,

@@ -53,7 +53,6 @@ pub(crate) enum Command {
     Members(members::Members),
     ServiceAccounts(Box<service_accounts::ServiceAccounts>),
     Credits(credits::Credits),
-    Workspaces(administration::Workspaces),
     Workspaces(Box<workspaces::Workspaces>),
     Plans(administration::Plans),
     Permissions(administration::Permissions),

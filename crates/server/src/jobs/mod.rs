@@ -48,7 +48,7 @@ pub(crate) enum JobName {
 }
 
 impl JobName {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::SpoolRoom,
         Self::SpoolSync,
         Self::UsageFlush,

@@ -6,14 +6,14 @@ use keywright_domain::{
     operator::OperatorCredential,
     permission::{Catalogue, CatalogueEntry, PermissionName},
     plan::Plan,
-    principal::{Membership, MembershipNumber},
+    principal::Membership,
     workspace::{Deletion, Slug, Workspace, WorkspaceNumber},
 };
 use tokio_postgres::Row;
 
 use super::{
-    bytes, each, is_null, json, keys, number, optional_text, optional_time, permissions, permissions_column,
-    principal, principal_columns, text, time, to_json, unreadable, variant,
+    bytes, each, json, keys, number, optional_text, optional_time, permissions_column, principal_columns,
+    text, time, to_json, unreadable,
 };
 use crate::{connect::Param, fault::Fault, params};
 

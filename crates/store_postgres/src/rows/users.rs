@@ -13,8 +13,8 @@ use crate::{connect::Param, fault::Fault, params, sealing::Sealing};
 
 /// A membership with its workspace's number and slug.
 pub(crate) fn membership(row: &Row) -> Result<(Membership, WorkspaceNumber, Slug), Fault> {
-    let slug = Slug::parse(text(row, 9)?).map_err(|_| unreadable(row, 9))?;
-    Ok((super::installation::membership(row)?, WorkspaceNumber(number(row, 8)?), slug))
+    let slug = Slug::parse(text(row, 10)?).map_err(|_| unreadable(row, 10))?;
+    Ok((super::members::membership(row)?, WorkspaceNumber(number(row, 9)?), slug))
 }
 
 /// A user from their row; `None`: they were erased.

@@ -45,7 +45,7 @@ impl Scope<'_> {
         row.as_ref().map(credits::account).transpose()
     }
 
-    async fn account(&mut self, id: CreditAccountId) -> Result<Option<CreditAccount>, Fault> {
+    async fn credit_account(&mut self, id: CreditAccountId) -> Result<Option<CreditAccount>, Fault> {
         let row = self.group.transaction.first(sql::ACCOUNT, params![id.to_bytes()]).await?;
         row.as_ref().map(credits::account).transpose()
     }
@@ -58,7 +58,7 @@ impl Scope<'_> {
         let Some(reservation) = row.as_ref().map(credits::reservation).transpose()? else {
             return Ok((None, None));
         };
-        Ok((self.account(reservation.account).await?, Some(reservation)))
+        Ok((self.credit_account(reservation.account).await?, Some(reservation)))
     }
 
     async fn keep_credit(&mut self, decided: Decided, is_new: bool) -> Result<Draft, Fault> {
@@ -107,7 +107,7 @@ impl Scope<'_> {
         }
         let rows = self.group.transaction.query(sql::RESERVATIONS_DUE, params![now, limit]).await?;
         for reservation in each(&rows, credits::reservation)? {
-            let Some(account) = self.account(reservation.account).await? else { continue };
+            let Some(account) = self.credit_account(reservation.account).await? else { continue };
             if let Some(expired) = credit::expire(account, reservation, now) {
                 draft.entries.extend(self.keep_credit(expired, false).await?.entries);
                 swept += 1;
@@ -133,7 +133,7 @@ impl Scope<'_> {
         let lost: Vec<([u8; 16], CreditAccountId)> =
             each(&rows, |row| Ok((bytes(row, 0)?, CreditAccountId::from_bytes(bytes(row, 1)?))))?;
         for (slice, account) in &lost {
-            if let Some(account) = self.account(*account).await? {
+            if let Some(account) = self.credit_account(*account).await? {
                 draft.entries.push(self.credit_entry(&account, credit::lost(&account)).await?);
             }
             self.group.transaction.write(sql::SETTLE, params![*slice, u64::MAX]);

@@ -435,7 +435,11 @@ impl Scope<'_> {
         Ok(bytes(&row, 0)? != own.to_bytes())
     }
 
-    async fn counted(&mut self, statement: &'static str, values: Vec<Param>) -> Result<u64, Fault> {
+    pub(super) async fn counted(
+        &mut self,
+        statement: &'static str,
+        values: Vec<Param>,
+    ) -> Result<u64, Fault> {
         let row = self.group.transaction.first(statement, values).await?;
         row.as_ref().map_or(Ok(0), |row| number(row, 0))
     }

@@ -2,10 +2,9 @@
 
 use super::record::{Draft, Scope};
 use crate::{
-    connect::Param,
     fault::Fault,
     params,
-    rows::{each, number, prompts},
+    rows::{each, prompts},
     sql::prompts as sql,
 };
 use keywright_domain::{
@@ -45,11 +44,6 @@ impl Scope<'_> {
             }
             PromptCommand::Delete(prompt) => self.delete_prompt(prompt, &workspace).await,
         }
-    }
-
-    async fn counted(&mut self, statement: &'static str, params: Vec<Param>) -> Result<u64, Fault> {
-        let row = self.group.transaction.first(statement, params).await?;
-        row.as_ref().map_or(Ok(0), |row| number(row, 0))
     }
 
     fn delete_item(&mut self, item: ContextId) {

@@ -19,7 +19,7 @@ use crate::{
     connect::Param,
     fault::Fault,
     params,
-    rows::{each, flag, installation, number, to_json},
+    rows::{each, flag, members as member_rows, number, to_json},
     sql::{installation::MEMBERSHIPS, purge as sql},
 };
 
@@ -114,7 +114,7 @@ impl Scope<'_> {
     async fn finish_purge(&mut self, workspace: &Workspace, draft: &mut Draft) -> Result<(), Fault> {
         let (workspace_number, now) = (workspace.number, self.context.now);
         let members = self.group.transaction.query(MEMBERSHIPS, params![workspace.id.to_bytes()]).await?;
-        for member in each(&members, installation::membership)? {
+        for member in each(&members, member_rows::membership)? {
             let ended = Membership { ended_at: Some(now), ..member };
             let change = Change::Membership(MembershipView::from(&ended));
             draft.changes.push((EntityRef::Membership(ended.number), Effect::Loosening, change));

@@ -6,14 +6,14 @@ use keywright_domain::{
     operator::OperatorCredential,
     permission::{Catalogue, CatalogueEntry, PermissionName},
     plan::Plan,
-    principal::{Membership, MembershipNumber},
+    principal::Membership,
     workspace::{Deletion, Slug, Workspace, WorkspaceNumber},
 };
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::{
-    bytes, json, keys, optional_text, optional_time, permissions, permissions_column, principal,
-    principal_columns, text, time, time_column, to_json, unreadable, variant,
+    bytes, json, keys, optional_text, optional_time, permissions_column, principal_columns, text, time,
+    time_column, to_json, unreadable,
 };
 use crate::{fault::Fault, sql::installation as sql};
 

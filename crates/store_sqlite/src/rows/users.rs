@@ -10,7 +10,8 @@ use rusqlite::{Connection, Row, params};
 
 use super::{
     bytes,
-    installation::{all, first, membership},
+    installation::{all, first},
+    members::membership,
     optional_text, text, time, unreadable,
 };
 use crate::{
@@ -40,8 +41,8 @@ pub(crate) fn memberships(
     user: UserId,
 ) -> Result<Vec<(Membership, WorkspaceNumber, Slug)>, Fault> {
     all(connection, sql::sealing::MEMBERSHIPS_OF_PERSON, [user.to_bytes()], |row| {
-        let slug = Slug::parse(text(row, 9)?).map_err(|_| unreadable(row, 9))?;
-        Ok((membership(row)?, WorkspaceNumber(row.get(8)?), slug))
+        let slug = Slug::parse(text(row, 10)?).map_err(|_| unreadable(row, 10))?;
+        Ok((membership(row)?, WorkspaceNumber(row.get(9)?), slug))
     })
 }
 

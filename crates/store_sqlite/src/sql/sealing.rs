@@ -17,7 +17,7 @@ statements! {
     USER_BY_EMAIL = "SELECT u.id, u.password_hash, u.created_at, u.sealed, k.kek, k.wrapped FROM users u LEFT JOIN data_keys k ON k.kind = 0 AND k.owner = u.id WHERE u.email_index = ?1";
     /// The memberships of a person that have not ended, each with its workspace's number and slug.
     MEMBERSHIPS_OF_PERSON = "SELECT m.number, w.id, m.principal_kind, m.principal_id, m.role, m.narrowed_to, \
-                             m.created_at, m.ended_at, w.number, w.slug FROM memberships m INDEXED BY memberships_person \
+                             m.created_at, m.ended_at, m.disabled_at, w.number, w.slug FROM memberships m INDEXED BY memberships_person \
                              JOIN workspaces w ON w.number = m.workspace \
                              WHERE m.principal_id = ?1 AND m.principal_kind = 0 AND m.ended_at IS NULL \
                              ORDER BY m.number";

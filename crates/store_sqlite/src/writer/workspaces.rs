@@ -21,8 +21,8 @@ use super::{
 use crate::{
     fault::Fault,
     rows::{
-        installation::{self, all, update_workspace},
-        to_json,
+        installation::{all, update_workspace},
+        members, to_json,
     },
     sql::{installation::MEMBERSHIPS, keys::LAST_NUMBER, purge as sql},
 };
@@ -128,7 +128,7 @@ impl Scope<'_> {
         let number = workspace.number;
         let now = self.context.now.unix_ms();
         let id = [workspace.id.to_bytes()];
-        for member in all(self.connection, MEMBERSHIPS, id, installation::membership)? {
+        for member in all(self.connection, MEMBERSHIPS, id, members::membership)? {
             let ended = Membership { ended_at: Some(self.context.now), ..member };
             let change = Change::Membership(MembershipView::from(&ended));
             draft.changes.push((EntityRef::Membership(ended.number), Effect::Loosening, change));

@@ -54,13 +54,9 @@ pub(crate) async fn handler(
         return Ok(Json(Page::whole(found.into_iter().map(Into::into).collect())));
     }
     let cursors = CursorScope::new("credits", &[scope.workspace.slug.as_str()]);
-    let after = request.cursor.map(|cursor| id_of(&cursors, &cursor)).transpose()?;
+    let after = cursors.decode_array(request.cursor.as_deref())?.map(CreditAccountId::from_bytes);
     let page = state.store.credit_accounts(workspace, after, limit).await.map_err(of_store)?;
     let last = page.items.last().filter(|_| page.has_more);
     let cursor = last.map(|account| cursors.encode(&account.id.to_bytes()));
     Ok(Json(Page::new(page.items.into_iter().map(Into::into).collect(), cursor)))
-}
-
-fn id_of(cursors: &CursorScope, cursor: &str) -> Result<CreditAccountId, ApiError> {
-    Ok(CreditAccountId::from_bytes(cursors.decode_array(cursor)?))
 }

@@ -9,7 +9,6 @@ use keywright_domain::{
     permission::{Builtin, PermissionSet, Role},
     permit::{Action, Actor, authorize},
     principal::{Creator, User},
-    store::Store,
     time::{Clock, Timestamp},
 };
 use keywright_keyformat::KeyKind;
