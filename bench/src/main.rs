@@ -14,6 +14,7 @@ mod limits;
 mod machine;
 mod memory;
 mod processes;
+mod prompts;
 mod random;
 mod start;
 mod stats;
@@ -44,6 +45,8 @@ enum Benchmark {
     Cluster(cluster::Options),
     /// One limit on several nodes under skewed load: overshoot and utilisation.
     Limits(limits::Options),
+    /// One prompt and a page of prompts over HTTP against the same data served by FastAPI over SQLite.
+    Prompts(prompts::Options),
     /// Durable creations over HTTP against the same rows committed one by one by SQLite.
     Creates(creates::Options),
 }
@@ -57,6 +60,7 @@ fn main() -> anyhow::Result<()> {
         Benchmark::Start(options) => start::run(&options),
         Benchmark::Cluster(options) => cluster::run(&options),
         Benchmark::Limits(options) => limits::run(&options),
+        Benchmark::Prompts(options) => prompts::run(&options),
         Benchmark::Creates(options) => creates::run(&options),
     }
 }

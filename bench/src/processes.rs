@@ -162,6 +162,24 @@ pub(crate) fn envoy(executable: &str, directory: &Path, key: &str, core: Option<
     Ok(Server { child, url: format!("http://127.0.0.1:{port}"), ready: Value::Null })
 }
 
+/// The peer of `bench/peer_fastapi` on one uvicorn worker: on a single core, more of them only take turns.
+pub(crate) fn fastapi(python: &str, database: &Path, core: Option<usize>) -> Result<Server> {
+    let port = free_port()?;
+    let mut child = pinned(python, core)
+        .args(["-m", "uvicorn", "app:app", "--app-dir", "bench/peer_fastapi", "--host", "127.0.0.1"])
+        .args(["--port", &port.to_string(), "--loop", "uvloop", "--http", "httptools", "--workers", "1"])
+        .args(["--no-access-log", "--log-level", "warning", "--backlog", "1024"])
+        .env("PEER_DATABASE", database)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdout(Stdio::null())
+        .spawn()
+        .with_context(|| {
+            format!("cannot run {python} (pip install -r bench/peer_fastapi/requirements.txt)")
+        })?;
+    wait_for(port, &mut child)?;
+    Ok(Server { child, url: format!("http://127.0.0.1:{port}"), ready: Value::Null })
+}
+
 /// `keywright dev --json` on a directory.
 pub(crate) fn keywright(
     executable: &str,

@@ -18,6 +18,7 @@ pub mod idempotency;
 mod issue;
 mod limit_note;
 mod openapi;
+mod openapi_forms;
 mod operation;
 pub mod packages;
 pub mod plane;

@@ -22,6 +22,7 @@ use utoipa::{
 use crate::{
     docs::sample,
     error::{ApiError, ErrorCode, Problem},
+    openapi_forms,
 };
 
 const DESCRIPTION: &str = "\
@@ -193,6 +194,7 @@ pub(crate) fn complete(document: &mut OpenApi) {
             complete_operation(operation, is_query);
         }
     }
+    openapi_forms::complete(document);
     add_examples(document);
 }
 

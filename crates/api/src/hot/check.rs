@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use http::{Response, request::Parts};
+use http::{HeaderValue, Method, Response, request::Parts};
 use keywright_domain::{caps, environment::Mode, permission::PermissionSet, verdict::Code};
 use keywright_engine::{Moment, RouteId, Trust, Verdict, VerifyRequest};
 use serde::Deserialize;
@@ -39,18 +39,26 @@ pub(crate) struct CheckQuery {
     workspace: Option<String>,
     /// `live` or `test`: which resources are asked for.
     #[serde(default)]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<crate::wire::Mode>)]
     mode: Option<Mode>,
     /// Cost units to spend, 0 to 1,000,000. Default 1.
     #[serde(default)]
+    #[param(maximum = 1_000_000)]
     cost: Option<u32>,
     /// The route asked for, for the access ledger. At most 128 bytes.
     #[serde(default)]
+    #[param(max_length = 128)]
     route: Option<String>,
 }
 
-/// Answers `/v1/check`, whatever the method: proxies pass on the one of the request they hold.
+/// Answers `/v1/check`, whatever the method but TRACE: proxies pass on the one of the request they hold.
 pub(crate) async fn check(state: &AppState, parts: &Parts, peer: SocketAddr) -> Response<FrontBody> {
+    if parts.method == Method::TRACE {
+        // It would have to send the request back, credential and all (RFC 9110, section 9.3.8).
+        let around = Around::new(state, &Head::of_parts(state, parts, peer), Moment::read(&*state.clock));
+        let methods = HeaderValue::from_static("GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS");
+        return around.refuse(&ApiError::new(ErrorCode::MethodNotAllowed).allow(methods));
+    }
     let mut response = Response::new(FrontBody::Empty);
     answer_patiently(state, &Head::of_parts(state, parts, peer), &mut response).await;
     response

@@ -162,7 +162,7 @@ problems! { UnknownPermission, WrongEnvironment, WrongWorkspace, RateLimited, Qu
 /// Check the key of a request
 ///
 /// For proxies (nginx `auth_request`, Traefik `forwardAuth`, Caddy `forward_auth`): the credential is the key in question
-/// itself. A good key is answered with 204 and no body; `X-Keywright-…` headers tell about it. Accepts any method.
+/// itself. A good key is answered with 204 and no body; `X-Keywright-…` headers tell about it. Accepts any method but TRACE.
 #[utoipa::path(
     get, path = "/v1/check", operation_id = "check_key", tag = "Verification", params(CheckQuery),
     responses((status = 204, description = "The key is good, for this."), Problems),

@@ -52,19 +52,19 @@ pub(crate) struct VerifyBody<'a> {
     key: PresentedKey<'a>,
     /// Permissions that the request needs, all of them.
     #[serde(borrow, default)]
-    #[schema(example = json!(["prompts:read"]))]
+    #[schema(max_items = 32, example = json!(["prompts:read"]))]
     permissions: Vec<Cow<'a, str>>,
     /// Slug of the workspace whose resource is asked for.
     #[serde(borrow, default)]
-    #[schema(example = "acme")]
+    #[schema(pattern = "^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$", example = "acme")]
     workspace: Option<Cow<'a, str>>,
     /// `live` or `test`: which resources are asked for.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "live")]
+    #[schema(value_type = Option<crate::wire::Mode>, example = "live")]
     mode: Option<Mode>,
     /// Cost units to spend, 0 to 1,000,000; 0 checks without spending. Default 1.
     #[serde(default = "one")]
-    #[schema(example = 1)]
+    #[schema(maximum = 1_000_000, example = 1)]
     cost: u32,
     /// Credits to spend from the prepaid balance of the key or, if it has none, of its `external_id`; 0 to 1,000,000.
     /// Together with the limits, all or nothing. Too few left: `quota_exceeded`, with `credits` in the answer. Default 0.
@@ -77,7 +77,7 @@ pub(crate) struct VerifyBody<'a> {
     client_ip: Option<IpAddr>,
     /// The route asked for, for the access ledger. At most 128 bytes.
     #[serde(borrow, default)]
-    #[schema(example = "POST /v1/chat")]
+    #[schema(max_length = 128, example = "POST /v1/chat")]
     route: Option<Cow<'a, str>>,
     /// The client's user agent; only its class is kept.
     #[serde(borrow, default)]
@@ -89,7 +89,7 @@ pub(crate) struct VerifyBody<'a> {
     /// `memory` (default): the node answers from memory, as long as it is sure enough to know the latest changes.
     /// `database`: it asks the database first whether it knows them all.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "memory")]
+    #[schema(inline, example = "memory")]
     consistency: Consistency,
     /// The `sequence` of a change that the answer must reflect. A node that does not know it in two seconds asks the database, and answers
     /// 503 where that cannot be reached. One that no change has yet is refused.
@@ -99,7 +99,7 @@ pub(crate) struct VerifyBody<'a> {
 }
 
 /// What an answer has to go by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Consistency {
     /// The state in memory, under its lease.

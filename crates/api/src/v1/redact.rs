@@ -45,6 +45,7 @@ pub(crate) enum RedactedConfidence {
 /// A text, and what to look for in it.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RedactText)]
 pub(crate) struct Request {
     /// The text, at most 48 KiB. It is neither kept nor logged.
     #[schema(

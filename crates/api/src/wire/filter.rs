@@ -41,6 +41,8 @@ pub struct KeyFilter {
     pub name: Option<String>,
     /// The locator of one of its secrets: the 12 characters after the prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9A-Za-z]{12}$")]
+    #[param(pattern = "^[0-9A-Za-z]{12}$")]
     pub locator: Option<String>,
     /// Whether its creator's membership has ended, so that no node accepts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,7 @@ use super::Algorithm;
 #[schema(example = json!({"name": "minute", "limit": 1000, "window_seconds": 60, "algorithm": "sliding"}))]
 pub struct LimitWindow {
     /// Names the window among those of the same key or plan.
-    #[schema(min_length = 1, max_length = 32)]
+    #[schema(min_length = 1, max_length = 32, pattern = "^[a-z0-9_-]+$")]
     pub name: String,
     /// Cost units that may be spent in any window.
     #[schema(minimum = 1, maximum = 4_000_000_000_u64)]
@@ -26,12 +26,12 @@ pub struct LimitWindow {
     /// `shared` (unless given): several nodes spend from shares that they drew before. `exact`: every call is counted in
     /// the database before it is answered. Never more than the limit is admitted either way.
     #[serde(default, skip_serializing_if = "is_default")]
-    #[schema(value_type = Option<String>, example = "shared")]
+    #[schema(value_type = String, pattern = "^(shared|exact)$", example = "shared")]
     pub mode: Mode,
     /// What an exact window says while the database cannot be asked: `closed` (unless given) answers `unavailable`,
     /// `open` lets calls pass uncounted.
     #[serde(default, skip_serializing_if = "is_default")]
-    #[schema(value_type = Option<String>, example = "closed")]
+    #[schema(value_type = String, pattern = "^(closed|open)$", example = "closed")]
     pub on_unavailable: OnUnavailable,
 }
 

@@ -399,3 +399,11 @@ async fn a_node_that_may_not_answer_says_so_and_nothing_about_the_key() {
     engine.set_leases([LeaseEnd::NEVER; 4]);
     assert_eq!(check(&api, &key.who, "").await.outcome(), "204");
 }
+
+#[tokio::test]
+async fn the_check_route_does_not_send_a_request_back() {
+    let api = Api::start().await;
+    let answer = api.call(Method::TRACE, &api.operator, "/v1/check", None).await;
+    assert_eq!(answer.outcome(), "405 method_not_allowed");
+    assert!(answer.headers.contains_key("allow"));
+}

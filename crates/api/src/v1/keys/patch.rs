@@ -23,7 +23,7 @@ use crate::{
 pub(crate) struct Request {
     /// The name.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 64)]
+    #[schema(value_type = String, min_length = 1, max_length = 64)]
     name: Patch<String>,
     /// What it is for.
     #[serde(default)]
@@ -31,7 +31,7 @@ pub(crate) struct Request {
     purpose: Patch<String>,
     /// What it may do. Not more than the caller may, unless the key may already.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Vec<String>)]
     permissions: Patch<Vec<String>>,
     /// When it expires; `null`: never.
     #[serde(default)]

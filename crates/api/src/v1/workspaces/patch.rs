@@ -27,7 +27,7 @@ use crate::{
 pub(crate) struct Request {
     /// The name shown to people.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 64)]
+    #[schema(value_type = String, min_length = 1, max_length = 64)]
     name: Patch<String>,
     /// Another name in addresses. The old one goes on leading to the workspace, and no other workspace gets it. Operator only.
     #[serde(default)]
@@ -35,15 +35,15 @@ pub(crate) struct Request {
     slug: Patch<String>,
     /// Its policy; what is absent in it stays as it is.
     #[serde(default)]
-    #[schema(value_type = Option<PolicyPatch>)]
+    #[schema(value_type = PolicyPatch)]
     policy: Patch<PolicyPatch>,
     /// The plan's name. Operator only.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String)]
     plan: Patch<String>,
     /// Whether all its keys are refused. Operator only.
     #[serde(default)]
-    #[schema(value_type = Option<bool>)]
+    #[schema(value_type = bool)]
     suspended: Patch<bool>,
 }
 

@@ -1,0 +1,181 @@
+//! What annotations cannot say of the form of requests: a header that many operations take, bodies that may be left out but
+//! are never `null`, and the form of the entries of a list. And which answers name what other operations ask for.
+
+use serde_json::json;
+use utoipa::openapi::{
+    Components, Content, OpenApi, RefOr, Response, Schema,
+    link::LinkBuilder,
+    path::{Operation, ParameterIn},
+    schema::{ArrayItems, ObjectBuilder, OneOf, SchemaType, Type},
+};
+
+use crate::{caps::IDEMPOTENCY_KEY_MAX_BYTES, openapi::operations_mut};
+
+/// Completes `document`.
+pub(crate) fn complete(document: &mut OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        for (_, operation) in operations_mut(item) {
+            describe_idempotency_keys(operation);
+            take_no_null(operation);
+        }
+    }
+    if let Some(components) = &mut document.components {
+        describe_entries(components);
+    }
+    add_links(document);
+}
+
+fn describe_idempotency_keys(operation: &mut Operation) {
+    let parameters = operation.parameters.iter_mut().flatten();
+    for parameter in parameters {
+        let RefOr::T(parameter) = parameter else { continue };
+        if parameter.parameter_in == ParameterIn::Header && parameter.name == "Idempotency-Key" {
+            let form = ObjectBuilder::new()
+                .schema_type(Type::String)
+                .min_length(Some(1))
+                .max_length(Some(IDEMPOTENCY_KEY_MAX_BYTES))
+                .pattern(Some("^[!-~]+$"));
+            parameter.schema = Some(form.into());
+        }
+    }
+}
+
+/// A body that may be left out is described as one that may be `null`, which it may not.
+fn take_no_null(operation: &mut Operation) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    for content in body.content.values_mut() {
+        let RefOr::T(Content { schema: Some(schema), .. }) = content else { continue };
+        let RefOr::T(Schema::OneOf(OneOf { items, .. })) = schema else { continue };
+        let mut objects = items.iter().filter(|item| !is_null(item));
+        if let (Some(object), None) = (objects.next().cloned(), objects.next()) {
+            *schema = object;
+        }
+    }
+}
+
+fn is_null(schema: &RefOr<Schema>) -> bool {
+    matches!(schema, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null))
+}
+
+/// Schema, list, and the form of its entries.
+const ENTRIES: [(&str, &str, &str); 1] = [("LookupKeys", "locators", "^[0-9A-Za-z]{12}$")];
+
+fn describe_entries(components: &mut Components) {
+    for (schema, list, form) in ENTRIES {
+        let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(schema) else { continue };
+        let Some(RefOr::T(Schema::Array(array))) = object.properties.get_mut(list) else { continue };
+        let entry = ObjectBuilder::new().schema_type(Type::String).pattern(Some(form));
+        array.items = ArrayItems::RefOrSchema(Box::new(entry.into()));
+    }
+}
+
+/// An operation, the status of its answer, where that names something, and the operations that ask for it: each with the
+/// name of the parameter. The workspace is the same in all of them.
+type Named = (&'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
+
+const NAMED: [Named; 6] = [
+    (
+        "create_key",
+        "201",
+        "$response.body#/key/id",
+        "id",
+        &[
+            "get_key",
+            "patch_key",
+            "rotate_key",
+            "disable_key",
+            "enable_key",
+            "revoke_key",
+            "compromise_key",
+            "delete_key",
+            "get_key_usage",
+            "list_key_ledger",
+        ],
+    ),
+    ("rotate_key", "200", "$response.body#/key/id", "id", &["complete_rotation", "cancel_rotation"]),
+    (
+        "create_workspace",
+        "201",
+        "$response.body#/slug",
+        "slug",
+        &[
+            "get_workspace",
+            "patch_workspace",
+            "create_key",
+            "list_keys",
+            "get_workspace_usage",
+            "revoke_keys",
+        ],
+    ),
+    ("create_operator", "201", "$response.body#/operator/id", "id", &["revoke_operator"]),
+    ("revoke_key", "202", "$response.body#/operation/id", "id", &["get_operation"]),
+    ("put_plan", "200", "$response.body#/name", "name", &["delete_plan"]),
+];
+
+fn add_links(document: &mut OpenApi) {
+    for operation in
+        document.paths.paths.values_mut().flat_map(operations_mut).map(|(_, operation)| operation)
+    {
+        let id = operation.operation_id.clone().unwrap_or_default();
+        for (_, status, place, parameter, targets) in NAMED.iter().filter(|named| named.0 == id) {
+            let Some(RefOr::T(response)) = operation.responses.responses.get_mut(*status) else { continue };
+            link(response, place, parameter, targets);
+        }
+    }
+}
+
+fn link(response: &mut Response, place: &str, parameter: &str, targets: &[&str]) {
+    for target in targets {
+        let mut link = LinkBuilder::new().operation_id(*target).parameter(parameter, json!(place));
+        if parameter == "id" && !["revoke_operator", "get_operation"].contains(target) {
+            link = link.parameter("slug", json!("$request.path.slug"));
+        }
+        response.links.insert((*target).to_owned(), RefOr::T(link.build()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::openapi_document;
+
+    #[test]
+    fn links_lead_from_answers_that_exist_to_operations_that_exist() {
+        let document = serde_json::to_value(openapi_document()).unwrap();
+        let operations = document["paths"]
+            .as_object()
+            .unwrap()
+            .values()
+            .flat_map(|item| item.as_object().unwrap().values());
+        let operations: Vec<_> = operations.collect();
+        let ids: BTreeSet<&str> =
+            operations.iter().map(|operation| operation["operationId"].as_str().unwrap()).collect();
+        for (from, status, _, _, targets) in NAMED {
+            let operation = operations.iter().find(|operation| operation["operationId"] == from).unwrap();
+            let links = operation["responses"][status]["links"]
+                .as_object()
+                .unwrap_or_else(|| panic!("{from} {status}"));
+            assert_eq!(links.len(), targets.len(), "{from}");
+            assert!(targets.iter().all(|target| ids.contains(target)), "{from}");
+        }
+    }
+
+    #[test]
+    fn bodies_are_objects_and_headers_have_a_form() {
+        let text = serde_json::to_value(openapi_document()).unwrap();
+        for (path, item) in text["paths"].as_object().unwrap() {
+            for operation in item.as_object().unwrap().values() {
+                let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+                assert!(schema["oneOf"].is_null(), "{path}: a body may be null");
+                let parameters = operation["parameters"].as_array().into_iter().flatten();
+                for parameter in parameters.filter(|parameter| parameter["name"] == "Idempotency-Key") {
+                    assert_eq!(parameter["schema"]["maxLength"], 255, "{path}");
+                }
+            }
+        }
+        let locators = &text["components"]["schemas"]["LookupKeys"]["properties"]["locators"]["items"];
+        assert_eq!(locators["pattern"], "^[0-9A-Za-z]{12}$");
+    }
+}

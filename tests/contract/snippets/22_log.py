@@ -1,0 +1,2 @@
+# Use before logging
+logger.info(f"User query: {redact_sensitive_data(user_query)}")
