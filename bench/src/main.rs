@@ -45,7 +45,7 @@ enum Benchmark {
     Cluster(cluster::Options),
     /// One limit on several nodes under skewed load: overshoot and utilisation.
     Limits(limits::Options),
-    /// One prompt and a page of prompts over HTTP against the same data served by FastAPI over SQLite.
+    /// One prompt and a page of prompts over HTTP against the same data served by `FastAPI` over SQLite.
     Prompts(prompts::Options),
     /// Durable creations over HTTP against the same rows committed one by one by SQLite.
     Creates(creates::Options),

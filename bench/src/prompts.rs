@@ -1,4 +1,4 @@
-//! The protected API itself: one prompt, and a page of prompts, against the same data served by FastAPI over SQLite.
+//! The protected API itself: one prompt, and a page of prompts, against the same data served by `FastAPI` over SQLite.
 
 use std::{
     collections::HashMap,
@@ -194,8 +194,8 @@ fn make(root: &Path, options: &Options) -> Result<()> {
     );
     let server = processes::keywright(&options.keywright, &root.join("data"), 2, None)?;
     let filler = Filler::new(&server)?;
-    let keys = filler.in_parallel(options.workspaces, |number| filler.workspace(number))?;
-    let ids = filler.in_parallel(options.prompts, |number| filler.prompt(number, options.workspaces))?;
+    let keys = Filler::in_parallel(options.workspaces, |number| filler.workspace(number))?;
+    let ids = Filler::in_parallel(options.prompts, |number| filler.prompt(number, options.workspaces))?;
     fill_peer(&root.join("peer.db"), options, &keys, &ids)?;
     let step = (options.prompts / TARGETS).max(1);
     let targets = (0..options.prompts).step_by(step as usize).map(|number| {
@@ -248,12 +248,8 @@ impl Filler {
         Ok(id.context("no id of the prompt")?.to_owned())
     }
 
-    /// Calls `make` for every number below `count`.
-    fn in_parallel<T: Send>(
-        &self,
-        count: u32,
-        make: impl Fn(u32) -> Result<T> + Sync,
-    ) -> Result<HashMap<u32, T>> {
+    /// Calls `one` for every number below `count`.
+    fn in_parallel<T: Send>(count: u32, one: impl Fn(u32) -> Result<T> + Sync) -> Result<HashMap<u32, T>> {
         let next = AtomicU32::new(0);
         let work = || {
             let mut made = Vec::new();
@@ -262,10 +258,10 @@ impl Filler {
                 if number >= count {
                     return anyhow::Ok(made);
                 }
-                if number % 10_000 == 0 {
+                if number.is_multiple_of(10_000) {
                     eprintln!("{number} of {count}");
                 }
-                made.push((number, make(number)?));
+                made.push((number, one(number)?));
             }
         };
         std::thread::scope(|scope| {

@@ -40,6 +40,8 @@ RELATED = {
     "min_seq": "beyond the newest change",
     "filter": "an empty filter",
     "from": "after `until`, or too many buckets",
+    "allowed_ips": "no format of JSON Schema names addresses and networks of both families",
+    "client_ip": "the same of addresses",
     "policy": "the parts of a policy contradict each other",
 }
 

@@ -20,7 +20,7 @@ use crate::Installation;
 pub async fn people_are_found<S: Store>(store: Arc<S>) {
     let installation = Installation::set_up(Arc::clone(&store)).await;
     let mut user = installation.samples.user();
-    user.email = "Grace.Hopper@Example.com".to_owned();
+    "Grace.Hopper@Example.com".clone_into(&mut user.email);
     let workspace = installation.workspace.id;
     let command = Command::CreateMember { user: user.clone(), workspace, role: Role::Member };
     installation.operate(command).await.unwrap();

@@ -80,6 +80,7 @@ pub(crate) async fn handler(
         return Err(ApiError::invalid_field("filter", detail));
     }
     let filter = request.filter.at(scope.now(), ErrorCode::InvalidField)?;
+    check_reason(request.reason.as_deref())?;
     if request.dry_run {
         return Ok(Json(preview(&state, &scope, filter).await?).into_response());
     }
@@ -96,6 +97,16 @@ pub(crate) async fn handler(
         operation: receipt.operation,
     });
     Ok(answer.into_response())
+}
+
+/// A dry run is refused what the call itself would be.
+fn check_reason(reason: Option<&str>) -> Result<(), ApiError> {
+    let characters = reason.map_or(1, |reason| reason.chars().count());
+    if (1..=caps::REASON_MAX_CHARS).contains(&characters) {
+        return Ok(());
+    }
+    let detail = format!("`reason` has 1 to {} characters.", caps::REASON_MAX_CHARS);
+    Err(ApiError::invalid_field("reason", detail))
 }
 
 async fn preview(

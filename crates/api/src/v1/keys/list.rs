@@ -39,6 +39,7 @@ pub(crate) struct Request {
     /// Part of the name, in any case.
     name: Option<String>,
     /// The locator of one of its secrets: the 12 characters after the prefix.
+    #[param(pattern = "^[0-9A-Za-z]{12}$")]
     locator: Option<String>,
     /// Whether its creator's membership has ended, so that no node accepts it.
     orphaned: Option<bool>,

@@ -160,7 +160,7 @@ mod tests {
         let usage = answer.json();
         assert_eq!(
             [&usage["requests_today"], &usage["avg_requests"], &usage["error_rate"], &usage["errors_today"]],
-            [&json!(201), &json!(100.0), &json!(0.059701), &json!(12)]
+            [&json!(201), &json!(100.0), &json!(0.059_701), &json!(12)]
         );
         assert_eq!(
             [&usage["average_days"], &usage["scope"], &usage["workspace"], &usage["key_id"]],
