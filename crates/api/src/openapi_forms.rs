@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use utoipa::openapi::{
-    Components, Content, OpenApi, RefOr, Response, Schema,
+    Components, Content, OpenApi, RefOr, Schema,
     link::LinkBuilder,
     path::{Operation, ParameterIn},
     schema::{ArrayItems, ObjectBuilder, OneOf, SchemaType, Type},
@@ -70,68 +70,70 @@ fn describe_entries(components: &mut Components) {
 }
 
 /// An operation, the status of its answer, where that names something, and the operations that ask for it: each with the
-/// name of the parameter. The workspace is the same in all of them.
+/// name of the parameter. Other parameters of the path are those of the first operation.
 type Named = (&'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
 
-const NAMED: [Named; 6] = [
-    (
-        "create_key",
-        "201",
-        "$response.body#/key/id",
-        "id",
-        &[
-            "get_key",
-            "patch_key",
-            "rotate_key",
-            "disable_key",
-            "enable_key",
-            "revoke_key",
-            "compromise_key",
-            "delete_key",
-            "get_key_usage",
-            "list_key_ledger",
-        ],
-    ),
+#[rustfmt::skip]
+const NAMED: [Named; 13] = [
+    ("create_key", "201", "$response.body#/key/id", "id", &[
+        "get_key", "patch_key", "rotate_key", "disable_key", "enable_key", "revoke_key", "compromise_key", "delete_key",
+        "get_key_usage", "list_key_ledger",
+    ]),
     ("rotate_key", "200", "$response.body#/key/id", "id", &["complete_rotation", "cancel_rotation"]),
-    (
-        "create_workspace",
-        "201",
-        "$response.body#/slug",
-        "slug",
-        &[
-            "get_workspace",
-            "patch_workspace",
-            "create_key",
-            "list_keys",
-            "get_workspace_usage",
-            "revoke_keys",
-        ],
-    ),
+    ("create_workspace", "201", "$response.body#/slug", "slug", &[
+        "get_workspace", "patch_workspace", "create_key", "list_keys", "get_workspace_usage", "revoke_keys", "create_prompt",
+    ]),
     ("create_operator", "201", "$response.body#/operator/id", "id", &["revoke_operator"]),
     ("revoke_key", "202", "$response.body#/operation/id", "id", &["get_operation"]),
     ("put_plan", "200", "$response.body#/name", "name", &["delete_plan"]),
+    ("create_prompt", "201", "$response.body#/prompt/slug", "prompt", &[
+        "get_prompt_draft", "patch_prompt", "publish_prompt", "add_prompt_context_link", "add_prompt_context_file",
+        "list_prompt_context", "delete_prompt",
+    ]),
+    ("publish_prompt", "200", "$response.body#/prompt/slug", "prompt", &[
+        "archive_prompt", "restore_prompt", "diff_prompt", "list_prompt_versions",
+    ]),
+    ("publish_prompt", "200", "$response.body#/version/version", "version", &[
+        "get_prompt_version", "archive_prompt_version", "restore_prompt_version",
+    ]),
+    ("add_prompt_context_link", "201", "$response.body#/item/id", "item", &["delete_prompt_context"]),
+    ("add_prompt_context_file", "201", "$response.body#/item/id", "contextId", &["get_download_url"]),
+    ("create_service_account", "201", "$response.body#/id", "id", &[
+        "get_service_account", "patch_service_account", "disable_service_account", "enable_service_account",
+        "delete_service_account",
+    ]),
+    ("list_members", "200", "$response.body#/data/0/id", "id", &["get_member"]),
 ];
 
 fn add_links(document: &mut OpenApi) {
-    for operation in
-        document.paths.paths.values_mut().flat_map(operations_mut).map(|(_, operation)| operation)
-    {
+    let templates: Vec<(String, String)> = document
+        .paths
+        .paths
+        .iter_mut()
+        .flat_map(|(path, item)| operations_mut(item).map(move |(_, operation)| (path, operation)))
+        .map(|(path, operation)| (operation.operation_id.clone().unwrap_or_default(), path.clone()))
+        .collect();
+    let template = |id: &str| templates.iter().find(|(known, _)| known == id).map_or("", |(_, path)| path);
+    for (_, operation) in document.paths.paths.values_mut().flat_map(operations_mut) {
         let id = operation.operation_id.clone().unwrap_or_default();
-        for (_, status, place, parameter, targets) in NAMED.iter().filter(|named| named.0 == id) {
+        for (from, status, place, parameter, targets) in NAMED.iter().filter(|named| named.0 == id) {
             let Some(RefOr::T(response)) = operation.responses.responses.get_mut(*status) else { continue };
-            link(response, place, parameter, targets);
+            for target in *targets {
+                let mut link = LinkBuilder::new().operation_id(*target).parameter(*parameter, json!(place));
+                for shared in parameters(template(target)).filter(|name| name != parameter) {
+                    if parameters(template(from)).any(|name| name == shared) {
+                        link = link.parameter(shared, json!(format!("$request.path.{shared}")));
+                    }
+                }
+                response.links.insert((*target).to_owned(), RefOr::T(link.build()));
+            }
         }
     }
 }
 
-fn link(response: &mut Response, place: &str, parameter: &str, targets: &[&str]) {
-    for target in targets {
-        let mut link = LinkBuilder::new().operation_id(*target).parameter(parameter, json!(place));
-        if parameter == "id" && !["revoke_operator", "get_operation"].contains(target) {
-            link = link.parameter("slug", json!("$request.path.slug"));
-        }
-        response.links.insert((*target).to_owned(), RefOr::T(link.build()));
-    }
+/// The names of the parameters of a path.
+fn parameters(template: &str) -> impl Iterator<Item = &str> {
+    template.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
 }
 
 #[cfg(test)]
@@ -157,8 +159,9 @@ mod tests {
             let links = operation["responses"][status]["links"]
                 .as_object()
                 .unwrap_or_else(|| panic!("{from} {status}"));
-            assert_eq!(links.len(), targets.len(), "{from}");
-            assert!(targets.iter().all(|target| ids.contains(target)), "{from}");
+            for target in targets {
+                assert!(ids.contains(target) && links.contains_key(*target), "{from} {target}");
+            }
         }
     }
 
