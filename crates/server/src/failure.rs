@@ -63,6 +63,14 @@ impl Failure {
         self
     }
 
+    /// Adds one more thing to do about it.
+    #[must_use]
+    pub(crate) fn also(mut self, remedy: &str) -> Self {
+        let before = self.remedy.take().map_or(String::new(), |before| format!("{before}\n"));
+        self.remedy = Some(before + remedy);
+        self
+    }
+
     /// No failure, but an answer that the exit code gives: nothing more is said.
     pub(crate) fn silent(exit: Exit) -> Self {
         Self::new(exit, String::new())

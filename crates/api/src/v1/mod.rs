@@ -2,6 +2,7 @@
 
 mod audit;
 mod credits;
+mod health;
 mod incidents;
 mod keys;
 mod members;
@@ -53,5 +54,6 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(operations::get::handler))
         .routes(routes!(users::erase::handler))
         .routes(routes!(users::export::handler))
+        .routes(routes!(health::handler))
         .routes(routes!(setup::handler))
 }

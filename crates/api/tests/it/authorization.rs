@@ -68,6 +68,7 @@ const ROWS: &[Row] = &[
     row("GET", "/v1/audit", Needs::Operator, NO_BODY),
     row("GET", "/v1/audit/checkpoints", Needs::Operator, NO_BODY),
     row("GET", "/v1/check", Needs::Credential, NO_BODY),
+    row("GET", "/v1/health", Needs::Nothing, NO_BODY),
     row("POST", "/v1/introspect", KEYS_VERIFY, body!("token=x")),
     row("POST", "/v1/keys/lookup", KEYS_READ, body!({"locators": ["aB3dE6gH9kLm"]})),
     row("POST", "/v1/keys/verify", KEYS_VERIFY, body!({"key": "x"})),

@@ -33,6 +33,8 @@ const STREAM_SILENCE: Duration = Duration::from_secs(60);
 const READ_ATTEMPTS: u32 = 3;
 /// Pause before the second attempt; doubles after that.
 const RETRY_PAUSE_MS: u64 = 200;
+/// What to do when something strange answers.
+const CHECK_ADDRESS: &str = "Check the address (--url or KEYWRIGHT_URL): something else may listen there.";
 /// What is escaped in one segment of a path.
 const SEGMENT: &AsciiSet = &CONTROLS
     .add(b' ')
@@ -231,10 +233,18 @@ impl Client {
     /// # Errors
     /// When the server cannot be reached or refuses.
     pub(crate) fn send(&self, call: &Call<'_>) -> Result<Value, Failure> {
+        self.send_if(call, None)
+    }
+
+    /// The same, only if what is changed still has this `revision` (`If-Match`).
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub(crate) fn send_if(&self, call: &Call<'_>, revision: Option<u64>) -> Result<Value, Failure> {
         let attempts = if call.method == Method::GET { READ_ATTEMPTS } else { 1 };
         let mut attempt = 1;
         loop {
-            let outcome = self.attempt(call);
+            let outcome = self.attempt(call, revision);
             let may_pass = match &outcome {
                 Ok(answer) => matches!(answer.status().as_u16(), 502..=504),
                 Err(_) => true,
@@ -268,8 +278,58 @@ impl Client {
         self.judge(&call, Ok(answer)).map(|_| Box::new(std::io::empty()) as Box<dyn std::io::Read>)
     }
 
-    fn attempt(&self, call: &Call<'_>) -> Result<http::Response<ureq::Body>, ureq::Error> {
-        let request = self.request(call, "application/json");
+    /// Posts a file as it is, and reads the answer.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub(crate) fn upload(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        content_type: &str,
+        file: &[u8],
+        idempotency_key: &str,
+    ) -> Result<Value, Failure> {
+        let call = Call {
+            method: Method::POST,
+            path: with_query(path, query),
+            body: None,
+            idempotency_key: Some(idempotency_key),
+        };
+        let request = self.request(&call, "application/json").header("content-type", content_type).body(file);
+        let answer = request.map_err(ureq::Error::from).and_then(|request| self.agent.run(request));
+        self.judge(&call, answer)
+    }
+
+    /// The bytes behind a link that needs no credential: path and query of it, asked of this server.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses, or there are more than `limit_bytes`.
+    pub(crate) fn download(&self, link: &str, limit_bytes: u64) -> Result<Vec<u8>, Failure> {
+        let place = link.parse::<http::Uri>().ok().and_then(|uri| uri.path_and_query().map(ToString::to_string));
+        let place = place.ok_or_else(|| {
+            Failure::new(Exit::Unreachable, "the server's link to a file is no address").remedy(CHECK_ADDRESS)
+        })?;
+        let call = Call { method: Method::GET, path: place, body: None, idempotency_key: None };
+        let request = http::Request::builder().method(Method::GET).uri(format!("{}{}", self.base, call.path));
+        let answer = request.body(()).map_err(ureq::Error::from).and_then(|request| self.agent.run(request));
+        let mut answer = match answer {
+            Ok(answer) if answer.status().is_success() => answer,
+            other => return self.judge(&call, other).map(|_| Vec::new()),
+        };
+        let body = answer.body_mut().with_config().limit(limit_bytes).read_to_vec();
+        body.map_err(|error| self.unreachable(&call, &error))
+    }
+
+    fn attempt(
+        &self,
+        call: &Call<'_>,
+        revision: Option<u64>,
+    ) -> Result<http::Response<ureq::Body>, ureq::Error> {
+        let mut request = self.request(call, "application/json");
+        if let Some(revision) = revision {
+            request = request.header("if-match", format!("\"{revision}\""));
+        }
         match call.body {
             Some(body) => self
                 .agent
@@ -322,7 +382,7 @@ impl Client {
                 Exit::Unreachable,
                 format!("{} does not answer like a Keywright server: the body is not JSON", self.base),
             )
-            .remedy("Check the address (--url or KEYWRIGHT_URL): something else may listen there.")
+            .remedy(CHECK_ADDRESS)
         })
     }
 

@@ -18,6 +18,7 @@ mod members;
 mod offline;
 mod openapi;
 mod problem;
+mod prompts;
 mod redact;
 mod scan;
 mod service_accounts;
@@ -41,7 +42,7 @@ pub(crate) const EXIT_CODES: &str = "\
 Exit codes of the client and offline commands:
   0  done
   1  failed, or the answer is no
-  2  the command line is wrong, or a confirmation is missing
+  2  the command line is wrong, or a confirmation is missing; of `prompts import --dry-run`: there is something to do
   3  found something: a key in a file, a break in the audit trail
   4  cannot reach the server
   5  the server refused";
@@ -53,6 +54,7 @@ pub(crate) enum Command {
     Members(members::Members),
     ServiceAccounts(Box<service_accounts::ServiceAccounts>),
     Credits(credits::Credits),
+    Prompts(Box<prompts::Prompts>),
     Workspaces(Box<workspaces::Workspaces>),
     Plans(administration::Plans),
     Permissions(administration::Permissions),
@@ -81,6 +83,7 @@ impl Command {
             Self::Members(command) => command.run(console),
             Self::ServiceAccounts(command) => command.run(console),
             Self::Credits(command) => command.run(console),
+            Self::Prompts(command) => command.run(console),
             Self::Workspaces(command) => command.run(console),
             Self::Plans(command) => command.run(console),
             Self::Permissions(command) => command.run(console),

@@ -41,33 +41,42 @@ pub(crate) struct Change {
     pub(crate) body: Option<Value>,
     /// The `Idempotency-Key`.
     pub(crate) idempotency_key: Option<String>,
+    /// The revision that what is changed must have, as `If-Match`.
+    pub(crate) revision: Option<u64>,
 }
 
 impl Change {
     /// A POST.
     pub(crate) fn post(path: String, body: Value) -> Self {
-        Self { method: Method::POST, path, body: Some(body), idempotency_key: None }
+        Self { method: Method::POST, path, body: Some(body), idempotency_key: None, revision: None }
     }
 
     /// A PATCH.
     pub(crate) fn patch(path: String, body: Value) -> Self {
-        Self { method: Method::PATCH, path, body: Some(body), idempotency_key: None }
+        Self { method: Method::PATCH, path, body: Some(body), idempotency_key: None, revision: None }
     }
 
     /// A PUT.
     pub(crate) fn put(path: String, body: Value) -> Self {
-        Self { method: Method::PUT, path, body: Some(body), idempotency_key: None }
+        Self { method: Method::PUT, path, body: Some(body), idempotency_key: None, revision: None }
     }
 
     /// A DELETE.
     pub(crate) fn delete(path: String) -> Self {
-        Self { method: Method::DELETE, path, body: None, idempotency_key: None }
+        Self { method: Method::DELETE, path, body: None, idempotency_key: None, revision: None }
     }
 
     /// Adds an `Idempotency-Key`.
     #[must_use]
     pub(crate) fn once(mut self, key: String) -> Self {
         self.idempotency_key = Some(key);
+        self
+    }
+
+    /// Only if what is changed has this revision.
+    #[must_use]
+    pub(crate) fn only_if(mut self, revision: Option<u64>) -> Self {
+        self.revision = revision;
         self
     }
 }
@@ -100,13 +109,13 @@ impl Session {
         if let Some(question) = question {
             confirmation.require(&mut self.console, question)?;
         }
-        let answer = self.client.send(&Call {
+        let call = Call {
             method: change.method.clone(),
             path: change.path.clone(),
             body: change.body.as_ref(),
             idempotency_key: change.idempotency_key.as_deref(),
-        })?;
-        Ok(Some(answer))
+        };
+        Ok(Some(self.client.send_if(&call, change.revision)?))
     }
 
     fn show_request(&mut self, change: &Change) -> Result<(), Failure> {

@@ -1,5 +1,7 @@
 //! `keywright dev`: a ready workspace for development.
 
+mod sample;
+
 use std::{io::Write as _, net::SocketAddr, path::PathBuf};
 
 use argon2::{Argon2, PasswordHasher as _, password_hash::phc::PasswordHash};
@@ -125,6 +127,7 @@ impl Dev {
                 credentials
             }
         };
+        sample::seed(&opened, &credentials.workspace).await?;
         let url = listeners.base_url(config);
         let admin_url = listeners.admin.as_ref().map(|bound| format!("http://{}", bound.address()));
         let serving = Serving::start(opened, config, listeners)?;
@@ -265,6 +268,13 @@ Create one:
   curl -s {url}/v1/workspaces/{workspace}/keys -H 'Authorization: Bearer {management_key}' \
     -H 'Content-Type: application/json' -d '{{"name":"my-web-app","environment":"production"}}'
 
+Get a prompt:
+  curl -s {url}/v1/prompts/get -H 'Authorization: Bearer {secret}' \
+    -H 'Content-Type: application/json' -d '{{"package_name":"@{workspace}/{prompt}:latest"}}'
+
+List the prompts:
+  curl -s {url}/v1/prompts -H 'Authorization: Bearer {secret}'
+
 Revoke the one above (then verify it again):
   curl -s {url}/v1/workspaces/{workspace}/keys/{id}/revoke -H 'Authorization: Bearer {management_key}' \
     -H 'Content-Type: application/json' -d '{{"reason":"trying it out"}}'
@@ -277,6 +287,7 @@ Revoke the one above (then verify it again):
             email = owner.email,
             password = owner.password,
             secret = api_key.secret,
+            prompt = sample::PROMPT,
             id = api_key.id,
             data = directory.path().display(),
         )

@@ -1,7 +1,7 @@
 //! The configuration of `keywright serve`: a TOML file, overridden by the environment.
 
 mod environment;
-mod problem;
+pub(crate) mod problem;
 pub(crate) mod value;
 
 pub(crate) use problem::describe as describe_toml_error;

@@ -76,6 +76,8 @@ fn the_pasteable_lines_work_as_they_are() {
     };
     assert!(answer("Verify a key:").contains("\"valid\":true"));
     assert!(answer("Create one:").contains("sk_live_"));
+    assert!(answer("Get a prompt:").contains("\"version\":\"v1\""));
+    assert!(answer("List the prompts:").contains("\"packageName\":\"support-assistant\""));
     assert!(answer("Revoke the one above (then verify it again):").contains("\"revoked\""));
     assert!(answer("Verify a key:").contains("revoked_key"));
     child.kill().unwrap();

@@ -12,6 +12,7 @@ mod metrics;
 mod migrate;
 mod nodes;
 mod process;
+mod prompts;
 mod protocol;
 mod secrets;
 mod shutdown;

@@ -8,7 +8,7 @@ mod verify;
 
 use clap::{Args, Subcommand};
 
-pub(crate) use self::read::look_up;
+pub(crate) use self::read::{all_pages, look_up};
 
 use super::{
     connection::{Connection, InWorkspace, path},

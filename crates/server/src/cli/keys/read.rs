@@ -76,7 +76,7 @@ impl List {
 }
 
 /// One page of a list, or all of them as one.
-fn all_pages(
+pub(crate) fn all_pages(
     session: &Session,
     path: &str,
     query: &[(&str, String)],
