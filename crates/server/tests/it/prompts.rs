@@ -84,7 +84,10 @@ fn from_the_author_to_the_client_and_through_files() {
     assert_eq!(fs::read_to_string(files.join("qa-bot/generator.md")).unwrap(), generator);
     assert_eq!(fs::read_to_string(files.join("qa-bot/context/faq.md")).unwrap(), "# FAQ\n");
     let before = audit_entries(&dev);
-    assert!(works(&dev, &["import", files_argument]).starts_with("0 of 2 "), "the sample of `dev` is the other");
+    assert!(
+        works(&dev, &["import", files_argument]).starts_with("0 of 2 "),
+        "the sample of `dev` is the other"
+    );
     works(&dev, &["import", files_argument, "--dry-run"]);
     assert_eq!(audit_entries(&dev), before, "no command was sent");
 
@@ -93,7 +96,10 @@ fn from_the_author_to_the_client_and_through_files() {
     assert_eq!(dry.status.code(), Some(2), "{}", said(&dry));
     assert!(String::from_utf8_lossy(&dry.stdout).contains("+Be kind."));
     assert_eq!(audit_entries(&dev), before, "a dry run sends none");
-    assert!(works(&dev, &["import", files_argument, "--publish"]).contains("@acme/qa-bot: change system_prompt; publish"));
+    assert!(
+        works(&dev, &["import", files_argument, "--publish"])
+            .contains("@acme/qa-bot: change system_prompt; publish")
+    );
     assert_eq!(got(&dev, "@acme/qa-bot:latest")["systemPrompt"], json!("Be kind."));
     assert_eq!(got(&dev, "@acme/qa-bot:v1"), prompt, "a version never changes");
     assert!(works(&dev, &["import", files_argument, "--publish"]).starts_with("0 of 2 "));
@@ -128,12 +134,16 @@ fn dev_has_a_prompt_ready_and_keeps_what_becomes_of_it() {
 /// The commands of `docs/guides/prompts.md`, one after the other in one shell.
 #[test]
 fn the_guide_works_as_it_is_printed() {
-    let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guides/prompts.md")).unwrap();
-    let blocks: Vec<&str> = guide.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let guide =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guides/prompts.md"))
+            .unwrap();
+    let blocks: Vec<&str> =
+        guide.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert!(blocks.len() > 5, "the guide has its commands in blocks");
     let directory = directory();
     let dev = Dev::start(directory.path());
-    let script = format!("set -eu\n{}", blocks.concat()).replace("YOUR_API_KEY", &dev.text("/api_key/secret"));
+    let script =
+        format!("set -eu\n{}", blocks.concat()).replace("YOUR_API_KEY", &dev.text("/api_key/secret"));
     let place = directory.path().join("place");
     fs::create_dir(&place).unwrap();
     let programs = Path::new(env!("CARGO_BIN_EXE_keywright")).parent().unwrap();
@@ -148,7 +158,14 @@ fn the_guide_works_as_it_is_printed() {
         .unwrap();
     let out = String::from_utf8(output.stdout.clone()).unwrap();
     assert!(output.status.success(), "{out}\n{}", said(&output));
-    for expected in ["\"prompts\":", "\"version\":\"v1\"", "<user_input name=", "@acme/summary:v2", "+Summarise", "House style"] {
+    for expected in [
+        "\"prompts\":",
+        "\"version\":\"v1\"",
+        "<user_input name=",
+        "@acme/summary:v2",
+        "+Summarise",
+        "House style",
+    ] {
         assert!(out.contains(expected), "{expected} in {out}");
     }
     assert_eq!(fs::read_to_string(place.join(".gitignore")).unwrap(), ".env\n");

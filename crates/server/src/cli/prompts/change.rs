@@ -80,7 +80,8 @@ fn read_text(file: &Path, console: &mut Console) -> Result<String, Failure> {
             Failure::new(Exit::Negative, format!("cannot read {}: {error}", file.display()))
         })?;
         if bytes.len() as u64 > limit {
-            let message = format!("{} has more than {limit} bytes, as much as a text may have", file.display());
+            let message =
+                format!("{} has more than {limit} bytes, as much as a text may have", file.display());
             return Err(Failure::new(Exit::Negative, message));
         }
         bytes

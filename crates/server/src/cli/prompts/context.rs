@@ -7,12 +7,7 @@ use keywright_domain::prompt::FILE_MAX_BYTES;
 use serde_json::{Value, json};
 
 use super::{
-    super::{
-        confirm::Confirmation,
-        connection::fresh_idempotency_key,
-        session::Change,
-        table::column,
-    },
+    super::{confirm::Confirmation, connection::fresh_idempotency_key, session::Change, table::column},
     Scope,
     change::perform,
     files::{media_type, read_file},

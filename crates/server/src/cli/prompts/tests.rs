@@ -28,7 +28,10 @@ impl Outcome {
     /// Method and path of the requests that are no questions.
     fn changes(&self) -> Vec<&str> {
         let lines = self.requests.iter().map(|request| request.lines().next().unwrap());
-        lines.filter(|line| !line.starts_with("GET ")).map(|line| line.trim_end_matches(" HTTP/1.1")).collect()
+        lines
+            .filter(|line| !line.starts_with("GET "))
+            .map(|line| line.trim_end_matches(" HTTP/1.1"))
+            .collect()
     }
 }
 
@@ -79,7 +82,8 @@ fn version(generator: &str, context: &[&str]) -> serde_json::Value {
 /// A directory with the prompt exported to it.
 fn exported() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    let link = json!({"url": "https://elsewhere.example/v1/prompts/context/ctx_1/content?expires=1&signature=s"});
+    let link =
+        json!({"url": "https://elsewhere.example/v1/prompts/context/ctx_1/content?expires=1&signature=s"});
     let answers = vec![list(&[prompt()]), items(), (200, link.to_string()), (200, FAQ.to_owned())];
     let outcome = run(&["export", directory.path().to_str().unwrap()], b"", answers);
     outcome.result.unwrap();
@@ -101,7 +105,8 @@ fn texts_are_sent_byte_for_byte() {
     assert_eq!(outcome.out, "Created @acme/bot, a draft.\n");
     assert!(outcome.requests[0].starts_with("POST /v1/workspaces/acme/prompts "), "{}", outcome.requests[0]);
     assert!(outcome.requests[0].contains("idempotency-key: cli-"));
-    let sent = json!({"slug": "bot", "generator": GENERATOR, "system_prompt": "one\r\n\ttwo\n\n", "tags": ["a"]});
+    let sent =
+        json!({"slug": "bot", "generator": GENERATOR, "system_prompt": "one\r\n\ttwo\n\n", "tags": ["a"]});
     assert_eq!(body(&outcome.requests[0]), sent);
 
     let twice = run(&["create", "bot", "--generator", "-", "--system", "-"], b"x", vec![]);
@@ -165,7 +170,8 @@ fn a_file_is_sent_as_it_is() {
     assert!(request.starts_with(line) && request.contains("content-type: text/csv\r\n"), "{request}");
     assert!(request.ends_with("\r\n\r\na;b\r\n"), "{request}");
     std::fs::rename(&file, directory.path().join("prices")).unwrap();
-    let unknown = ["context", "add-file", "bot", directory.path().join("prices").to_str().unwrap()].map(str::to_owned);
+    let unknown =
+        ["context", "add-file", "bot", directory.path().join("prices").to_str().unwrap()].map(str::to_owned);
     let unknown: Vec<&str> = unknown.iter().map(String::as_str).collect();
     assert_eq!(run(&unknown, b"", vec![]).result.unwrap_err().exit(), Exit::Arguments);
 }
@@ -223,8 +229,14 @@ fn an_import_sends_what_differs() {
     assert_eq!(dry.result.as_ref().unwrap_err().exit(), Exit::Arguments);
     assert!(dry.err.ends_with("1 of 1 prompt(s) would be changed.\n"), "{}", dry.err);
     assert!(dry.changes().is_empty());
-    assert!(dry.out.starts_with("@acme/bot: change generator; add faq.md (text/markdown); delete faq.md; publish\n"));
-    assert!(dry.out.contains("  +Answer {{question}} shortly.\n") && dry.out.contains("  --- a/bot/generator.md\n"));
+    assert!(
+        dry.out
+            .starts_with("@acme/bot: change generator; add faq.md (text/markdown); delete faq.md; publish\n")
+    );
+    assert!(
+        dry.out.contains("  +Answer {{question}} shortly.\n")
+            && dry.out.contains("  --- a/bot/generator.md\n")
+    );
 
     let changed = |revision: u32| (200, json!({"prompt": {"revision": revision}}).to_string());
     let sha256 = hex::encode(Sha256::digest("# Another FAQ\n"));
@@ -238,13 +250,15 @@ fn an_import_sends_what_differs() {
         outcome.changes(),
         [
             format!("PATCH {base}"),
-            format!("POST {base}/context/files?file_name=faq.md"),
+            format!("POST {base}/context/files?file_name=faq.md&label=FAQ"),
             format!("DELETE {base}/context/ctx_1"),
             format!("POST {base}/publish"),
         ]
     );
     assert_eq!(body(&outcome.requests[4]), json!({"generator": "Answer {{question}} shortly."}));
-    assert!(outcome.requests[4].contains("if-match: \"4\"") && outcome.requests[7].contains("if-match: \"7\""));
+    assert!(
+        outcome.requests[4].contains("if-match: \"4\"") && outcome.requests[7].contains("if-match: \"7\"")
+    );
 }
 
 #[test]
@@ -256,7 +270,11 @@ fn what_published_versions_serve_stays_unless_told_otherwise() {
     let outcome = run(&["import", directory], b"", questions());
     outcome.result.as_ref().unwrap();
     assert!(outcome.changes().is_empty());
-    assert!(outcome.err.contains("https://example.com/ stays: published versions serve it"), "{}", outcome.err);
+    assert!(
+        outcome.err.contains("https://example.com/ stays: published versions serve it"),
+        "{}",
+        outcome.err
+    );
     let mut answers = questions();
     answers.push((204, String::new()));
     let outcome = run(&["import", directory, "--prune"], b"", answers);
@@ -269,7 +287,8 @@ fn an_import_creates_what_is_not_there_and_respects_what_is_archived() {
     let directory = exported();
     let place = directory.path().to_str().unwrap();
     let created = (201, json!({"prompt": {"revision": 1}}).to_string());
-    let added = json!({"prompt": {"revision": 2}, "item": {"sha256": hex::encode(Sha256::digest(FAQ))}}).to_string();
+    let added =
+        json!({"prompt": {"revision": 2}, "item": {"sha256": hex::encode(Sha256::digest(FAQ))}}).to_string();
     let answers = vec![list(&[]), created, (201, added.clone()), (201, added)];
     let outcome = run(&["import", place, "--json"], b"", answers);
     outcome.result.as_ref().unwrap();

@@ -18,7 +18,8 @@ use crate::{
 /// Its slug.
 pub(super) const PROMPT: &str = "support-assistant";
 
-const SYSTEM: &str = "You answer for the support of an online shop. What you do not know, you say you do not know.\n";
+const SYSTEM: &str =
+    "You answer for the support of an online shop. What you do not know, you say you do not know.\n";
 const FIRST: &str = "\
 Answer the question of a customer in at most three sentences. Use the attached FAQ.
 
@@ -54,7 +55,9 @@ pub(super) async fn seed(opened: &Opened, workspace: &str) -> Result<(), Failure
         return Ok(());
     }
     let operators = store.operators().await.map_err(|error| explain_store(&error))?;
-    let Some(operator) = operators.iter().find(|operator| operator.revoked_at.is_none()) else { return Ok(()) };
+    let Some(operator) = operators.iter().find(|operator| operator.revoked_at.is_none()) else {
+        return Ok(());
+    };
     let author = Author { opened, operator: operator.id, workspace: workspace.id };
     let draft = Content {
         title: "Support assistant".to_owned(),

@@ -58,12 +58,15 @@ fn names(directory: &Path) -> Result<Vec<String>, Failure> {
 }
 
 fn read(directory: &Path, slug: &str) -> Result<Bundle, Failure> {
-    PromptSlug::parse(slug).map_err(|error| refused(directory, &format!("is named after no prompt: {error}")))?;
+    PromptSlug::parse(slug)
+        .map_err(|error| refused(directory, &format!("is named after no prompt: {error}")))?;
     let known = [MANIFEST, GENERATOR, SYSTEM, CRITIQUE, CONTEXT];
     for name in names(directory)?.iter().filter(|name| !name.starts_with('.')) {
         if !known.contains(&name.as_str()) {
             let failure = refused(&directory.join(name), "belongs to no prompt");
-            return Err(failure.remedy(format!("known here: {}; context files are in {CONTEXT}/", known.join(", "))));
+            return Err(
+                failure.remedy(format!("known here: {}; context files are in {CONTEXT}/", known.join(", ")))
+            );
         }
     }
     let manifest: Manifest = toml(&directory.join(MANIFEST))?;
@@ -72,7 +75,8 @@ fn read(directory: &Path, slug: &str) -> Result<Bundle, Failure> {
     let system = optional_text(&directory.join(SYSTEM))?;
     let critique = optional_text(&directory.join(CRITIQUE))?;
     let context = directory.join(CONTEXT);
-    let (files, links) = if context.exists() { read_context(&context, notes)? } else { no_context(directory, &notes)? };
+    let (files, links) =
+        if context.exists() { read_context(&context, notes)? } else { no_context(directory, &notes)? };
     Ok(Bundle { slug: slug.to_owned(), draft: manifest.draft(generator, system, critique), files, links })
 }
 
@@ -130,8 +134,9 @@ fn optional_text(path: &Path) -> Result<Option<String>, Failure> {
 fn toml<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     let bytes = read_file(path, TOML_MAX_BYTES)?;
     let text = String::from_utf8(bytes).map_err(|_| refused(path, "is not UTF-8 text"))?;
-    toml::from_str(&text)
-        .map_err(|error| problem::describe(&text, &path.display().to_string(), &error).with_exit(Exit::Negative))
+    toml::from_str(&text).map_err(|error| {
+        problem::describe(&text, &path.display().to_string(), &error).with_exit(Exit::Negative)
+    })
 }
 
 /// Writes a prompt. `content` gives the bytes of a file that is not on the disk yet.
@@ -177,7 +182,8 @@ pub(super) fn write(
 
 fn written(value: &impl serde::Serialize) -> Result<Vec<u8>, Failure> {
     let text = toml::to_string_pretty(value);
-    text.map(String::into_bytes).map_err(|error| Failure::new(Exit::Negative, format!("cannot write TOML: {error}")))
+    text.map(String::into_bytes)
+        .map_err(|error| Failure::new(Exit::Negative, format!("cannot write TOML: {error}")))
 }
 
 fn make_directory(path: &Path) -> Result<(), Failure> {
@@ -194,7 +200,8 @@ fn keep(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         // Like any file that a command makes; what the user's mask forbids is left out.
         let permissions = fs::Permissions::from_mode(0o666);
         let directory = path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new().prefix(".keywright-").permissions(permissions).tempfile_in(directory)?;
+        let mut file =
+            tempfile::Builder::new().prefix(".keywright-").permissions(permissions).tempfile_in(directory)?;
         file.write_all(bytes)?;
         file.persist(path)?;
         Ok(())
@@ -303,7 +310,8 @@ mod tests {
     #[test]
     fn the_manifest_is_stable() {
         let text = String::from_utf8(written(&Manifest::of(&bundle())).unwrap()).unwrap();
-        let keys: Vec<&str> = text.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key).collect();
+        let keys: Vec<&str> =
+            text.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key).collect();
         assert_eq!(keys, ["description", "tags", "title", "label", "mime_type", "path"], "{text}");
     }
 
@@ -319,9 +327,14 @@ mod tests {
 
     #[test]
     fn mistakes_are_found_before_anything_is_sent() {
-        let text = refusal(|place| fs::write(place.join(MANIFEST), "title = \"t\"\ncategroy = \"c\"\n").unwrap());
-        assert!(text.contains("prompt.toml:2:1: unknown key `categroy`") && text.contains("`category`"), "{text}");
-        let text = refusal(|place| fs::write(place.join(CONTEXT).join(LINKS), "\n[[link]]\nurl = 1\n").unwrap());
+        let text =
+            refusal(|place| fs::write(place.join(MANIFEST), "title = \"t\"\ncategroy = \"c\"\n").unwrap());
+        assert!(
+            text.contains("prompt.toml:2:1: unknown key `categroy`") && text.contains("`category`"),
+            "{text}"
+        );
+        let text =
+            refusal(|place| fs::write(place.join(CONTEXT).join(LINKS), "\n[[link]]\nurl = 1\n").unwrap());
         assert!(text.contains("links.toml:3:7"), "{text}");
         let text = refusal(|place| fs::write(place.join("sytem.md"), "").unwrap());
         assert!(text.contains("sytem.md belongs to no prompt"), "{text}");

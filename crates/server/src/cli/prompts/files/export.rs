@@ -8,15 +8,17 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    super::{super::{connection::path, session::Form}, Scope},
+    super::{
+        super::{connection::path, session::Form},
+        Scope,
+    },
     bundle::BundleFile,
     disk,
     remote::{self, RemotePrompt},
 };
 use crate::failure::{Exit, Failure};
 
-const FILES_NEED_A_KEY: &str =
-    "Context files are downloaded with a workspace key that has context:download, not with an operator credential.";
+const FILES_NEED_A_KEY: &str = "Context files are downloaded with a workspace key that has context:download, not with an operator credential.";
 
 /// Write the prompts of a workspace into a directory, for git
 ///
@@ -51,7 +53,8 @@ impl Export {
         bar.finish_and_clear();
         if self.directory.exists() {
             for slug in disk::strangers(&self.directory, &known)? {
-                let note = format!("note: {slug} is in the directory and not on the server; it was left as it is");
+                let note =
+                    format!("note: {slug} is in the directory and not on the server; it was left as it is");
                 scope.session.console.note(&note);
             }
         }
@@ -71,7 +74,11 @@ impl Export {
             return Err(Failure::new(Exit::Negative, format!("there is no prompt {slug}")));
         }
         let is_wanted = |prompt: &RemotePrompt| {
-            if self.prompts.is_empty() { prompt.archived_at.is_none() } else { self.prompts.contains(&prompt.slug) }
+            if self.prompts.is_empty() {
+                prompt.archived_at.is_none()
+            } else {
+                self.prompts.contains(&prompt.slug)
+            }
         };
         Ok(all.into_iter().filter(is_wanted).collect())
     }
@@ -90,9 +97,9 @@ impl Export {
 fn download(scope: &Scope, file: &BundleFile, id: &str) -> Result<Vec<u8>, Failure> {
     let client = &scope.session.client;
     let place = path(&["v1", "prompts", "context", "download-url"]);
-    let answer = client.get(&place, &[("contextId", id.to_owned())]).map_err(|failure| {
-        failure.also(FILES_NEED_A_KEY)
-    })?;
+    let answer = client
+        .get(&place, &[("contextId", id.to_owned())])
+        .map_err(|failure| failure.also(FILES_NEED_A_KEY))?;
     let link = answer.get("url").and_then(Value::as_str).unwrap_or_default();
     let bytes = client.download(link, FILE_MAX_BYTES)?;
     if hex::encode(Sha256::digest(&bytes)) != file.known.sha256 {

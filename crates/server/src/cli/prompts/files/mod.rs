@@ -69,7 +69,10 @@ const MEDIA_TYPES: [(&str, &str); 23] = [
 /// The media type that follows from a file's name.
 pub(super) fn media_type(name: &str) -> Option<&'static str> {
     let (_, ending) = name.rsplit_once('.')?;
-    MEDIA_TYPES.iter().find(|(known, _)| known.eq_ignore_ascii_case(ending)).map(|(_, media_type)| *media_type)
+    MEDIA_TYPES
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(ending))
+        .map(|(_, media_type)| *media_type)
 }
 
 /// A file of at most `limit_bytes`, which is no symbolic link: one could lead out of a directory that came from elsewhere.

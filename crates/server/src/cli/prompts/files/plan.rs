@@ -43,7 +43,10 @@ impl Plan {
         let mut plan = Self { slug, revision: Some(prompt.revision), steps: Vec::new(), notes: Vec::new() };
         let changes = bundle.draft.changes(&prompt.draft);
         if !changes.is_empty() {
-            plan.steps.push(Step::Edit { before: Box::new(prompt.draft.clone()), after: Box::new(bundle.draft.clone()) });
+            plan.steps.push(Step::Edit {
+                before: Box::new(prompt.draft.clone()),
+                after: Box::new(bundle.draft.clone()),
+            });
         }
         plan.change_items(scope, &bundle, prompt, extent)?;
         if extent.publish {
@@ -53,8 +56,10 @@ impl Plan {
             }
         }
         if prompt.archived_at.is_some() && !plan.steps.is_empty() {
-            let message = format!("{} is archived, and its files differ from it", scope.package(&prompt.slug));
-            let remedy = format!("keywright prompts restore {0}, or take {0} out of the directory", prompt.slug);
+            let message =
+                format!("{} is archived, and its files differ from it", scope.package(&prompt.slug));
+            let remedy =
+                format!("keywright prompts restore {0}, or take {0} out of the directory", prompt.slug);
             return Err(Failure::new(Exit::Negative, message).remedy(remedy));
         }
         Ok(plan)
@@ -95,7 +100,9 @@ impl Plan {
         for item in rest {
             if published.contains(&item.id) && !extent.prune {
                 let name = name_of(&item);
-                self.notes.push(format!("{name} stays: published versions serve it; --prune deletes it there, too"));
+                self.notes.push(format!(
+                    "{name} stays: published versions serve it; --prune deletes it there, too"
+                ));
             } else {
                 self.steps.push(Step::Remove { name: name_of(&item), id: item.id });
             }
@@ -105,7 +112,12 @@ impl Plan {
 
     /// Whether the draft will differ from the newest version. That it is archived is no reason: somebody took it out of
     /// service.
-    fn is_to_be_published(&self, bundle: &Bundle, prompt: &RemotePrompt, newest: Option<&RemoteVersion>) -> bool {
+    fn is_to_be_published(
+        &self,
+        bundle: &Bundle,
+        prompt: &RemotePrompt,
+        newest: Option<&RemoteVersion>,
+    ) -> bool {
         let are_items_changed = self.steps.iter().any(|step| !matches!(step, Step::Edit { .. }));
         newest.is_none_or(|newest| {
             are_items_changed || newest.content != bundle.draft || newest.context != prompt.context

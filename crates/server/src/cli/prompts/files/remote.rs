@@ -128,7 +128,11 @@ pub(super) fn bundle(prompt: RemotePrompt, items: &[RemoteItem]) -> Result<(Bund
 fn checked(file: KnownFile) -> Result<KnownFile, Failure> {
     let name = &file.name;
     let leads_elsewhere = name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']);
-    if leads_elsewhere { Err(strange("a context file has a name that no file here may have")) } else { Ok(file) }
+    if leads_elsewhere {
+        Err(strange("a context file has a name that no file here may have"))
+    } else {
+        Ok(file)
+    }
 }
 
 fn data<T: DeserializeOwned>(mut answer: Value) -> Result<T, Failure> {
@@ -141,5 +145,7 @@ fn read<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
 
 fn strange(what: &str) -> Failure {
     Failure::new(Exit::Unreachable, format!("the server's answer is not what this program knows: {what}"))
-        .remedy("Is the server of another version? `keywright --version`, and GET /v1/health tells the server's.")
+        .remedy(
+            "Is the server of another version? `keywright --version`, and GET /v1/health tells the server's.",
+        )
 }
