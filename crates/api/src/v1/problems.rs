@@ -148,7 +148,9 @@ fn of_credit(error: &CreditError) -> ApiError {
         CreditError::Insufficient { balance, .. } => {
             detailed(ErrorCode::InsufficientCredits, error).member("balance", *balance)
         }
-        CreditError::Settled(how) => detailed(ErrorCode::ReservationEnded, error).member("status", *how),
+        CreditError::Settled(how) => {
+            detailed(ErrorCode::ReservationEnded, error).member("reservation_status", *how)
+        }
         CreditError::Amount | CreditError::MoreThanReserved { .. } => {
             ApiError::invalid_field("amount", sentence(error))
         }

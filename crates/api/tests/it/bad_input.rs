@@ -20,6 +20,13 @@ fn operations(id: &str) -> Vec<(Method, String, Value)> {
             let example = content["example"].clone();
             assert!(example.is_object(), "{method} {path} has no example of its body");
             let path = path.replace("{slug}", "acme").replace("{id}", id).replace("{name}", "chat:send");
+            // Their own tests send them everything that is bad: they name things that have to be made, or take more.
+            if path.contains("/prompts/{prompt}")
+                || path.ends_with("/acme/prompts")
+                || path.contains("/reservations/")
+            {
+                continue;
+            }
             operations.push((method.to_uppercase().parse().unwrap(), path, example));
         }
     }
@@ -33,7 +40,7 @@ async fn state(api: &Api) -> String {
 }
 
 /// What only a key of a workspace may call.
-const PROTECTED: [&str; 1] = ["/v1/redact"];
+const PROTECTED: [&str; 2] = ["/v1/redact", "/v1/prompts/get"];
 
 /// Who may call it.
 fn caller<'a>(api: &'a Api, key: &'a Who, path: &str) -> &'a Who {
@@ -56,7 +63,7 @@ async fn send(
 async fn bodies() {
     const JSON: &str = "application/json";
     let api = Api::start().await;
-    let (key, id) = api.key_with(&[]).await;
+    let (key, id) = api.key_with(&["prompts:read"]).await;
     let before = state(&api).await;
     for (method, path, example) in operations(&id) {
         let at = format!("{method} {path}");

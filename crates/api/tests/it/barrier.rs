@@ -143,8 +143,19 @@ const ROWS: &[Row] = rows! {
 };
 
 /// Operations that are no GET and change nothing.
-const QUESTIONS: [&str; 4] =
-    ["POST /v1/introspect", "POST /v1/keys/lookup", "POST /v1/keys/verify", "POST /v1/redact"];
+const QUESTIONS: [&str; 5] = [
+    "POST /v1/introspect",
+    "POST /v1/keys/lookup",
+    "POST /v1/keys/verify",
+    "POST /v1/prompts/get",
+    "POST /v1/redact",
+];
+
+/// What is no part of the verification state, or has tests of its receipts beside its endpoints: credits, prompts, and the
+/// erasure of a person, which ends memberships.
+fn is_elsewhere(operation: &str) -> bool {
+    ["/credits/", "/workspaces/{slug}/prompts", "/v1/users/{id}"].iter().any(|part| operation.contains(part))
+}
 
 #[test]
 fn every_change_has_a_row() {
@@ -155,7 +166,7 @@ fn every_change_has_a_row() {
         .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| (method, path)))
         .filter(|(method, _)| ["post", "put", "patch", "delete"].contains(&method.as_str()))
         .map(|(method, path)| format!("{} {path}", method.to_uppercase()))
-        .filter(|operation| !QUESTIONS.contains(&operation.as_str()))
+        .filter(|operation| !QUESTIONS.contains(&operation.as_str()) && !is_elsewhere(operation))
         .collect();
     let rows: BTreeSet<String> = ROWS.iter().map(|row| format!("{} {}", row.method, row.template)).collect();
     assert_eq!(rows, changes);

@@ -45,7 +45,9 @@ fn peppers() -> PepperSet {
 
 impl World {
     async fn new(granted: u64) -> Self {
-        let store = Arc::new(FaultyStore::new(Arc::new(SqliteStore::open_in_memory(keywright_testkit::vault()).unwrap())));
+        let store = Arc::new(FaultyStore::new(Arc::new(
+            SqliteStore::open_in_memory(keywright_testkit::vault()).unwrap(),
+        )));
         let installation = Installation::set_up(Arc::clone(&store)).await;
         let clock = Arc::new(ManualClock::at(Samples::NOW));
         let directories = TempDir::new().unwrap();

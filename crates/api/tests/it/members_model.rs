@@ -33,7 +33,8 @@ fn of_role(role: Role) -> Set {
     use Builtin::{ContextDownload, PromptsList, PromptsRead, PromptsWrite, WorkspaceRead};
     let viewer = bit(PromptsRead) | bit(PromptsList) | bit(ContextDownload) | bit(WorkspaceRead);
     match role {
-        Role::Owner | Role::Admin => named() | NAMELESS,
+        Role::Owner => named() | NAMELESS,
+        Role::Admin => named() & !bit(Builtin::WorkspaceDelete) | NAMELESS,
         Role::Member => viewer | bit(PromptsWrite),
         Role::Viewer => viewer,
     }

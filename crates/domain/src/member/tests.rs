@@ -13,7 +13,7 @@ use crate::{
 };
 
 const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
-const NAMED: PermissionSet = PermissionSet::from_words([0x1fff, 0, 0, 0]);
+const NAMED: PermissionSet = PermissionSet::from_words([0x3fff, 0, 0, 0]);
 const READ: PermissionSet = PermissionSet::EMPTY.with(Builtin::PromptsRead.bit());
 
 fn workspace() -> Workspace {
@@ -75,7 +75,7 @@ fn new_account() -> NewServiceAccount {
 #[test]
 fn a_key_acts_like_its_creator_if_it_holds_all_that_has_a_name() {
     let admin = member(Role::Admin, None);
-    assert_eq!(authority(&admin, NAMED).grantable(), PermissionSet::ALL);
+    assert_eq!(authority(&admin, NAMED).grantable(), Role::Admin.permissions());
     let lacking = NAMED.without(READ);
     assert_eq!(authority(&admin, lacking).grantable(), lacking);
     let narrowed = member(Role::Admin, Some(READ.with(Builtin::MembersWrite.bit())));

@@ -138,6 +138,11 @@ pub const PURGED_BY_KEY: &[&str] =
 pub const PURGED_BY_WORKSPACE: &[&str] = &[
     "incidents",
     "workspace_slugs",
+    "service_accounts",
+    "context_chunks",
+    "context_items",
+    "prompt_versions",
+    "prompts",
     "usage_workspace_minute",
     "usage_workspace_hour",
     "usage_workspace_day",
@@ -147,6 +152,10 @@ pub const PURGED_BY_WORKSPACE: &[&str] = &[
 pub const KEPT_BY_PURGE: &[(&str, &str)] = &[
     ("keys", "emptied: numbers are never used again, and the audit trail goes on naming their ids"),
     ("memberships", "ended: numbers are never used again; who a member was is erased with the person"),
+    (
+        "credit_accounts",
+        "what was granted and spent stays for the operator's books; whose it was is forgotten",
+    ),
     ("audit", "the chain must verify; what is personal in it follows the retention settings"),
 ];
 
@@ -154,13 +163,14 @@ pub const KEPT_BY_PURGE: &[(&str, &str)] = &[
 mod tests {
     use super::*;
 
-    /// A new table with a column `workspace` or `key` must say what becomes of it.
+    /// A new table with a column for a workspace, a key, a prompt or a context item must say what becomes of it.
     #[test]
     fn a_purge_knows_every_table() {
         for table in TABLES {
             let has = |name: &str| table.columns.iter().any(|column| column.name == name);
             // An idempotency record's key is no key of a workspace.
-            let names_one = (has("workspace") || has("key")) && table.name != "idempotency";
+            let names_one = ["workspace", "key", "prompt", "item"].into_iter().any(has);
+            let names_one = names_one && table.name != "idempotency";
             let listed = [
                 PURGED_BY_KEY.contains(&table.name),
                 PURGED_BY_WORKSPACE.contains(&table.name),

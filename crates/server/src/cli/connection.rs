@@ -306,7 +306,8 @@ impl Client {
     /// # Errors
     /// When the server cannot be reached or refuses, or there are more than `limit_bytes`.
     pub(crate) fn download(&self, link: &str, limit_bytes: u64) -> Result<Vec<u8>, Failure> {
-        let place = link.parse::<http::Uri>().ok().and_then(|uri| uri.path_and_query().map(ToString::to_string));
+        let place =
+            link.parse::<http::Uri>().ok().and_then(|uri| uri.path_and_query().map(ToString::to_string));
         let place = place.ok_or_else(|| {
             Failure::new(Exit::Unreachable, "the server's link to a file is no address").remedy(CHECK_ADDRESS)
         })?;

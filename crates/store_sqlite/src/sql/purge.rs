@@ -69,6 +69,18 @@ statements! {
     INCIDENTS = of_workspace!("incidents", "number");
     /// Slugs that it had before: they are free.
     WORKSPACE_SLUGS = of_workspace!("workspace_slugs", "slug");
+    /// Service accounts.
+    SERVICE_ACCOUNTS = of_workspace!("service_accounts", "membership");
+    /// Pieces of context files.
+    CONTEXT_CHUNKS = "DELETE FROM context_chunks WHERE (item, position) IN (SELECT c.item, c.position \
+                      FROM context_items i JOIN context_chunks c ON c.item = i.id WHERE i.workspace = ?1 LIMIT ?2)";
+    /// Context items.
+    CONTEXT_ITEMS = of_workspace!("context_items", "id");
+    /// Versions of prompts.
+    PROMPT_VERSIONS = "DELETE FROM prompt_versions WHERE (prompt, number) IN (SELECT v.prompt, v.number \
+                       FROM prompts p JOIN prompt_versions v ON v.prompt = p.id WHERE p.workspace = ?1 LIMIT ?2)";
+    /// Prompts.
+    PROMPTS = of_workspace!("prompts", "id");
     /// The workspace's usage by minute.
     USAGE_WORKSPACE_MINUTE = of_workspace!("usage_workspace_minute", "workspace, bucket, code");
     /// The workspace's usage by hour.
@@ -98,6 +110,11 @@ pub(crate) const BY_KEY: &[(&str, &str)] = &[
 pub(crate) const BY_WORKSPACE: &[(&str, &str)] = &[
     ("incidents", INCIDENTS),
     ("workspace_slugs", WORKSPACE_SLUGS),
+    ("service_accounts", SERVICE_ACCOUNTS),
+    ("context_chunks", CONTEXT_CHUNKS),
+    ("context_items", CONTEXT_ITEMS),
+    ("prompt_versions", PROMPT_VERSIONS),
+    ("prompts", PROMPTS),
     ("usage_workspace_minute", USAGE_WORKSPACE_MINUTE),
     ("usage_workspace_hour", USAGE_WORKSPACE_HOUR),
     ("usage_workspace_day", USAGE_WORKSPACE_DAY),

@@ -155,7 +155,7 @@ async fn reserve_then_commit_or_refund() {
     let refund = format!("{CREDITS}/reservations/{id}/refund");
     let refused = api.post(&api.operator, &refund, &json!({})).await;
     assert_eq!(
-        (refused.outcome(), &refused.json()["status"]),
+        (refused.outcome(), &refused.json()["reservation_status"]),
         ("409 reservation_ended".into(), &json!("committed"))
     );
     let unknown = format!("{CREDITS}/reservations/nonsense/refund");

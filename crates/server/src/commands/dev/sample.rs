@@ -49,7 +49,10 @@ pub(super) async fn seed(opened: &Opened, workspace: &str) -> Result<(), Failure
     let store = &opened.store;
     let Ok(slug) = Slug::parse(workspace) else { return Ok(()) };
     let found = store.workspace(slug).await.map_err(|error| explain_store(&error))?;
-    let Some(workspace) = found.filter(|found| found.suspended_at.is_none() && found.deletion.is_none()) else { return Ok(()) };
+    let Some(workspace) = found.filter(|found| found.suspended_at.is_none() && found.deletion.is_none())
+    else {
+        return Ok(());
+    };
     let slug = PromptSlug::parse(PROMPT).expect("a slug");
     if store.prompt(workspace.id, slug.clone()).await.map_err(|error| explain_store(&error))?.is_some() {
         return Ok(());
