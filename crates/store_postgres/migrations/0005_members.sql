@@ -19,6 +19,7 @@ CREATE TABLE service_accounts (
     created_at      bigint NOT NULL,
     deleted_at      bigint
 );
+CREATE INDEX service_accounts_workspace ON service_accounts (workspace, membership);
 CREATE UNIQUE INDEX service_accounts_email ON service_accounts (workspace, email) WHERE deleted_at IS NULL;
 
 -- The keys of a member. The operator's, by far the most, are in no such list.

@@ -53,7 +53,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "0005_members",
         sql: include_str!("../migrations/0005_members.sql"),
-        sha256: "d0095970253122263b599a3ef00e345a2122ff8e55eecab10b34f09d8e853fc4",
+        sha256: "57f41c32e024437d8689d10bc8b6f85e6a6b0fc3b479c135c1d14a4a142a1e67",
     },
     Migration {
         name: "0006_workspace_life",

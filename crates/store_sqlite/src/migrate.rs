@@ -40,7 +40,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "0004_members",
         sql: include_str!("../migrations/0004_members.sql"),
-        sha256: "e364fab95f868bcc401dc31b952585e178397146e7dbcd2a73a970fc318d425c",
+        sha256: "4d167d65ebd8971cdf43766e025ad54f272c7001f14a7b8d28276d193446010d",
     },
     Migration {
         name: "0005_workspace_life",

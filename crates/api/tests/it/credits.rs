@@ -19,7 +19,7 @@ use keywright_engine::{
 };
 use keywright_keyformat::{KeyKind, Secret};
 use keywright_store_sqlite::SqliteStore;
-use keywright_testkit::{Failure, FaultyStore, Installation, ManualClock, Samples, SeededEntropy};
+use keywright_testkit::{Failure, FaultyStore, Installation, ManualClock, Recorder, Samples, SeededEntropy};
 use tempfile::TempDir;
 
 type Shared = FaultyStore<SqliteStore>;
@@ -85,6 +85,8 @@ impl World {
 
     /// A process on its directory, on a machine that was started for the `machine`th time.
     async fn node(&self, name: &str, machine: u64) -> Node {
+        // The store lets go of the process before, which ended.
+        self.store.attach(Arc::new(Recorder::default()));
         let directory: PathBuf = self.directories.path().join(name);
         let options = SpoolOptions { machine_start: machine, ..SpoolOptions::new([7; 16], 7) };
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;

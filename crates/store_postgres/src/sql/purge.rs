@@ -72,6 +72,9 @@ statements! {
     USAGE_WORKSPACE_DAY = of_workspace!("usage_workspace_day");
     /// Memberships end.
     END_MEMBERSHIPS = "UPDATE memberships SET ended_at = $2 WHERE workspace = $1 AND ended_at IS NULL";
+    /// Whose credits they were is forgotten; sums stay.
+    EMPTY_CREDIT_ACCOUNTS = "UPDATE credit_accounts SET subject = 'x:' || encode(id, 'hex'), refill_amount = NULL, \
+                             refill_seconds = NULL, refill_cap = NULL, refill_due = NULL WHERE workspace = $1";
     /// The workspace itself: its number and id stay, under a name that is no slug.
     EMPTY_WORKSPACE = "UPDATE workspaces SET slug = '#' || number, name = '', plan = $2, policy = $3, key_count = 0, \
                        suspended_at = NULL, purged_at = $4 WHERE number = $1";

@@ -121,6 +121,7 @@ impl Scope<'_> {
         }
         let transaction = &mut self.group.transaction;
         transaction.write(sql::END_MEMBERSHIPS, params![workspace_number.0, now]);
+        transaction.write(sql::EMPTY_CREDIT_ACCOUNTS, params![workspace.id.to_bytes()]);
         let policy = to_json(&WorkspacePolicy::default());
         transaction.write(sql::EMPTY_WORKSPACE, params![workspace_number.0, Plan::DEFAULT, policy, now]);
         let change = Change::WorkspaceRemoved(workspace_number);

@@ -134,6 +134,7 @@ impl Scope<'_> {
             draft.changes.push((EntityRef::Membership(ended.number), Effect::Loosening, change));
         }
         self.connection.prepare_cached(sql::END_MEMBERSHIPS)?.execute(params![number.0, now])?;
+        self.connection.prepare_cached(sql::EMPTY_CREDIT_ACCOUNTS)?.execute([workspace.id.to_bytes()])?;
         let policy = to_json(&WorkspacePolicy::default());
         let parameters = params![number.0, Plan::DEFAULT, policy, now];
         self.connection.prepare_cached(sql::EMPTY_WORKSPACE)?.execute(parameters)?;
