@@ -1,6 +1,12 @@
 //! Credits over several nodes, and over processes that end without a word: no unit is lost, none is spent twice.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use keywright_api::credits::Credits;
 use keywright_domain::{
@@ -31,6 +37,8 @@ struct World {
     clock: Arc<ManualClock>,
     key: String,
     directories: TempDir,
+    /// Each process draws other random numbers.
+    processes: AtomicU64,
 }
 
 /// A process that verifies.
@@ -51,7 +59,14 @@ impl World {
         let installation = Installation::set_up(Arc::clone(&store)).await;
         let clock = Arc::new(ManualClock::at(Samples::NOW));
         let directories = TempDir::new().unwrap();
-        let mut world = Self { store, installation, clock, key: String::new(), directories };
+        let mut world = Self {
+            store,
+            installation,
+            clock,
+            key: String::new(),
+            directories,
+            processes: AtomicU64::new(1),
+        };
         let digests = world.node("digests", 0).await;
         let (secret, new) = world.installation.samples.secret(KeyKind::Live);
         world.create_key(&digests, &secret, new).await;
@@ -103,8 +118,7 @@ impl World {
         let sequence = self.store.load(Box::new(move |change| loading.load(&change).unwrap())).await.unwrap();
         engine.finish_load(sequence).unwrap();
         engine.set_leases([LeaseEnd::NEVER; 4]);
-        let entropy =
-            Arc::new(SeededEntropy::new(machine + name.len() as u64 + u64::from(name.as_bytes()[0])));
+        let entropy = Arc::new(SeededEntropy::new(self.processes.fetch_add(1, Ordering::Relaxed)));
         let credits = Credits::new(Arc::clone(&self.store) as Arc<dyn Store>, clock, entropy);
         Node { engine, credits }
     }

@@ -537,7 +537,7 @@ async fn two_thousand_changes_go_as_the_model_says() {
         game.verify(key).await;
     }
     assert!(
-        game.allowed > OPERATIONS / 5 && game.refused > OPERATIONS / 5,
+        game.allowed > OPERATIONS / 6 && game.refused > OPERATIONS / 6,
         "{} {}",
         game.allowed,
         game.refused
