@@ -51,7 +51,7 @@ impl Sealing {
         while let Some(row) = connected.first(statements::NEXT_KEK, params![last]).await? {
             let kek = number::<u16>(&row, 0)?;
             if !self.vault.has_kek(kek) {
-                return Err(VaultError::MissingKek(kek)).map_err(ConnectError::Vault);
+                return Err(ConnectError::Vault(VaultError::MissingKek(kek)));
             }
             last = i64::from(kek);
         }
@@ -294,16 +294,15 @@ impl Sealer {
 async fn index_key(connected: &Connected, vault: &SharedVault) -> Result<DataKey, ConnectError> {
     let (kind, id) = KeyOwner::Index.columns();
     let find = async || connected.first(statements::DATA_KEY, params![i64::from(kind), id.clone()]).await;
-    let found = match find().await? {
-        Some(row) => row,
-        None => {
-            let (_, new) = vault.generate(KeyOwner::Index);
-            connected.execute(statements::INSERT_DATA_KEY, row_of(KeyOwner::Index, new)).await?;
-            let missing = || Fault::Damaged("the new key for look-ups is not there".to_owned());
-            find().await?.ok_or_else(missing)?
-        }
+    let found = if let Some(row) = find().await? {
+        row
+    } else {
+        let (_, new) = vault.generate(KeyOwner::Index);
+        connected.execute(statements::INSERT_DATA_KEY, row_of(KeyOwner::Index, new)).await?;
+        let missing = || Fault::Damaged("the new key for look-ups is not there".to_owned());
+        find().await?.ok_or_else(missing)?
     };
-    Ok(vault.unwrap(KeyOwner::Index, &wrapped(&found, 0)?).map_err(ConnectError::Vault)?)
+    vault.unwrap(KeyOwner::Index, &wrapped(&found, 0)?).map_err(ConnectError::Vault)
 }
 
 fn row_of(owner: KeyOwner, WrappedKey { kek, bytes }: WrappedKey) -> Vec<Param> {

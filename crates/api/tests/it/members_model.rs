@@ -225,9 +225,9 @@ impl Game {
         assert_eq!(status.is_success(), is_allowed, "{what}: {status} {body}");
         assert!(is_allowed || status.is_client_error(), "{what}: {status}");
         if is_allowed {
-            self.allowed += 1
+            self.allowed += 1;
         } else {
-            self.refused += 1
+            self.refused += 1;
         }
         is_allowed
     }

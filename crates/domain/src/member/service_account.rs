@@ -160,18 +160,15 @@ pub fn grant_to_account(
     grantable: PermissionSet,
 ) -> Result<NewKey, KeyError> {
     new.created_by = Creator { principal: to.principal, membership: to.number };
-    match new.permissions {
-        Some(asked) => {
-            let beyond = asked.without(to.permissions());
-            if !beyond.is_empty() {
-                return Err(KeyError::Escalation(beyond));
-            }
+    if let Some(asked) = new.permissions {
+        let beyond = asked.without(to.permissions());
+        if !beyond.is_empty() {
+            return Err(KeyError::Escalation(beyond));
         }
-        None => {
-            let by_default = workspace.policy.default_permissions.intersection(to.permissions());
-            new.permissions =
-                Some(by_default.intersection(grantable).intersection(workspace.policy.allowed_permissions));
-        }
+    } else {
+        let by_default = workspace.policy.default_permissions.intersection(to.permissions());
+        new.permissions =
+            Some(by_default.intersection(grantable).intersection(workspace.policy.allowed_permissions));
     }
     Ok(new)
 }

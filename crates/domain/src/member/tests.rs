@@ -138,7 +138,7 @@ fn so_many_keys_are_handed_over_at_once_and_no_more() {
         hand_over(key, PermissionSet::ALL, PermissionSet::ALL, &account, &authority).unwrap()
     };
     let mut moved = KeysMoved::default();
-    (0..caps::SHRUNK_KEYS_SHOWN + 1).for_each(|id| moved.add(&handed(id)));
+    (0..=caps::SHRUNK_KEYS_SHOWN).for_each(|id| moved.add(&handed(id)));
     assert_eq!(moved.shrunk.len(), caps::SHRUNK_KEYS_SHOWN);
     assert_eq!(moved.handed_over, u64::try_from(caps::SHRUNK_KEYS_SHOWN + 1).unwrap());
 }
@@ -155,7 +155,7 @@ fn key(permissions: PermissionSet) -> ApiKey {
     let operator = Actor::Operator(OperatorId::from_bytes([9; 16]));
     let permit = authorize(operator, Action::WriteKeys, Some(workspace().id)).unwrap();
     let secret = keywright_keyformat::Secret::generate(keywright_keyformat::KeyKind::Live, None, |bytes| {
-        bytes.fill(5)
+        bytes.fill(5);
     });
     let member = member(Role::Admin, None);
     let new = NewKey {

@@ -17,8 +17,8 @@ const PIECE_BYTES: usize = 64 << 10;
 
 /// Mask e-mail addresses, phone numbers, payment cards and API keys in a log
 ///
-/// Reads a file or standard input line by line and writes it to standard output with [EMAIL_REDACTED], [PHONE_REDACTED],
-/// [CARD_REDACTED] and [API_KEY_REDACTED] in the place of what it finds. Lines come out as soon as they are complete, so it
+/// Reads a file or standard input line by line and writes it to standard output with [`EMAIL_REDACTED`], [`PHONE_REDACTED`],
+/// [`CARD_REDACTED`] and [`API_KEY_REDACTED`] in the place of what it finds. Lines come out as soon as they are complete, so it
 /// can stand between a program and its log for as long as the program runs. Nothing leaves this machine. The rules are those
 /// of POST /v1/redact and of this server's own logs.
 #[derive(Debug, Args)]
@@ -61,18 +61,15 @@ impl Redact {
     /// Does what the arguments say.
     pub(crate) fn run(self, mut console: Console) -> Result<(), Failure> {
         let redactor = self.redactor();
-        match &self.file {
-            Some(path) => {
-                let mut file = File::open(path).map_err(|error| {
-                    Failure::new(Exit::Negative, format!("cannot read {}: {error}", path.display()))
-                })?;
-                let output = console.output();
-                finish(copy(&mut file, output, redactor))
-            }
-            None => {
-                let (input, output) = console.both();
-                finish(copy(input, output, redactor))
-            }
+        if let Some(path) = &self.file {
+            let mut file = File::open(path).map_err(|error| {
+                Failure::new(Exit::Negative, format!("cannot read {}: {error}", path.display()))
+            })?;
+            let output = console.output();
+            finish(copy(&mut file, output, redactor))
+        } else {
+            let (input, output) = console.both();
+            finish(copy(input, output, redactor))
         }
     }
 

@@ -174,7 +174,7 @@ pub async fn versions<S: Store>(store: Arc<S>) {
 pub async fn context_items<S: Store>(store: Arc<S>) {
     let installation = Installation::set_up(Arc::clone(&store)).await;
     let prompt = installation.new_prompt("with-files").await;
-    let bytes: Vec<u8> = (0..CHUNK_BYTES + 1).map(|byte| byte.to_le_bytes()[0]).collect();
+    let bytes: Vec<u8> = (0..=CHUNK_BYTES).map(|byte| byte.to_le_bytes()[0]).collect();
     let (_, file) = installation.add_file(&prompt, &bytes).await;
     let url = "https://example.com/faq".to_owned();
     let (with, link) = installation.add(&prompt, ContextKind::Link { url }, Vec::new()).await;
