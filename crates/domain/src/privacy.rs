@@ -48,9 +48,9 @@ pub enum PrivacyError {
 }
 
 /// Ends a membership of a person who is erased.
-pub fn end_membership(before: Membership, now: Timestamp) -> Decided<Membership> {
+pub fn end_membership(before: &Membership, now: Timestamp) -> Decided<Membership> {
     Decided {
-        value: Membership { ended_at: Some(now), ..before },
+        value: Membership { ended_at: Some(now), ..before.clone() },
         effect: Effect::Restricting,
         action: "member.removed",
         fields: vec![FieldChange {

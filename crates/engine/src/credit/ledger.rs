@@ -67,7 +67,9 @@ impl Ledger {
         let ledger = Self { words, free: Mutex::default() };
         let (left, free) = (0..SLOTS_MAX).map(Slot).partition::<Vec<_>, _>(|slot| ledger.is_open(*slot));
         if ledger.words[BOOT].load(Relaxed) != boot {
-            left.iter().for_each(|slot| ledger.word(*slot, SPENT).store(u64::MAX, Relaxed));
+            for slot in &left {
+                ledger.word(*slot, SPENT).store(u64::MAX, Relaxed);
+            }
             ledger.words.sync()?;
             ledger.words[BOOT].store(boot, Relaxed);
         }

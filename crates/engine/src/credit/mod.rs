@@ -285,12 +285,14 @@ impl Engine {
     }
 
     /// What became of a slice is not known. It is told to the store later that nothing was spent of it.
+    #[expect(clippy::needless_pass_by_value, reason = "what becomes of a slice is said once")]
     pub fn doubt_slice(&self, pending: PendingSlice, now: Moment) {
         let ending = Ending::Slot { slot: pending.0, from_ns: now.boot_ns + DOUBT_NS };
         self.state.credits.ending.lock().push(ending);
     }
 
     /// Takes over what a draw came to.
+    #[expect(clippy::needless_pass_by_value, reason = "what becomes of a slice is said once")]
     pub fn deposit(
         &self,
         missing: &MissingCredits,

@@ -42,7 +42,7 @@ impl Scope<'_> {
         draft.outcome = Outcome::Privacy(PrivacyOutcome::Erased(memberships.len().try_into().unwrap_or(0)));
         for (membership, workspace, _) in memberships {
             let at = membership.workspace;
-            let decided = end_membership(membership, self.context.now);
+            let decided = end_membership(&membership, self.context.now);
             let values = params![decided.value.number.0, self.context.now];
             self.group.transaction.write(sql::END_MEMBERSHIP, values);
             let change = Change::Membership(MembershipView::from(&decided.value));

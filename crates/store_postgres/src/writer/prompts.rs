@@ -83,14 +83,14 @@ impl Scope<'_> {
     ) -> Result<Draft, Fault> {
         let before = self.found_prompt(id, workspace).await?;
         let decided = rules::edit(&before, patch, if_revision, self.context.now)?;
-        self.keep_prompt(workspace, decided)
+        Ok(self.keep_prompt(workspace, &decided))
     }
 
-    fn keep_prompt(&mut self, workspace: &Workspace, decided: Decided<Prompt>) -> Result<Draft, Fault> {
+    fn keep_prompt(&mut self, workspace: &Workspace, decided: &Decided<Prompt>) -> Draft {
         if decided.effect != Effect::None {
             self.group.transaction.write(sql::UPDATE_PROMPT, prompts::prompt_update_params(&decided.value));
         }
-        Ok(prompt_draft(workspace, decided.value.id, &decided, PromptOutcome::Prompt(decided.value.clone())))
+        prompt_draft(workspace, decided.value.id, decided, PromptOutcome::Prompt(decided.value.clone()))
     }
 
     async fn publish_prompt(
@@ -119,7 +119,7 @@ impl Scope<'_> {
     ) -> Result<Draft, Fault> {
         let before = self.found_prompt(id, workspace).await?;
         let decided = rules::set_archived(&before, archived, self.context.now);
-        self.keep_prompt(workspace, decided)
+        Ok(self.keep_prompt(workspace, &decided))
     }
 
     async fn archive_version(
@@ -181,7 +181,7 @@ impl Scope<'_> {
         found.filter(|found| found.prompt == id).ok_or(PromptError::NotFound)?;
         let decided = rules::remove_context(&before, item, self.context.now);
         self.delete_item(item);
-        self.keep_prompt(workspace, decided)
+        Ok(self.keep_prompt(workspace, &decided))
     }
 
     async fn delete_prompt(&mut self, id: PromptId, workspace: &Workspace) -> Result<Draft, Fault> {

@@ -31,7 +31,7 @@ impl Scope<'_> {
         draft.outcome = Outcome::Privacy(PrivacyOutcome::Erased(memberships.len().try_into().unwrap_or(0)));
         for (membership, workspace, _) in memberships {
             let at = membership.workspace;
-            let decided = end_membership(membership, self.context.now);
+            let decided = end_membership(&membership, self.context.now);
             let parameters = params![decided.value.number.0, self.context.now.unix_ms()];
             self.connection.prepare_cached(sql::END_MEMBERSHIP)?.execute(parameters)?;
             let change = Change::Membership(MembershipView::from(&decided.value));

@@ -78,14 +78,14 @@ impl Scope<'_> {
     ) -> Result<Draft, Fault> {
         let before = self.found_prompt(id, workspace)?;
         let decided = rules::edit(&before, patch, if_revision, self.context.now)?;
-        self.keep_prompt(workspace, decided)
+        self.keep_prompt(workspace, &decided)
     }
 
-    fn keep_prompt(&mut self, workspace: &Workspace, decided: Decided<Prompt>) -> Result<Draft, Fault> {
+    fn keep_prompt(&mut self, workspace: &Workspace, decided: &Decided<Prompt>) -> Result<Draft, Fault> {
         if decided.effect != Effect::None {
             prompts::update_prompt(self.connection, &decided.value)?;
         }
-        Ok(prompt_draft(workspace, decided.value.id, &decided, PromptOutcome::Prompt(decided.value.clone())))
+        Ok(prompt_draft(workspace, decided.value.id, decided, PromptOutcome::Prompt(decided.value.clone())))
     }
 
     fn publish_prompt(
@@ -113,7 +113,7 @@ impl Scope<'_> {
     ) -> Result<Draft, Fault> {
         let before = self.found_prompt(id, workspace)?;
         let decided = rules::set_archived(&before, archived, self.context.now);
-        self.keep_prompt(workspace, decided)
+        self.keep_prompt(workspace, &decided)
     }
 
     fn archive_version(
@@ -167,7 +167,7 @@ impl Scope<'_> {
         found.filter(|found| found.prompt == id).ok_or(PromptError::NotFound)?;
         let decided = rules::remove_context(&before, item, self.context.now);
         prompts::delete_item(self.connection, item)?;
-        self.keep_prompt(workspace, decided)
+        self.keep_prompt(workspace, &decided)
     }
 
     fn delete_prompt(&mut self, id: PromptId, workspace: &Workspace) -> Result<Draft, Fault> {

@@ -34,8 +34,8 @@ async fn with_a_person(directory: &Path) {
     let store = Arc::new(open(directory, &[1]).unwrap());
     let installation = Installation::set_up(Arc::clone(&store)).await;
     let mut user = installation.samples.user();
-    user.email = EMAIL.to_owned();
-    user.name = NAME.to_owned();
+    EMAIL.clone_into(&mut user.email);
+    NAME.clone_into(&mut user.name);
     let workspace = installation.workspace.id;
     let command = Command::CreateMember { user, workspace, role: Role::Member };
     installation.operate(command).await.unwrap();

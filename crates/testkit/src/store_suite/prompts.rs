@@ -209,7 +209,7 @@ pub async fn context_items<S: Store>(store: Arc<S>) {
     assert_eq!((store.context_item(file.id).await.unwrap(), chunk(0).await), (None, None));
     for version in [VersionRef::Draft, VersionRef::Number(1)] {
         let served = installation.served("with-files", version).await;
-        assert_eq!(served.prompts[0].items, [link.clone()], "also of a version that had it");
+        assert_eq!(served.prompts[0].items, std::slice::from_ref(&link), "also of a version that had it");
     }
     let other = installation.new_prompt("other").await;
     let elsewhere = PromptCommand::RemoveContext { prompt: other.id, item: link.id };

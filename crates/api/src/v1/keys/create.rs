@@ -187,6 +187,7 @@ mod tests {
     const PATH: &str = "/v1/workspaces/acme/keys";
 
     #[tokio::test]
+    #[expect(clippy::too_many_lines, reason = "the answer in full")]
     async fn everything_that_was_asked_for_is_in_the_answer() {
         let api = Api::start().await;
         let body = json!({

@@ -168,11 +168,11 @@ async fn keys_of(
     loop {
         let page = state.store.keys(query.clone()).await.map_err(problems::of_store)?;
         let numbers = page.items.iter().map(|key| key.number).collect();
-        let used = state.store.last_used(numbers).await.map_err(problems::of_store)?;
+        let last_uses = state.store.last_used(numbers).await.map_err(problems::of_store)?;
         query.after = page.items.last().map(|key| key.id);
         all.extend(page.items.into_iter().map(|key| ExportedKey {
             last_used_at:
-                used.get(&key.number).and_then(|uses| uses.iter().map(|used| used.at).max()).map(Time),
+                last_uses.get(&key.number).and_then(|uses| uses.iter().map(|used| used.at).max()).map(Time),
             id: key.id.to_string(),
             workspace: slug.as_str().to_owned(),
             name: key.name,

@@ -112,6 +112,7 @@ fn read_context(directory: &Path, mut notes: Vec<FileNote>) -> Result<Items, Fai
     Ok((files, links.links))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "`map` hands it over")]
 fn describe(note: FileNote, place: PathBuf) -> Result<BundleFile, Failure> {
     let path = note.path.clone();
     let sha256 = hex::encode(Sha256::digest(read_file(&place, FILE_MAX_BYTES)?));
@@ -146,7 +147,7 @@ pub(super) fn write(
     mut content: impl FnMut(&BundleFile) -> Result<Vec<u8>, Failure>,
 ) -> Result<(), Failure> {
     let place = directory.join(&bundle.slug);
-    let context = place.join(CONTEXT);
+    let beside = place.join(CONTEXT);
     make_directory(&place)?;
     keep(&place.join(MANIFEST), &written(&Manifest::of(bundle))?)?;
     for (_, name, text) in bundle.draft.texts() {
@@ -157,10 +158,10 @@ pub(super) fn write(
     }
     let mut wanted: BTreeSet<&str> = bundle.files.iter().map(|file| file.path.as_str()).collect();
     if !bundle.files.is_empty() || !bundle.links.is_empty() {
-        make_directory(&context)?;
+        make_directory(&beside)?;
     }
     for file in &bundle.files {
-        let path = context.join(&file.path);
+        let path = beside.join(&file.path);
         let present = read_file(&path, FILE_MAX_BYTES).ok();
         if present.is_none_or(|bytes| hex::encode(Sha256::digest(bytes)) != file.known.sha256) {
             keep(&path, &content(file)?)?;
@@ -168,14 +169,14 @@ pub(super) fn write(
     }
     if !bundle.links.is_empty() {
         wanted.insert(LINKS);
-        keep(&context.join(LINKS), &written(&Links { links: bundle.links.clone() })?)?;
+        keep(&beside.join(LINKS), &written(&Links { links: bundle.links.clone() })?)?;
     }
-    if context.exists() {
-        for name in names(&context)?.iter().filter(|name| !wanted.contains(name.as_str())) {
-            remove(&context.join(name))?;
+    if beside.exists() {
+        for name in names(&beside)?.iter().filter(|name| !wanted.contains(name.as_str())) {
+            remove(&beside.join(name))?;
         }
         // Fails where something is in it.
-        let _ = fs::remove_dir(&context);
+        let _ = fs::remove_dir(&beside);
     }
     Ok(())
 }
@@ -287,7 +288,7 @@ mod tests {
         assert_eq!(fs::read_to_string(place.join(GENERATOR)).unwrap(), bundle.draft.generator);
         let before = files_of(directory.path());
         let found = read_all(directory.path()).unwrap();
-        assert_eq!(found.into_iter().map(without_places).collect::<Vec<_>>(), [bundle.clone()]);
+        assert_eq!(found.into_iter().map(without_places).collect::<Vec<_>>(), std::slice::from_ref(&bundle));
         // Nothing is asked for, nothing is written, when it is there.
         write(directory.path(), &bundle, |_| panic!("asked for a file that is there")).unwrap();
         assert_eq!(files_of(directory.path()), before);
