@@ -16,7 +16,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use keywright_domain::time::Clock;
 use utoipa::openapi::{OpenApi, security::SecurityRequirement};
 
@@ -93,8 +93,14 @@ fn authenticated_operations(document: &OpenApi) -> HashSet<String> {
     operations
 }
 
+/// The name of the cookie of a session, whatever stands before it.
+const SESSION_COOKIE: &str = "keywright_session=";
+
 fn presents_credential(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::AUTHORIZATION) || headers.contains_key(X_API_KEY)
+    let is_session = |value: &HeaderValue| value.to_str().is_ok_and(|text| text.contains(SESSION_COOKIE));
+    headers.contains_key(header::AUTHORIZATION)
+        || headers.contains_key(X_API_KEY)
+        || headers.get_all(header::COOKIE).iter().any(is_session)
 }
 
 /// Counts unauthenticated requests, refuses those beyond the limit, and writes the limit headers of every answer.
@@ -174,6 +180,21 @@ mod tests {
         // Who waits as told is let in.
         api.clock.advance_ms(wait * 1_000);
         assert_eq!(api.get(&Who::Anonymous, "/openapi.json").await.outcome(), "200");
+    }
+
+    #[test]
+    fn what_is_a_credential() {
+        let presents = |name: &'static str, value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            presents_credential(&headers)
+        };
+        assert!(presents("authorization", "Bearer x") && presents("x-api-key", "x"));
+        assert!(
+            presents("cookie", "theme=dark; __Host-keywright_session=x")
+                && presents("cookie", "keywright_session=x")
+        );
+        assert!(!presents("cookie", "theme=dark") && !presents("user-agent", "keywright_session=x"));
     }
 
     #[tokio::test]
