@@ -40,6 +40,7 @@ RELATED = {
     "min_seq": "beyond the newest change",
     "filter": "an empty filter",
     "from": "after `until`, or too many buckets",
+    "external_id": "either it or `key_id` names an account of credits",
     "allowed_ips": "no format of JSON Schema names addresses and networks of both families",
     "client_ip": "the same of addresses",
     "policy": "the parts of a policy contradict each other",

@@ -69,7 +69,7 @@ pub(crate) struct VerifyBody<'a> {
     /// Credits to spend from the prepaid balance of the key or, if it has none, of its `external_id`; 0 to 1,000,000.
     /// Together with the limits, all or nothing. Too few left: `quota_exceeded`, with `credits` in the answer. Default 0.
     #[serde(default)]
-    #[schema(example = 0)]
+    #[schema(maximum = 1_000_000, example = 0)]
     credits: u32,
     /// Address of the client, for keys with allowed networks and for the access ledger.
     #[serde(default)]
