@@ -1,6 +1,9 @@
 //! Changes of one prompt.
 
-use std::{io::Read as _, path::Path, path::PathBuf};
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use keywright_domain::prompt::TEXT_MAX_BYTES;

@@ -160,8 +160,8 @@ pub(super) fn arranged(mut files: Vec<KnownFile>) -> Vec<BundleFile> {
 }
 
 fn numbered(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
-    let numbered = (1_u32..).map(|number| format!("{number}-{name}"));
-    numbered.into_iter().find(|path| !is_taken(path)).expect("fewer files than numbers")
+    let mut numbered = (1_u32..).map(|number| format!("{number}-{name}"));
+    numbered.find(|path| !is_taken(path)).expect("fewer files than numbers")
 }
 
 /// The order in which links are written.
