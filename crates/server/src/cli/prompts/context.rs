@@ -105,7 +105,9 @@ pub(crate) struct AddLink {
     /// Slug of the prompt
     prompt: String,
     /// Where it leads
-    url: String,
+    // Not named `url`: that is the server's address, in each command.
+    #[arg(value_name = "URL")]
+    link: String,
     /// Label for people
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
@@ -119,13 +121,13 @@ pub(crate) struct AddLink {
 
 impl AddLink {
     pub(super) fn run(self, scope: &mut Scope) -> Result<(), Failure> {
-        let mut body = json!({"url": self.url});
+        let mut body = json!({"url": self.link});
         if let Some(label) = self.label {
             body["label"] = json!(label);
         }
         let key = self.idempotency_key.unwrap_or_else(fresh_idempotency_key);
         let change = Change::post(scope.path(&[&self.prompt, "context", "links"]), body).once(key);
-        let done = format!("Added {} to {}.", self.url, scope.package(&self.prompt));
+        let done = format!("Added {} to {}.", self.link, scope.package(&self.prompt));
         perform(scope, &change, &Confirmation { yes: true, dry_run: self.dry_run }, None, &done)
     }
 }

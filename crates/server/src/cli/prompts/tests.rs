@@ -177,6 +177,15 @@ fn a_file_is_sent_as_it_is() {
 }
 
 #[test]
+fn a_link_is_not_taken_for_the_address_of_the_server() {
+    let arguments = ["context", "add-link", "bot", "https://example.com/faq", "--label", "FAQ"];
+    let outcome = run(&arguments, b"", vec![(201, "{}".to_owned())]);
+    outcome.result.as_ref().unwrap();
+    assert_eq!(outcome.changes(), ["POST /v1/workspaces/acme/prompts/bot/context/links"]);
+    assert_eq!(body(&outcome.requests[0]), json!({"url": "https://example.com/faq", "label": "FAQ"}));
+}
+
+#[test]
 fn texts_are_shown() {
     let shown = run(&["get", "bot", "--text", "generator"], b"", vec![(200, prompt().to_string())]);
     assert_eq!(shown.out, GENERATOR);
