@@ -132,11 +132,11 @@ fn dev_has_a_prompt_ready_and_keeps_what_becomes_of_it() {
 }
 
 /// The commands of `docs/guides/prompts.md`, one after the other in one shell.
-#[test]
 #[expect(
     clippy::disallowed_methods,
     reason = "the shell of the test finds its programs as this process does"
 )]
+#[test]
 fn the_guide_works_as_it_is_printed() {
     let guide =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guides/prompts.md"))
