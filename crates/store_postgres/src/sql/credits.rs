@@ -52,18 +52,20 @@ WITH own AS MATERIALIZED (
     SELECT id, balance FROM credit_accounts WHERE workspace = $2 AND subject = ANY ($3::text[])
     ORDER BY subject LIMIT 1 FOR UPDATE
 ), share AS MATERIALIZED (
-    SELECT id, balance, CASE WHEN balance < $4 THEN 0 ELSE greatest($4, least($5, balance / (2 * $6))) END AS units FROM own
+    SELECT id, balance, CASE WHEN balance < $4::bigint THEN 0
+        ELSE greatest($4::bigint, least($5::bigint, balance / (2 * $6::bigint))) END AS units
+    FROM own
 ), drawn AS (
     UPDATE credit_accounts AS account SET balance = account.balance - share.units, held = account.held + share.units
     FROM share WHERE account.id = share.id AND share.units > 0
 ), kept AS (
-    INSERT INTO credit_slices (id, account, units, drawn_at) SELECT $1, id, units, $7 FROM share WHERE units > 0
+    INSERT INTO credit_slices (id, account, units, drawn_at) SELECT $1::bytea, id, units, $7::bigint FROM share WHERE units > 0
 )
 SELECT id, units, balance - units FROM share";
     /// The end of a slice.
     SETTLE = "\
 WITH slice AS (
-    DELETE FROM credit_slices WHERE id = $1 RETURNING account, units, least($2, units) AS spent
+    DELETE FROM credit_slices WHERE id = $1 RETURNING account, units, least($2::bigint, units) AS spent
 )
 UPDATE credit_accounts AS account SET balance = account.balance + slice.units - slice.spent,
     held = account.held - slice.units, spent = account.spent + slice.spent

@@ -42,13 +42,23 @@ async fn create(installation: &Installation<PostgresStore>, name: &str) -> Resul
     }
 }
 
-/// Waits until the store can be written again.
+/// Waits until the store can be written again, and every connection that reads is back.
 async fn recovered(store: &PostgresStore) {
     let until = Instant::now() + AT_MOST;
-    while store.check_writable().await.is_err() {
+    while store.check_writable().await.is_err() || !answers(store).await {
         assert!(Instant::now() < until, "the store does not come back");
         sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Whether questions are answered; they go to the connections in turn.
+async fn answers(store: &PostgresStore) -> bool {
+    for _ in 0..8 {
+        if store.plans().await.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,10 +24,8 @@ const FILL: &str = "
 INSERT INTO workspaces SELECT n, int8send(n), 'w' || n, 'W', 'standard', '{}', NULL, 0, 20 FROM generate_series(1, 1000) n;
 INSERT INTO memberships SELECT n, n % 1000 + 1, 0, int8send(n), 0, NULL, 0, NULL, NULL FROM generate_series(1, 5000) n;
 INSERT INTO service_accounts SELECT n, int8send(n), n % 1000 + 1, 'a', 'a' || n || '@b', NULL, NULL, 0, '', 0, NULL FROM generate_series(1, 5000) n;
-INSERT INTO keys SELECT n, int8send(n), n % 1000 + 1, 0, '', 0, '', n % 5000 + 1, 0, NULL, NULL, NULL, NULL, NULL, NULL, 'e' || n % 5000,
 INSERT INTO workspace_slugs SELECT 'f' || n, n % 1000 + 1 FROM generate_series(1, 5000) n;
-INSERT INTO memberships SELECT n, n % 1000 + 1, 0, int8send(n), 0, NULL, 0, NULL FROM generate_series(1, 5000) n;
-INSERT INTO keys SELECT n, int8send(n), n % 1000 + 1, 0, '', 0, '', 1, 0, NULL, NULL, NULL, NULL, NULL, NULL, 'e' || n % 5000,
+INSERT INTO keys SELECT n, int8send(n), n % 1000 + 1, 0, '', 0, '', n % 5000 + 1, 0, NULL, NULL, NULL, NULL, NULL, NULL, 'e' || n % 5000,
     NULL, 'k', 'k', NULL, NULL FROM generate_series(1, 20000) n;
 INSERT INTO secrets SELECT n, 1, int8send(n), 'l' || n, 1, '', 0, NULL, NULL, '' FROM generate_series(1, 20000) n;
 INSERT INTO operators SELECT n, int8send(n), 'o', '', 'o' || n, '', 1, '', 0, NULL FROM generate_series(1, 500) n;

@@ -7,14 +7,20 @@ use keywright_domain::{
     audit::{Checkpoint, StoredEntry},
     command::{Command, Outcome},
     control::{ControlLog as _, Incarnation, NewNode, PollRequest},
+    credit::{CreditAccount, CreditCommand, CreditDraw, CreditSubject},
     environment::Environment,
-    ids::ServiceAccountId,
+    ids::{ContextId, CreditAccountId, PromptId, ReservationId, ServiceAccountId},
     key::{ApiKey, Incident, KeyChange, KeyNumber, KeyPatch},
     member::{MemberCommand, NewServiceAccount, Switch},
     operator::OperatorCredential,
     permission::{PermissionName, PermissionSet, Role},
+    permit::Action,
     plan::Plan,
     principal::Membership,
+    prompt::{
+        CHUNK_BYTES, Content, ContextKind, NewContext, NewPrompt, Prompt, PromptCommand, PromptFilter,
+        PromptPatch, PromptQuery, PromptSlug,
+    },
     query::{KeyFilter, KeyQuery, LastUsed},
     store::{Store, StoreError},
     time::Timestamp,
@@ -53,6 +59,8 @@ async fn everything<S: Store>(store: Arc<S>) -> Installation<S> {
     let (workspace, user) = (installation.workspace.id, samples.user());
     installation.operate(Command::CreateMember { user, workspace, role: Role::Viewer }).await.unwrap();
     service_account(&installation).await;
+    prompts(&installation).await;
+    credits(&installation).await;
     let second = samples.new_operator("second");
     let id = second.id;
     installation.operate(Command::CreateOperator(Box::new(second))).await.unwrap();
@@ -95,6 +103,62 @@ async fn service_account<S: Store>(installation: &Installation<S>) {
         let context = installation.samples.context(permit);
         installation.execute(context, Command::Member(command)).await.unwrap();
     }
+}
+
+/// A prompt with a version, another draft, a file of more than one piece and a link.
+async fn prompts<S: Store>(installation: &Installation<S>) {
+    let entropy = installation.samples.entropy();
+    let id = PromptId::generate(NOW, entropy);
+    let draft = Content {
+        title: "Prüfung".to_owned(),
+        generator: "Answer {{question}}. {\"json\": 1}".to_owned(),
+        ..Content::default()
+    };
+    let new = NewPrompt { id, slug: PromptSlug::parse("qa-bot").unwrap(), draft };
+    let bytes = vec![7; CHUNK_BYTES + 1];
+    let file = ContextKind::File {
+        name: "faq.txt".to_owned(),
+        mime_type: "text/plain".to_owned(),
+        size: bytes.len() as u64,
+        sha256: "0".repeat(64),
+    };
+    let link = ContextKind::Link { url: "https://example.com/faq".to_owned() };
+    let item = |kind, chunks| PromptCommand::AddContext {
+        prompt: id,
+        item: Box::new(NewContext { id: ContextId::generate(NOW, entropy), label: None, kind, chunks }),
+    };
+    let patch = PromptPatch { tags: Some(vec!["ä".to_owned()]), ..PromptPatch::default() };
+    for command in [
+        PromptCommand::Create(Box::new(new)),
+        item(file, bytes.chunks(CHUNK_BYTES).map(<[u8]>::to_vec).collect()),
+        PromptCommand::Publish { prompt: id, if_revision: None },
+        item(link, Vec::new()),
+        PromptCommand::Edit { prompt: id, patch: Box::new(patch), if_revision: None },
+    ] {
+        let permit = Samples::permit(Action::WritePrompts, Some(installation.workspace.id));
+        let context = installation.samples.context(permit);
+        installation.execute(context, Command::Prompt(command)).await.unwrap();
+    }
+}
+
+/// A balance of which some is reserved, and some held by a node.
+async fn credits<S: Store>(installation: &Installation<S>) {
+    let entropy = installation.samples.entropy();
+    let workspace = installation.workspace.id;
+    let subject = CreditSubject::External("customer-7".to_owned());
+    let account = CreditAccountId::generate(NOW, entropy);
+    let reservation = ReservationId::generate(NOW, entropy);
+    for command in [
+        CreditCommand::Grant { account, subject: subject.clone(), amount: 1_000, reason: None },
+        CreditCommand::Reserve { reservation, subject: subject.clone(), amount: 10, ttl_seconds: 60 },
+    ] {
+        let permit = Samples::permit(command.needs().0, Some(workspace));
+        let context = installation.samples.context(permit);
+        installation.execute(context, Command::Credit(command)).await.unwrap();
+    }
+    let subjects = vec![subject];
+    let draw = CreditDraw { slice: [5; 16], workspace, subjects, needed: 1, want: 50, nodes: 1, now: NOW };
+    installation.store.draw_credits(draw).await.unwrap();
 }
 
 /// A key in every state.
@@ -181,6 +245,9 @@ struct Facts {
     usage: Vec<Vec<UsageBucket>>,
     ledger: Vec<LedgerRow>,
     last_used: HashMap<KeyNumber, Vec<LastUsed>>,
+    prompts: Vec<Prompt>,
+    chunk: Vec<u8>,
+    credits: Vec<CreditAccount>,
 }
 
 async fn facts<S: Store>(store: &Arc<S>) -> Facts {
@@ -209,7 +276,14 @@ async fn facts<S: Store>(store: &Arc<S>) -> Facts {
         rows.sort_by_key(|row| format!("{row:?}"));
         ledger.extend(rows);
     }
+    let prompts =
+        PromptQuery { workspace: acme.id, filter: PromptFilter::default(), after: None, limit: 100 };
+    let prompts = store.prompts(prompts).await.unwrap().items;
+    let file = prompts[0].context[0];
     Facts {
+        chunk: store.context_chunk(file, 1).await.unwrap().unwrap(),
+        prompts,
+        credits: store.credit_accounts(acme.id, None, 100).await.unwrap().items,
         state: (sequence, state),
         keys: store.keys(query(KeyFilter::default())).await.unwrap().items,
         found_by_name: store.keys(query(named)).await.unwrap().items.len(),
