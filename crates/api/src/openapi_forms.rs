@@ -15,7 +15,7 @@ use crate::{caps::IDEMPOTENCY_KEY_MAX_BYTES, openapi::operations_mut};
 pub(crate) fn complete(document: &mut OpenApi) {
     for item in document.paths.paths.values_mut() {
         for (_, operation) in operations_mut(item) {
-            describe_idempotency_keys(operation);
+            describe_headers(operation);
             take_no_null(operation);
         }
     }
@@ -25,18 +25,21 @@ pub(crate) fn complete(document: &mut OpenApi) {
     add_links(document);
 }
 
-fn describe_idempotency_keys(operation: &mut Operation) {
-    let parameters = operation.parameters.iter_mut().flatten();
-    for parameter in parameters {
+fn describe_headers(operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
         let RefOr::T(parameter) = parameter else { continue };
-        if parameter.parameter_in == ParameterIn::Header && parameter.name == "Idempotency-Key" {
-            let form = ObjectBuilder::new()
-                .schema_type(Type::String)
-                .min_length(Some(1))
-                .max_length(Some(IDEMPOTENCY_KEY_MAX_BYTES))
-                .pattern(Some("^[!-~]+$"));
-            parameter.schema = Some(form.into());
+        if parameter.parameter_in != ParameterIn::Header {
+            continue;
         }
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        let form = match parameter.name.as_str() {
+            "Idempotency-Key" => {
+                text.min_length(Some(1)).max_length(Some(IDEMPOTENCY_KEY_MAX_BYTES)).pattern(Some("^[!-~]+$"))
+            }
+            "If-Match" => text.pattern(Some(r#"^(\*|"[0-9]{1,18}")$"#)),
+            _ => continue,
+        };
+        parameter.schema = Some(form.into());
     }
 }
 

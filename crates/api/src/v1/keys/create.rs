@@ -44,7 +44,7 @@ pub(crate) struct Request {
     /// What it may do; the workspace's default unless given. Not more than the caller may.
     permissions: Option<Vec<String>>,
     /// The service account that it is created for; whoever calls unless given. The key has no more than the account has.
-    #[schema(example = "sa_01k9zq3v4w5x6y7z8a9b0c1d2e")]
+    #[schema(pattern = "^sa_[0-7][0-9a-hjkmnp-tv-z]{25}$", example = "sa_01k9zq3v4w5x6y7z8a9b0c1d2e")]
     service_account: Option<String>,
     /// When it expires; never unless given.
     expires_at: Option<Time>,

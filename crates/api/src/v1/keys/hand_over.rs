@@ -22,7 +22,7 @@ use crate::{
 #[schema(as = HandOverKey)]
 pub(crate) struct Request {
     /// The service account.
-    #[schema(example = "sa_01k9zq3v4w5x6y7z8a9b0c1d2e")]
+    #[schema(pattern = "^sa_[0-7][0-9a-hjkmnp-tv-z]{25}$", example = "sa_01k9zq3v4w5x6y7z8a9b0c1d2e")]
     to: String,
 }
 

@@ -27,10 +27,10 @@ use crate::{
 #[schema(as = HandOverKeys)]
 pub(crate) struct Request {
     /// The person or the service account whose keys are handed over, also if the membership has ended.
-    #[schema(example = "usr_01k9zq3v4w5x6y7z8a9b0c1d2e")]
+    #[schema(pattern = "^(usr|sa)_[0-7][0-9a-hjkmnp-tv-z]{25}$", example = "usr_01k9zq3v4w5x6y7z8a9b0c1d2e")]
     from: String,
     /// The service account that gets them.
-    #[schema(example = "sa_01k9zq3v4w5x6y7z8a9b0c1d2e")]
+    #[schema(pattern = "^sa_[0-7][0-9a-hjkmnp-tv-z]{25}$", example = "sa_01k9zq3v4w5x6y7z8a9b0c1d2e")]
     to: String,
 }
 

@@ -25,7 +25,7 @@ use crate::{
 #[schema(as = TransferOwnership)]
 pub(crate) struct Request {
     /// The member who becomes Owner.
-    #[schema(example = "usr_01k9zq3v4w5x6y7z8a9b0c1d2e")]
+    #[schema(pattern = "^usr_[0-7][0-9a-hjkmnp-tv-z]{25}$", example = "usr_01k9zq3v4w5x6y7z8a9b0c1d2e")]
     to: String,
     /// The Owner who becomes Admin; whoever calls unless given. An operator has to name one.
     from: Option<String>,

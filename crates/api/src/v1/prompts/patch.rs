@@ -23,7 +23,7 @@ use crate::{
 pub(crate) struct Request {
     /// Title for people.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[schema(value_type = String, min_length = 1, max_length = 200)]
     title: Patch<String>,
     /// What it is for.
     #[serde(default)]

@@ -31,7 +31,7 @@ pub(crate) struct Request {
     name: Patch<String>,
     /// Another name in addresses. The old one goes on leading to the workspace, and no other workspace gets it. Operator only.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 48)]
+    #[schema(value_type = String, pattern = "^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$")]
     slug: Patch<String>,
     /// Its policy; what is absent in it stays as it is.
     #[serde(default)]
