@@ -3,6 +3,7 @@
 
 mod connecting;
 mod crashes;
+mod furnished;
 mod limits;
 mod network;
 mod nodes;
