@@ -116,7 +116,8 @@ fn json_value() -> impl Strategy<Value = serde_json::Value> {
         Just(serde_json::Value::Null),
         any::<bool>().prop_map(Into::into),
         any::<i64>().prop_map(Into::into),
-        "[a-z {:\"\\\\]{0,6}".prop_map(Into::into),
+        // No name comes after a brace: `"{a:"` before the brace that closes an object would be a placeholder, as `{a:"}`.
+        "(\\{{0,3}[:\"\\\\]|[a-z ]){0,6}\\{?".prop_map(Into::into),
     ];
     leaf.prop_recursive(5, 40, 4, |inner| {
         prop_oneof![
