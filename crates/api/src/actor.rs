@@ -11,13 +11,15 @@ use std::{
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath};
 use http::{HeaderMap, Method, header, request::Parts};
 use keywright_domain::{
+    account::{AccountCommand, SessionState, SignedIn},
     audit::PersonalData,
     caps,
-    command::{Context, Idempotency},
+    command::{Command, Context, Idempotency},
     entropy::random_bytes,
     ids::{AuditId, RequestId, ReservationId, WorkspaceId},
     key::ApiKey,
-    permit::{self, Action, Actor, Denied, Permit},
+    permission::{Builtin, PermissionSet},
+    permit::{self, ActingMember, Action, Actor, Denied, Permit},
     time::Timestamp,
     usage::AgentClass,
     verdict::Code,
@@ -35,6 +37,7 @@ use crate::{
     plane::{Presented, Refused},
     prefer,
     read_through::{Unfinished, read_through},
+    session::{SessionToken, check_csrf, presented_session},
     state::AppState,
     v1::problems,
 };
@@ -48,7 +51,7 @@ pub(crate) struct Origin {
     pub(crate) request_id: Option<RequestId>,
     /// From where it came, if known.
     pub(crate) address: Option<IpAddr>,
-    user_agent: Option<String>,
+    pub(crate) user_agent: Option<String>,
     method: Method,
     path: Arc<str>,
     idempotency_key: Option<IdempotencyKey>,
@@ -123,6 +126,8 @@ pub(crate) struct Caller {
     pub(crate) actor: Actor,
     /// The key that was presented, if it was one.
     pub(crate) key: Option<KeyHit>,
+    /// The session that was presented, if it was one, and its user's memberships.
+    pub(crate) signed_in: Option<Arc<SignedIn>>,
     /// The request.
     pub(crate) origin: Origin,
 }
@@ -130,6 +135,41 @@ pub(crate) struct Caller {
 impl Caller {
     async fn authenticate(parts: &Parts, state: &AppState) -> Result<Self, ApiError> {
         let origin = Origin::read(parts, state)?;
+        if let Some((token, carrier)) = presented_session(&parts.headers)? {
+            check_csrf(&token, carrier, &parts.method, &parts.headers)?;
+            return Self::of_session(state, &token, origin).await;
+        }
+        Self::of_key(parts, state, origin).await
+    }
+
+    /// The user whose session has this token. It is looked up in the store, together with the user's memberships: what was
+    /// ended or taken away before is not found, on any node.
+    async fn of_session(state: &AppState, token: &SessionToken, origin: Origin) -> Result<Self, ApiError> {
+        let found = state.store.session(token.digest()).await.map_err(problems::of_store)?;
+        let limits = state.config.session_limits;
+        let found = found.filter(|found| found.session.state(origin.now, limits) == SessionState::Live);
+        let signed_in = found.ok_or(ErrorCode::InvalidSession)?;
+        let session = &signed_in.session;
+        let actor = Actor::User { user: session.user, session: session.id, member: None };
+        let caller = Self { actor, key: None, signed_in: Some(Arc::new(signed_in)), origin };
+        caller.touch(state).await;
+        Ok(caller)
+    }
+
+    /// Notes that the session is in use, now and then. That this fails is no failure of the call.
+    async fn touch(&self, state: &AppState) {
+        let Some(session) = self.signed_in.as_ref().map(|signed_in| &signed_in.session) else { return };
+        let Ok(permit) = permit::authorize(self.actor, Action::OwnAccount, None) else { return };
+        if session.wants_touch(self.origin.now) {
+            let command = AccountCommand::TouchSession { user: session.user, session: session.id };
+            let context = self.origin.context(state, permit, None);
+            if let Err(error) = state.store.execute(context, Command::Account(command)).await {
+                tracing::warn!(%error, "the use of a session could not be noted");
+            }
+        }
+    }
+
+    async fn of_key(parts: &Parts, state: &AppState, origin: Origin) -> Result<Self, ApiError> {
         let now_ms = state.clock.boot_ns() / 1_000_000;
         let secret = presented_secret(&parts.headers)?;
         let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
@@ -146,7 +186,7 @@ impl Caller {
             })
         });
         match recognized.await {
-            Ok(caller) => Ok(Self { actor: caller.actor, key: caller.key, origin }),
+            Ok(caller) => Ok(Self { actor: caller.actor, key: caller.key, signed_in: None, origin }),
             // Without a cost no share is asked for.
             Err(Unfinished::Stale | Unfinished::Share(_) | Unfinished::Credits(_)) => Err(Stale.into()),
             Err(Unfinished::Failed(refused)) => {
@@ -163,7 +203,51 @@ impl Caller {
     /// # Errors
     /// `not_found` when the caller may not see the workspace; `insufficient_permissions`.
     pub(crate) fn permit(&self, action: Action, workspace: Option<WorkspaceId>) -> Result<Permit, ApiError> {
-        permit::authorize(self.actor, action, workspace).map_err(denied)
+        permit::authorize(self.acting_in(workspace), action, workspace).map_err(denied)
+    }
+
+    /// The actor, on a workspace: a user acts there as the member that they are.
+    fn acting_in(&self, workspace: Option<WorkspaceId>) -> Actor {
+        let (Actor::User { user, session, .. }, Some(signed_in)) = (self.actor, &self.signed_in) else {
+            return self.actor;
+        };
+        let mut memberships = signed_in.memberships.iter();
+        let membership = memberships.find(|membership| Some(membership.workspace) == workspace);
+        Actor::User { user, session, member: membership.map(ActingMember::of) }
+    }
+
+    /// The workspaces in which the caller may do one of these; `None`: in all.
+    ///
+    /// # Errors
+    /// `insufficient_permissions` if there is none.
+    pub(crate) fn workspaces_for(&self, actions: &[Action]) -> Result<Option<Vec<WorkspaceId>>, ApiError> {
+        let own = match (self.actor, &self.signed_in) {
+            (Actor::Operator(_) | Actor::System, _) => return Ok(None),
+            (Actor::Key { workspace, .. }, _) => vec![workspace],
+            (Actor::User { .. }, signed_in) => {
+                let memberships = signed_in.iter().flat_map(|signed_in| &signed_in.memberships);
+                memberships.map(|membership| membership.workspace).collect()
+            }
+        };
+        let may = |workspace: &WorkspaceId| {
+            actions.iter().any(|action| self.permit(*action, Some(*workspace)).is_ok())
+        };
+        let allowed: Vec<_> = own.into_iter().filter(may).collect();
+        if !allowed.is_empty() {
+            return Ok(Some(allowed));
+        }
+        let missing = actions.iter().filter_map(|action| action.permission()).map(Builtin::bit);
+        Err(denied(Denied::Missing(missing.fold(PermissionSet::EMPTY, PermissionSet::with))))
+    }
+
+    /// The session that was shown, and the caller's permit for their own account.
+    ///
+    /// # Errors
+    /// `insufficient_permissions` for a key.
+    pub(crate) fn own_account(&self) -> Result<(&SignedIn, Permit), ApiError> {
+        let permit = self.permit(Action::OwnAccount, None)?;
+        let signed_in = self.signed_in.as_deref().ok_or_else(|| denied(Denied::UserOnly))?;
+        Ok((signed_in, permit))
     }
 
     /// The workspace that is, or was once, called `slug`, and the caller's permit for `action` on it.
@@ -182,7 +266,7 @@ impl Caller {
         if workspace.is_gone(self.origin.now) {
             return Err(ErrorCode::NotFound.into());
         }
-        let permit = permit::authorize(self.actor, action, Some(workspace.id)).map_err(denied)?;
+        let permit = self.permit(action, Some(workspace.id))?;
         Ok((workspace, permit))
     }
 }
@@ -212,6 +296,10 @@ pub(crate) fn denied(denied: Denied) -> ApiError {
             let names = keywright_domain::permission::Catalogue::builtin();
             ApiError::insufficient_permissions(names.names(missing).map(str::to_owned).collect())
         }
+        Denied::UserOnly => ApiError::with_detail(
+            ErrorCode::InsufficientPermissions,
+            "Only a signed-in user may do this, on their own account.",
+        ),
         Denied::OperatorOnly => ApiError::with_detail(
             ErrorCode::InsufficientPermissions,
             "Only an operator credential (ok_…) may do this.",
@@ -285,10 +373,11 @@ impl<N: Needs> FromRequestParts<AppState> for Scope<N> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        let caller = Caller::authenticate(parts, state).await?;
+        let mut caller = Caller::authenticate(parts, state).await?;
         let names = PathNames::read(parts, state).await?;
         let slug = names.slug.ok_or_else(|| ApiError::internal("a route without {slug} uses Scope"))?;
         let (workspace, permit) = caller.permit_workspace(state, &slug, N::ACTION).await?;
+        caller.actor = *permit.actor();
         Ok(Self { caller, workspace, permit, id: names.id, needs: PhantomData })
     }
 }

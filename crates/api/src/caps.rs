@@ -51,3 +51,13 @@ pub const DOWNLOAD_LINK_SECONDS: i64 = 900;
 pub const UPLOADS_MAX: usize = 8;
 /// Longest time for a context file to arrive.
 pub const UPLOAD_TIMEOUT: Duration = Duration::from_secs(25);
+/// Passwords hashed at the same time on one node: each takes a core and 19 MiB for a while.
+pub const PASSWORD_HASHES_AT_ONCE: usize = 2;
+/// Password checks that wait for their turn on one node; more are told to come back.
+pub const PASSWORD_HASHES_WAITING: usize = 64;
+/// Memory of a password hash, in KiB (OWASP's first recommendation for Argon2id).
+pub const ARGON2_MEMORY_KIB: u32 = 19 * 1_024;
+/// Passes of a password hash over its memory.
+pub const ARGON2_PASSES: u32 = 2;
+/// Longest password, in bytes.
+pub const PASSWORD_MAX_BYTES: usize = 1_024;

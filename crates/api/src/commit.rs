@@ -194,7 +194,9 @@ fn takes_away(command: &Command) -> TakesAway {
         | Command::CreateMember { .. }
         | Command::PutPermission { .. }
         | Command::CreateOperator(_)
-        | Command::Credit(_) => false,
+        | Command::Credit(_)
+        // Looked up in the store with every request: nothing to wait for.
+        | Command::Account(_) => false,
     };
     if is_asked { TakesAway::Perhaps } else { TakesAway::IfRestricting }
 }

@@ -29,7 +29,8 @@ const DESCRIPTION: &str = "\
 Issue, verify, limit, rotate and revoke API keys.
 
 **Credentials.** `Authorization: Bearer <key>` or `X-API-Key: <key>`. Operator credentials (`ok_…`) act on the \
-installation, workspace keys (`sk_…`) on their workspace, within their permissions.
+installation, workspace keys (`sk_…`) on their workspace, within their permissions, sessions (`kss_…`, or the session's \
+cookie) as the signed-in user, in each workspace within the permissions of their membership.
 
 **Errors** are `application/problem+json` (RFC 9457) with a stable `code`; `/errors/<code>` explains each.
 
@@ -41,7 +42,7 @@ which a verification can name as `min_seq`.\n\n\
 **Repeats.** Send `Idempotency-Key` with a POST that creates or rotates: a repeat has no second effect and answers \
 409 `already_applied`. Secrets are shown once and never again.";
 
-const TAGS: [(&str, &str); 16] = [
+const TAGS: [(&str, &str); 17] = [
     ("Keys", "API keys: create, change, rotate, revoke."),
     ("Verification", "Is this key good, for this?"),
     ("Prompts", "The protected API: prompts with versions, files and links."),
@@ -57,6 +58,7 @@ const TAGS: [(&str, &str); 16] = [
     ("Service accounts", "Accounts that own keys without being a person."),
     ("Permissions", "The permission catalogue."),
     ("Plans", "Named sets of rate limits."),
+    ("Accounts", "People who sign in: their sessions."),
     ("Operators", "Credentials of the operator, and the first set-up."),
     ("Privacy", "What is kept of people: export and erasure."),
     ("Operations", "Changes that some nodes may not go by yet."),
@@ -68,7 +70,9 @@ pub(crate) fn base() -> OpenApi {
     let mut components = Components::new();
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
-        .description(Some("A key (`sk_live_…`, `sk_test_…`) or an operator credential (`ok_…`)."))
+        .description(Some(
+            "A key (`sk_live_…`, `sk_test_…`), an operator credential (`ok_…`) or a session (`kss_…`).",
+        ))
         .build();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     let header = ApiKeyValue::with_description("X-API-Key", "The same secret in a header of its own.");
@@ -147,6 +151,8 @@ const AUTHENTICATED: &[ErrorCode] = &[
     ErrorCode::MissingBearerPrefix,
     ErrorCode::MalformedKey,
     ErrorCode::InvalidKey,
+    ErrorCode::InvalidSession,
+    ErrorCode::CsrfTokenRequired,
     ErrorCode::RevokedKey,
     ErrorCode::ExpiredKey,
     ErrorCode::DisabledKey,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use keywright_domain::{
+    account::SessionLimits,
     entropy::{Entropy, random_bytes},
     store::Store,
     time::Clock,
@@ -15,7 +16,9 @@ use crate::{
     client_address::TrustedProxies,
     credits::Credits,
     hot::RequestIds,
+    outbox::Outbox,
     packages::PromptCache,
+    password::Passwords,
     plane::Plane,
     setup_gate::SetupGate,
     throttle::{FailureThrottle, ThrottleSettings},
@@ -35,6 +38,8 @@ pub struct ApiConfig {
     pub throttle: ThrottleSettings,
     /// How many requests without a credential one address may make.
     pub unauthenticated: AddressLimitSettings,
+    /// When sessions of people end by themselves.
+    pub session_limits: SessionLimits,
 }
 
 /// Everything that endpoints share. Cheap to clone.
@@ -60,6 +65,10 @@ pub struct AppState {
     pub credits: Arc<Credits>,
     /// Verdicts by code. Whoever runs several workers gives each its own.
     pub verdicts: Arc<VerdictCounts>,
+    /// Hashes passwords.
+    pub passwords: Arc<Passwords>,
+    /// Where letters to people leave; without one, whoever asks for a link gets it in the answer, once.
+    pub outbox: Option<Arc<dyn Outbox>>,
     /// Makes the ids of requests.
     pub request_ids: Arc<RequestIds>,
     /// Rendered prompts.
@@ -93,6 +102,8 @@ impl AppState {
             config: Arc::new(config),
             setup: Arc::new(SetupGate::default()),
             verdicts: Arc::default(),
+            passwords: Arc::default(),
+            outbox: None,
             request_ids: Arc::new(request_ids),
             prompts: PromptCache::default(),
             uploads: Arc::new(tokio::sync::Semaphore::new(UPLOADS_MAX)),

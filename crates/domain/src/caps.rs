@@ -102,3 +102,27 @@ pub const IDENTITY_MAX_BYTES: usize = 254;
 pub const HAND_OVER_MAX: usize = 10_000;
 /// Most keys that lost permissions in a hand-over that the answer names.
 pub const SHRUNK_KEYS_SHOWN: usize = 100;
+/// Longest e-mail address, in characters (RFC 5321 with its erratum 1690).
+pub const EMAIL_MAX_CHARS: usize = 254;
+/// A session ends when it was not used for so long, unless the configuration says otherwise, in seconds (12 hours).
+pub const SESSION_IDLE_SECONDS_DEFAULT: i64 = 12 * 3_600;
+/// A session ends so long after signing in, unless the configuration says otherwise, in seconds (14 days).
+pub const SESSION_ABSOLUTE_SECONDS_DEFAULT: i64 = 14 * 86_400;
+/// How exactly the last use of a session is kept, in seconds: no write for every request.
+pub const SESSION_TOUCH_SECONDS: i64 = 60;
+/// Most sessions of one user; the oldest gives way to a new one.
+pub const SESSIONS_PER_USER_MAX: usize = 50;
+/// How long a proof of identity counts for dangerous actions, in seconds (10 minutes).
+pub const REAUTHENTICATION_SECONDS: i64 = 600;
+/// Longest description of the program that a session is used with, in characters; longer ones are cut.
+pub const SESSION_AGENT_MAX_CHARS: usize = 64;
+/// Failed attempts on one account before the last of them locks it out for the first time.
+pub const FREE_ATTEMPTS_PER_ACCOUNT: u32 = 5;
+/// The same from one address, which many people may share.
+pub const FREE_ATTEMPTS_PER_ADDRESS: u32 = 50;
+/// The first lock, in seconds; each failure after it locks out for twice as long.
+pub const LOCK_SECONDS_FIRST: i64 = 30;
+/// The longest lock, in seconds (one hour).
+pub const LOCK_SECONDS_MAX: i64 = 3_600;
+/// Failures are forgotten so long after the last one, in seconds (one day).
+pub const ATTEMPTS_FORGOTTEN_SECONDS: i64 = 86_400;

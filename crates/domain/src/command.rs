@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
+    account::{AccountCommand, AccountError, AccountOutcome},
     audit::PersonalData,
     credit::{CreditAccount, CreditCommand, CreditError, Reservation},
     ids::{AuditId, KeyId, OperatorId, RequestId, WorkspaceId},
@@ -179,6 +180,8 @@ pub enum Command {
     Credit(CreditCommand),
     /// Change prompts. Needs `WritePrompts` on the workspace that the permit names.
     Prompt(PromptCommand),
+    /// Change an account, or sign somebody in.
+    Account(AccountCommand),
 }
 
 /// The end of a workspace, and its return.
@@ -245,6 +248,8 @@ pub enum Reach {
     Operators,
     /// Keys of any workspace.
     Installation,
+    /// No verification at all: what it changes is looked up in the store for every request.
+    Nothing,
 }
 
 impl Command {
@@ -270,6 +275,7 @@ impl Command {
             | Self::DeletePlan(_)
             | Self::PutPermission { .. }
             | Self::Privacy(_) => Reach::Installation,
+            Self::Account(_) => Reach::Nothing,
         }
     }
 }
@@ -281,6 +287,7 @@ impl Reach {
         match (self, workspace) {
             (Self::Workspace, Some(term)) => term,
             (Self::Operators, _) => LeaseTerm::Standard,
+            (Self::Nothing, _) => LeaseTerm::ReadThrough,
             (Self::Workspace | Self::Installation, _) => LeaseTerm::Long,
         }
     }
@@ -324,6 +331,8 @@ pub enum Outcome {
     Swept(u64),
     /// A prompt, and what belongs to it.
     Prompt(Box<PromptOutcome>),
+    /// What became of an account.
+    Account(AccountOutcome),
     /// Nothing to show.
     Done,
 }
@@ -384,6 +393,9 @@ pub enum CommandError {
     /// About a prompt.
     #[error(transparent)]
     Prompt(#[from] PromptError),
+    /// About an account.
+    #[error(transparent)]
+    Account(#[from] AccountError),
     /// The catalogue is full.
     #[error("the permission catalogue has {} entries, as many as it may have", crate::caps::PERMISSIONS_MAX)]
     CatalogueFull,

@@ -136,6 +136,10 @@ define_ids! {
     IncidentId = "inc_";
     /// Identifies an entry of the audit trail.
     AuditId = "aud_";
+    /// Identifies a session of a signed-in user.
+    SessionId = "ses_";
+    /// Identifies an invitation.
+    InvitationId = "inv_";
     /// Identifies a change that other nodes may not go by yet.
     OperationId = "op_";
     /// Identifies a credit account.

@@ -1,12 +1,14 @@
 //! The rules of Keywright, without any machinery around them.
 //!
-//! What an API key is and how it lives ([`key`]), who may do what ([`permission`], [`permit`]), how limits are
+//! What an API key is and how it lives ([`key`]), who may do what ([`permission`], [`permit`]),
+//! how people sign in ([`account`]), how limits are
 //! counted ([`limits`], and over several nodes [`pool`]), how a presented key is judged ([`verdict`]), what the audit trail records ([`audit`]),
 //! which changes the verification engines follow ([`change`]), and what a store must be able to do ([`store`]).
 //!
 //! Nothing here performs I/O, reads a clock or draws a random number: time and randomness are arguments
 //! ([`time::Clock`], [`entropy::Entropy`]).
 
+pub mod account;
 pub mod administration;
 pub mod audit;
 pub mod caps;

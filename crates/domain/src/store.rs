@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use async_trait::async_trait;
 
 use crate::{
+    account::AccountStore,
     audit::{Checkpoint, StoredEntry},
     change::{Change, ChangeSink, NumberedChange},
     command::{Command, CommandError, Committed, Context},
@@ -55,7 +56,7 @@ pub type RecentCost = Vec<(KeyNumber, i64, u64)>;
 /// A database that keeps an installation.
 #[async_trait]
 pub trait Store:
-    MemberStore + PrivacyStore + WorkspaceStore + CreditStore + PromptStore + Send + Sync + 'static
+    AccountStore + MemberStore + PrivacyStore + WorkspaceStore + CreditStore + PromptStore + Send + Sync + 'static
 {
     // --- writes ---------------------------------------------------------------------------------------------
 

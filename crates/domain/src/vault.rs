@@ -40,6 +40,7 @@ impl KeyOwner {
                 Principal::User(user) => Self::Person(user),
                 Principal::ServiceAccount(_) | Principal::Operator(_) => Self::day(now),
             },
+            Actor::User { user, .. } => Self::Person(*user),
             Actor::Operator(_) | Actor::System => Self::day(now),
         }
     }

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 
 use keywright_domain::{
+    account::AccountError,
     command::{CommandError, IdempotencyError},
     credit::CreditError,
     key::KeyError,
@@ -177,6 +178,7 @@ macro_rules! refusals {
     )+};
 }
 refusals!(
+    AccountError,
     KeyError,
     WorkspaceError,
     PlanError,

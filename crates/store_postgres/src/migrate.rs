@@ -70,6 +70,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0008_prompts.sql"),
         sha256: "ceae2c078525ff2125c080af0a1344fd3ffbd2a75021f423c87e4451e442e25e",
     },
+    Migration {
+        name: "0009_accounts",
+        sql: include_str!("../migrations/0009_accounts.sql"),
+        sha256: "2e4b88ecbee6404e8b1c035e8e772541ec4724ef68f0e06bde8bb595410caab5",
+    },
 ];
 
 /// The schema's version after all migrations.

@@ -1,6 +1,7 @@
 //! What goes wrong inside the store, and how it is told outside.
 
 use keywright_domain::{
+    account::AccountError,
     command::{CommandError, IdempotencyError},
     credit::CreditError,
     key::KeyError,
@@ -128,6 +129,7 @@ macro_rules! refusals {
     )+};
 }
 refusals!(
+    AccountError,
     KeyError,
     WorkspaceError,
     PlanError,

@@ -11,6 +11,7 @@
 //! Files in the data directory: `keywright.db` (and `-wal`, `-shm` beside it while it is open), and `lock`, which the
 //! owning process keeps locked and in which it writes its process id.
 
+mod accounts;
 mod backup;
 mod credits;
 mod fault;

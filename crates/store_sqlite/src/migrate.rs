@@ -57,6 +57,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0007_prompts.sql"),
         sha256: "6f1b112ea6ca60d9684dbdd0b61206bb8823d3dd0f4a69daf0a7ee911b580722",
     },
+    Migration {
+        name: "0008_accounts",
+        sql: include_str!("../migrations/0008_accounts.sql"),
+        sha256: "df1edfa4741960d8bf18b6059e6e439b2274727b461a548fca31134f36676336",
+    },
 ];
 
 /// The schema's version after all migrations.

@@ -6,6 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use keywright_domain::{
+    account::{AccountStore, Session, SignedIn, TokenDigest},
     audit::{Checkpoint, StoredEntry},
     change::{Change, ChangeSink, NumberedChange},
     command::{Command, CommandError, Committed, Context},
@@ -15,7 +16,7 @@ use keywright_domain::{
     operator::OperatorCredential,
     permission::Catalogue,
     plan::Plan,
-    principal::{Membership, User},
+    principal::{Membership, Principal, User},
     privacy::{PrivacyStore, Who},
     query::{AuditQuery, KeyQuery, LastUsed, Page},
     store::{RecentCost, Store, StoreError},
@@ -307,5 +308,20 @@ impl<S: Store> Store for FaultyStore<S> {
 
     async fn close(&self) -> Result<(), StoreError> {
         self.question(self.inner.close()).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> AccountStore for FaultyStore<S> {
+    async fn session(&self, digest: TokenDigest) -> Result<Option<SignedIn>, StoreError> {
+        self.question(self.inner.session(digest)).await
+    }
+
+    async fn sessions(&self, user: UserId) -> Result<Vec<Session>, StoreError> {
+        self.question(self.inner.sessions(user)).await
+    }
+
+    async fn memberships_of(&self, principal: Principal) -> Result<Vec<Membership>, StoreError> {
+        self.question(self.inner.memberships_of(principal)).await
     }
 }

@@ -116,6 +116,14 @@ error_codes! {
     Revoking "revoking" 409 Sentence::Detail, Later None,
         "Revocation under way", "Something is being taken away from this key at the moment. In a moment the answer is certain.";
 
+    // People who sign in.
+    InvalidSession "invalid_session" 401 Sentence::Detail, Never None,
+        "Session ended", "This session has ended, or there was never such a session. Sign in again.";
+    InvalidSignIn "invalid_sign_in" 401 Sentence::Detail, Never None,
+        "Sign-in refused", "The e-mail address or the password is wrong.";
+    CsrfTokenRequired "csrf_token_required" 403 Sentence::Detail, Never None,
+        "CSRF token required", "A request that is authenticated by a cookie and changes something must carry the session's token in `X-CSRF-Token`.";
+
     // Requests that cannot be read.
     InvalidJson "invalid_json" 400 Sentence::Detail, Never None,
         "Invalid JSON", "The request body is not valid JSON.";
@@ -315,6 +323,8 @@ mod tests {
         for &code in ErrorCode::ALL.iter().filter(|code| code.status() == StatusCode::UNAUTHORIZED) {
             let expected = match code {
                 ErrorCode::MissingCredentials => Sentence::Exact("Unauthorized"),
+                // Not about keys.
+                ErrorCode::InvalidSession | ErrorCode::InvalidSignIn => Sentence::Detail,
                 _ => Sentence::Begins("Invalid API key"),
             };
             assert_eq!(code.sentence(), expected, "{code:?}");

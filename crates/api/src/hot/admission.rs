@@ -84,7 +84,12 @@ impl<O: Opens> FromRequestParts<AppState> for Admitted<O> {
             permissions: key.permissions,
         };
         let workspace = Slug::parse(details.workspace_slug).map_err(|_| incomplete())?;
-        Ok(Self { caller: Caller { actor, key: Some(key), origin }, key, workspace, opens: PhantomData })
+        Ok(Self {
+            caller: Caller { actor, signed_in: None, key: Some(key), origin },
+            key,
+            workspace,
+            opens: PhantomData,
+        })
     }
 }
 

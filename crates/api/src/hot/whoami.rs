@@ -23,6 +23,15 @@ pub(crate) enum Whoami {
         /// The key.
         key: Box<Key>,
     },
+    /// A signed-in user.
+    User {
+        /// The user's id.
+        #[schema(example = "usr_01k9zq3v4w5x6y7z8a9b0c1d2e")]
+        id: String,
+        /// The session's id.
+        #[schema(example = "ses_01k9zq3v4w5x6y7z8a9b0c1d2e")]
+        session: String,
+    },
     /// A credential of the operator.
     Operator {
         /// Its id.
@@ -54,6 +63,9 @@ pub(crate) async fn handler(State(state): State<AppState>, caller: Caller) -> Re
             let now = caller.origin.now;
             let texts = KeyTexts { state: &state, workspace: &place, last_uses: &last_uses, now };
             Ok(Json(Whoami::Key { key: Box::new(texts.show(key)) }))
+        }
+        Actor::User { user, session, .. } => {
+            Ok(Json(Whoami::User { id: user.to_string(), session: session.to_string() }))
         }
         Actor::System => Err(ApiError::internal("the system presented a credential")),
     }

@@ -1,5 +1,6 @@
 //! The endpoints, one per file.
 
+mod account;
 mod audit;
 mod credits;
 mod health;
@@ -15,6 +16,7 @@ pub(crate) mod problems;
 mod prompts;
 mod redact;
 mod service_accounts;
+mod sessions;
 mod setup;
 mod usage;
 mod users;
@@ -37,6 +39,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(usage::own::handler))
         .routes(routes!(redact::handler))
         .merge(credits::routes())
+        .merge(sessions::routes())
+        .routes(routes!(account::get::handler))
         .routes(routes!(usage::workspace::handler))
         .routes(routes!(usage::key::handler))
         .routes(routes!(usage::ledger::handler))

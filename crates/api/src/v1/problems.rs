@@ -1,6 +1,7 @@
 //! From the refusals of the domain to the codes of the interface: the one table.
 
 use keywright_domain::{
+    account::AccountError,
     command::{CommandError, IdempotencyError},
     credit::CreditError,
     key::KeyError,
@@ -27,6 +28,7 @@ pub(crate) fn of_command(error: CommandError, catalogue: &Catalogue) -> ApiError
         CommandError::Member(error) => of_member(&error, catalogue),
         CommandError::Credit(error) => of_credit(&error),
         CommandError::Prompt(error) => of_prompt(error),
+        CommandError::Account(error) => of_account(error),
         CommandError::AlreadySetUp => detailed(ErrorCode::Conflict, &error),
         CommandError::CatalogueFull | CommandError::TooManyMatches => {
             detailed(ErrorCode::LimitReached, &error)
@@ -142,6 +144,14 @@ fn of_member(error: &MemberError, catalogue: &Catalogue) -> ApiError {
         }
     }
 }
+
+fn of_account(error: AccountError) -> ApiError {
+    match error {
+        AccountError::NotFound => ErrorCode::NotFound.into(),
+        AccountError::EmailTaken => detailed(ErrorCode::AlreadyExists, &error),
+    }
+}
+
 fn of_credit(error: &CreditError) -> ApiError {
     match error {
         CreditError::NoAccount | CreditError::NoReservation => ErrorCode::NotFound.into(),

@@ -16,6 +16,7 @@ mod plan;
 mod prompt;
 mod receipt;
 mod secret;
+mod session;
 mod time;
 mod usage;
 mod workspace;
@@ -46,6 +47,7 @@ pub use prompt::{
 pub use receipt::{Effective, Operation, Receipt, WaitingNode};
 pub(crate) use receipt::{OperationAnswer, Receipted};
 pub use secret::RevealedSecret;
+pub use session::Session;
 pub use time::Time;
 pub(crate) use usage::six_digits;
 pub use usage::{LedgerRow, Origin, OwnUsage, Usage, UsageBucket, UsageScope};

@@ -151,10 +151,18 @@ const QUESTIONS: [&str; 5] = [
     "POST /v1/redact",
 ];
 
-/// What is no part of the verification state, or has tests of its receipts beside its endpoints: credits, prompts, and the
-/// erasure of a person, which ends memberships.
+/// What is no part of the verification state, or has tests of its receipts beside its endpoints: credits, prompts, accounts of
+/// people, which are looked up with every request, and the erasure of a person, which ends memberships.
 fn is_elsewhere(operation: &str) -> bool {
-    ["/credits/", "/workspaces/{slug}/prompts", "/v1/users/{id}"].iter().any(|part| operation.contains(part))
+    const PARTS: [&str; 6] = [
+        "/credits/",
+        "/workspaces/{slug}/prompts",
+        "/v1/users/{id}",
+        "/v1/account",
+        "/v1/sessions",
+        "/invitations",
+    ];
+    PARTS.iter().any(|part| operation.contains(part))
 }
 
 #[test]

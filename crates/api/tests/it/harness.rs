@@ -19,14 +19,22 @@ use keywright_api::{
     ApiConfig, AppState,
     cluster::{Awaited, Cluster, Progress, Stale, WaitingOn},
     openapi_document,
+    password::Password,
     plane::Plane,
     router,
+    session::SessionToken,
     shares::Shares,
 };
 use keywright_domain::{
+    account::{AccountCommand, NewSession, SessionLimits, SignInMethod},
+    audit::PersonalData,
     change::ChangeSink,
-    ids::WorkspaceId,
+    command::{Command, Context},
+    ids::{AuditId, SessionId, UserId, WorkspaceId},
+    permission::Role,
+    permit::{Action, Actor, Permit, authorize},
     pool::LimitPool,
+    principal::User,
     store::Store,
     time::{Clock, Timestamp},
     workspace::Slug,
@@ -62,7 +70,8 @@ pub(crate) struct Answer {
 
 /// An installation.
 pub(crate) struct Api {
-    router: Router,
+    /// Its endpoints.
+    pub(crate) router: Router,
     /// The state of its endpoints.
     pub(crate) state: AppState,
     /// Its clock.
@@ -164,6 +173,63 @@ impl Api {
             .map(keywright_domain::permission::Builtin::name)
             .into();
         self.key_with(&names).await.0
+    }
+
+    /// Somebody with this role in `acme`, signed in: `owner`, `admin`, `member` or `viewer`. Each call makes another person.
+    pub(crate) async fn person(&self, role: &str) -> Who {
+        let user = self.join("acme", role, None).await;
+        let token = SessionToken::generate(&*self.state.entropy);
+        let now = self.clock.now();
+        let id = SessionId::generate(now, &*self.state.entropy);
+        let session = NewSession {
+            id,
+            user,
+            digest: token.digest(),
+            method: SignInMethod::Password,
+            agent: "tests".to_owned(),
+        };
+        let actor = Actor::User { user, session: id, member: None };
+        let permit = authorize(actor, Action::OwnAccount, None).unwrap();
+        let limits = SessionLimits::default();
+        let command = AccountCommand::CreateSession { session, limits, forgive: Vec::new() };
+        self.execute_with(permit, Command::Account(command)).await;
+        Who::Holder(token.expose().to_owned())
+    }
+
+    /// Somebody with this role in `acme`, who can sign in with a password.
+    pub(crate) async fn person_with_password(&self, email: &str, password: &str, role: &str) -> UserId {
+        let password = Password::from(password.to_owned());
+        let hash = self.state.passwords.hash(&password, &*self.state.entropy).await.unwrap();
+        self.join("acme", role, Some((email, hash))).await
+    }
+
+    /// A new member of a workspace; with an address and the hash of a password if they are to sign in.
+    pub(crate) async fn join(&self, slug: &str, role: &str, sign_in: Option<(&str, String)>) -> UserId {
+        let now = self.clock.now();
+        let id = UserId::generate(now, &*self.state.entropy);
+        let (email, password_hash) = match sign_in {
+            Some((email, hash)) => (email.to_owned(), Some(hash)),
+            None => (format!("{id}@example.com"), None),
+        };
+        let user = User { id, email, name: format!("A test's {role}"), password_hash, created_at: now };
+        let workspace = self.state.store.workspace(Slug::parse(slug).unwrap()).await.unwrap().unwrap();
+        let role = Role::parse(role).expect("a role");
+        let permit = authorize(Actor::System, Action::Operate, None).unwrap();
+        self.execute_with(permit, Command::CreateMember { user, workspace: workspace.id, role }).await;
+        id
+    }
+
+    async fn execute_with(&self, permit: Permit, command: Command) {
+        let now = self.clock.now();
+        let context = Context {
+            now,
+            permit,
+            audit_id: AuditId::generate(now, &*self.state.entropy),
+            request_id: None,
+            personal: PersonalData { salt: [0; 16], address: None, user_agent: None },
+            idempotency: None,
+        };
+        self.state.store.execute(context, command).await.unwrap();
     }
 
     /// `GET`.

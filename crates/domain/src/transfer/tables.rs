@@ -83,6 +83,8 @@ tables! {
     users[1] { id: Blob, password_hash: Text, created_at: Integer, email_index: Blob, sealed: Blob }
     memberships[1] { number: Integer, workspace: Integer, principal_kind: Integer, principal_id: Blob, role: Integer, narrowed_to: Blob, created_at: Integer, ended_at: Integer, disabled_at: Integer }
     service_accounts[1] { membership: Integer, id: Blob, workspace: Integer, name: Text, email: Text, purpose: Text, owning_team: Text, created_by_kind: Integer, created_by_id: Blob, created_at: Integer, deleted_at: Integer }
+    sessions[1] { id: Blob, user_id: Blob, digest: Blob, method: Integer, agent: Text, created_at: Integer, last_seen_at: Integer, authenticated_at: Integer }
+    attempts[1] { subject: Blob, failures: Integer, last_at: Integer, locked_until: Integer }
     operators[1] { number: Integer, id: Blob, name: Text, secret_id: Blob, locator: Text, hint: Text, pepper: Integer, digest: Blob, created_at: Integer, revoked_at: Integer }
     keys[1] { number: Integer, id: Blob, workspace: Integer, environment: Integer, permissions: Blob, creator_kind: Integer, creator_id: Blob, membership: Integer, created_at: Integer, expires_at: Integer, disabled_at: Integer, revoked_at: Integer, deleted_at: Integer, limits: Text, networks: Text, external_id: Text, metadata: Text, name: Text, purpose: Text, revoked_reason: Text, enabled_at: Integer }
     secrets[2] { key: Integer, ordinal: Integer, id: Blob, locator: Text, pepper: Integer, digest: Blob, created_at: Integer, expires_at: Integer, retired_at: Integer, hint: Text }

@@ -6,6 +6,7 @@ pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod members;
 pub(crate) mod prompts;
+pub(crate) mod sessions;
 pub(crate) mod users;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -80,6 +80,11 @@ statements! {
         "SELECT ", membership_columns!(), " FROM memberships m JOIN workspaces w ON w.number = m.workspace \
          WHERE m.number = ANY($1)"
     );
+    /// The memberships of a principal.
+    MEMBERSHIPS_OF = concat!(
+        "SELECT ", membership_columns!(), " FROM memberships m JOIN workspaces w ON w.number = m.workspace \
+         WHERE m.principal_kind = $1 AND m.principal_id = $2 AND m.ended_at IS NULL"
+    );
     /// All memberships.
     LOAD_MEMBERSHIPS = concat!(
         "SELECT ", membership_columns!(), " FROM memberships m JOIN workspaces w ON w.number = m.workspace \

@@ -14,6 +14,7 @@ macro_rules! statements {
 
 use std::sync::LazyLock;
 
+pub(crate) mod accounts;
 pub(crate) mod credits;
 pub(crate) mod installation;
 pub(crate) mod journal;
@@ -29,6 +30,7 @@ pub(crate) mod usage;
 /// Every statement on the store's tables with its name, for tests of their plans.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     [
+        accounts::ALL,
         installation::ALL,
         journal::ALL,
         keys::ALL,
@@ -49,6 +51,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
 pub(crate) fn writer() -> &'static [&'static str] {
     static STATEMENTS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
         texts(&[
+            accounts::ALL,
             installation::ALL,
             journal::ALL,
             keys::ALL,

@@ -424,7 +424,8 @@ impl Wanted {
                 | Command::PutPermission { .. }
                 | Command::CreateOperator(_)
                 | Command::RevokeOperator(_)
-                | Command::Privacy(_) => {}
+                | Command::Privacy(_)
+                | Command::Account(_) => {}
             }
         }
         wanted

@@ -18,7 +18,7 @@ use crate::{
     connect::Param,
     fault::Fault,
     params,
-    rows::{each, installation, number, users},
+    rows::{each, installation, number},
     sql::installation as sql,
 };
 
@@ -35,7 +35,7 @@ impl Scope<'_> {
         if let Some((new, user)) = bootstrap.workspace {
             let (workspace, created) = self.new_workspace(new).await?;
             all.join(created);
-            let (membership, joined) = self.new_member(&user, &workspace, Role::Owner)?;
+            let (membership, joined) = self.new_member(&user, &workspace, Role::Owner).await?;
             all.join(joined);
             objects = Some(Box::new((workspace, membership)));
         }
@@ -127,13 +127,13 @@ impl Scope<'_> {
         role: Role,
     ) -> Result<Draft, Fault> {
         let workspace = self.group.workspace(id).await?.workspace.clone();
-        let (membership, mut draft) = self.new_member(user, &workspace, role)?;
+        let (membership, mut draft) = self.new_member(user, &workspace, role).await?;
         draft.wait = Some(workspace.policy.wait);
         draft.outcome = Outcome::Membership(Box::new(membership));
         Ok(draft)
     }
 
-    fn new_member(
+    async fn new_member(
         &mut self,
         user: &User,
         workspace: &Workspace,
@@ -141,8 +141,7 @@ impl Scope<'_> {
     ) -> Result<(Membership, Draft), Fault> {
         let mut decided = administration::create_membership(user, workspace, role, self.context.now);
         decided.value.number = MembershipNumber(self.heads.next_membership()?);
-        let sealed = self.group.sealer.new_user(&mut self.group.transaction, user);
-        self.group.transaction.write(sql::INSERT_USER, users::user_params(user, sealed));
+        self.new_user(user).await?;
         let values = installation::membership_params(&decided.value, workspace.number);
         self.group.transaction.write(sql::INSERT_MEMBERSHIP, values);
         let mut draft = Draft::new(Outcome::Done, user.id.to_string());

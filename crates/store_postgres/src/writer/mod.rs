@@ -1,5 +1,6 @@
 //! The one task that writes: it takes all commands that wait and commits them together.
 
+mod accounts;
 mod credits;
 mod group;
 mod installation;

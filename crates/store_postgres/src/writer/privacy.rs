@@ -12,7 +12,7 @@ use crate::{
     fault::Fault,
     params,
     rows::{each, users},
-    sql::sealing as sql,
+    sql::{accounts, sealing as sql},
 };
 
 impl Scope<'_> {
@@ -50,6 +50,7 @@ impl Scope<'_> {
             draft.record("member", Some((at, workspace)), &decided, entity, change);
         }
         let group = &mut *self.group;
+        group.transaction.write(accounts::DELETE_SESSIONS_OF, params![user.to_bytes()]);
         group.transaction.write(sql::ERASE_USER, params![user.to_bytes()]);
         group.sealer.destroy_person(&mut group.transaction, user);
         draft.entries.push(Entry {

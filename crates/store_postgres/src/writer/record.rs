@@ -274,6 +274,7 @@ impl Scope<'_> {
             Command::Member(command) => self.change_members(command).await,
             Command::Credit(command) => self.credit(&command).await,
             Command::Prompt(command) => self.prompt_command(command).await,
+            Command::Account(command) => self.account_command(command).await,
         }
     }
 }
@@ -315,6 +316,7 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
         | Command::Privacy(PrivacyCommand::Rewrap { .. } | PrivacyCommand::Erase { .. }) => {
             permit.covers(Action::Operate, None)
         }
+        Command::Account(command) => command.is_permitted(permit),
     };
     if is_covered { Ok(()) } else { Err(CommandError::Permit) }
 }

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use keywright_domain::{
+    account::{AccountCommand, NewSession, SessionLimits, SignInMethod, Subject, SubjectKind, TokenDigest},
     audit::Checkpoint,
     command::Command,
     credit::{CreditCommand, CreditDraw, CreditSubject},
     environment::Environment,
-    ids::{ContextId, CreditAccountId, PromptId, ReservationId, ServiceAccountId},
+    ids::{ContextId, CreditAccountId, PromptId, ReservationId, ServiceAccountId, SessionId},
     key::{KeyChange, KeyNumber, KeyPatch},
     member::{MemberCommand, NewServiceAccount, Switch},
     permission::{PermissionName, PermissionSet, Role},
-    permit::Action,
+    permit::{Action, Actor, authorize},
     plan::Plan,
+    principal::Principal,
     prompt::{
         CHUNK_BYTES, Content, ContextKind, NewContext, NewPrompt, PromptCommand, PromptPatch, PromptSlug,
     },
@@ -41,6 +43,7 @@ pub(crate) async fn everything<S: Store>(store: Arc<S>) -> Installation<S> {
     let (workspace, user) = (installation.workspace.id, samples.user());
     installation.operate(Command::CreateMember { user, workspace, role: Role::Viewer }).await.unwrap();
     service_account(&installation).await;
+    accounts(&installation).await;
     prompts(&installation).await;
     credits(&installation).await;
     let second = samples.new_operator("second");
@@ -84,6 +87,30 @@ async fn service_account<S: Store>(installation: &Installation<S>) {
         let permit = Samples::permit(command.needs(), Some(installation.workspace.id));
         let context = installation.samples.context(permit);
         installation.execute(context, Command::Member(command)).await.unwrap();
+    }
+}
+
+/// Somebody who is signed in, and somebody who failed to.
+async fn accounts<S: Store>(installation: &Installation<S>) {
+    let Principal::User(user) = installation.owner.principal else { panic!("not a person") };
+    let id = SessionId::generate(NOW, installation.samples.entropy());
+    let session = NewSession {
+        id,
+        user,
+        digest: TokenDigest([3; 32]),
+        method: SignInMethod::Password,
+        agent: "Firefox on Linux".to_owned(),
+    };
+    let limits = SessionLimits::default();
+    let own = authorize(Actor::User { user, session: id, member: None }, Action::OwnAccount, None).unwrap();
+    let system = authorize(Actor::System, Action::Operate, None).unwrap();
+    let subject = Subject { kind: SubjectKind::Account, digest: [8; 32] };
+    for (permit, command) in [
+        (own, AccountCommand::CreateSession { session, limits, forgive: Vec::new() }),
+        (system, AccountCommand::BeginAttempt(vec![subject])),
+    ] {
+        let context = installation.samples.context(permit);
+        installation.execute(context, Command::Account(command)).await.unwrap();
     }
 }
 

@@ -23,7 +23,7 @@ async fn behind_a_proxy() -> (Proxy, Installation<PostgresStore>, PostgresOption
     let proxy = Proxy::start(shared().port());
     let mut options = own_schema(shared());
     options.url = PostgresOptions::new(shared().url_through(proxy.port())).url;
-    options.connect_timeout = Duration::from_millis(500);
+    options.connect_timeout = Duration::from_secs(3);
     options.statement_timeout = Duration::from_secs(2);
     options.idle_in_transaction_timeout = Duration::from_millis(500);
     options.answer_timeout = Duration::from_secs(1);

@@ -13,6 +13,7 @@ macro_rules! statements {
     };
 }
 
+pub(crate) mod accounts;
 pub(crate) mod credits;
 pub(crate) mod installation;
 pub(crate) mod journal;

@@ -18,6 +18,7 @@ const MAY_SCAN: &[(&str, &str)] = &[
 
 fn statements() -> impl Iterator<Item = (&'static str, &'static str)> {
     [
+        super::accounts::ALL,
         super::installation::ALL,
         super::journal::ALL,
         super::keys::ALL,

@@ -15,11 +15,7 @@ use keywright_domain::{
 use rusqlite::params;
 
 use super::record::{Draft, Entry, Scope};
-use crate::{
-    fault::Fault,
-    rows::{installation, users},
-    sql::installation as sql,
-};
+use crate::{fault::Fault, rows::installation, sql::installation as sql};
 
 impl Scope<'_> {
     pub(super) fn bootstrap(&mut self, bootstrap: Bootstrap) -> Result<Draft, Fault> {
@@ -103,7 +99,7 @@ impl Scope<'_> {
     ) -> Result<(Membership, Draft), Fault> {
         let mut decided = administration::create_membership(user, workspace, role, self.context.now);
         decided.value.number = MembershipNumber(self.heads.next_membership()?);
-        users::insert(self.connection, self.sealer, user)?;
+        self.new_user(user)?;
         installation::insert_membership(self.connection, &decided.value, workspace.number)?;
         let mut draft = Draft::new(Outcome::Done, user.id.to_string());
         let change = Change::Membership(MembershipView::from(&decided.value));

@@ -1,6 +1,7 @@
 //! The one thread that writes: it takes all commands that wait, runs them one after the other, and commits them
 //! together. A command that fails is undone alone.
 
+mod accounts;
 mod cache;
 mod credits;
 mod installation;

@@ -210,6 +210,7 @@ impl Scope<'_> {
             Command::Member(command) => self.change_members(command),
             Command::Credit(command) => self.credit(&command),
             Command::Prompt(command) => self.prompt_command(command),
+            Command::Account(command) => self.account_command(command),
         }
     }
 }
@@ -251,6 +252,7 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
         | Command::Privacy(PrivacyCommand::Rewrap { .. } | PrivacyCommand::Erase { .. }) => {
             permit.covers(Action::Operate, None)
         }
+        Command::Account(command) => command.is_permitted(permit),
     };
     if is_covered { Ok(()) } else { Err(CommandError::Permit) }
 }

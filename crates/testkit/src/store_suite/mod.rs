@@ -3,6 +3,7 @@
 //! [`store_suite!`](crate::store_suite!) makes a `#[tokio::test]` of each, so that a failure names the promise that was
 //! broken.
 
+pub mod accounts;
 pub mod concurrency;
 pub mod credits;
 pub mod installation;
@@ -46,6 +47,10 @@ macro_rules! store_suite {
             lists::pages
             lists::filters_agree_with_the_rules
             lists::workspaces_by_slug
+            accounts::sessions
+            accounts::session_room
+            accounts::sessions_follow_memberships
+            accounts::attempts
             members::roles_and_permissions
             members::ownership
             members::nobody_gives_more_than_they_have

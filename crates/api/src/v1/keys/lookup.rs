@@ -1,12 +1,7 @@
 //! `POST /v1/keys/lookup`
 
 use axum::{Json, extract::State};
-use keywright_domain::{
-    caps,
-    ids::WorkspaceId,
-    permit::{Action, Actor},
-    workspace::Workspace,
-};
+use keywright_domain::{caps, ids::WorkspaceId, permit::Action, workspace::Workspace};
 use keywright_keyformat::Locator;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -57,7 +52,7 @@ problems! {}
 /// Find keys by locator
 ///
 /// For locators that were found in files, logs or leak reports, without handling the secret. An operator finds keys of
-/// all workspaces; a key with `keys:read` those of its own.
+/// all workspaces; a key or a member with `keys:read` those of their own.
 #[utoipa::path(
     post, path = "/v1/keys/lookup", operation_id = "lookup_keys", tag = "Keys",
     request_body(content = Request, example = json!({"locators": ["aB3dE6gH9kLm"]})),
@@ -68,7 +63,7 @@ pub(crate) async fn handler(
     caller: Caller,
     body: StrictJson<Request>,
 ) -> Result<Json<FoundKeys>, ApiError> {
-    let visible = visible_workspace(&caller)?;
+    let visible = caller.workspaces_for(&[Action::ReadKeys])?;
     if body.value.locators.len() > caps::LOOKUP_LOCATORS_MAX {
         let detail = format!("`locators` has at most {}.", caps::LOOKUP_LOCATORS_MAX);
         return Err(ApiError::invalid_field("locators", detail));
@@ -80,7 +75,8 @@ pub(crate) async fn handler(
             ApiError::invalid_field(&format!("locators[{position}]"), "A locator has 12 letters and digits.")
         })?;
         let located = state.plane.locate(locator);
-        let located = located.filter(|found| visible.is_none_or(|workspace| found.workspace == workspace));
+        let located =
+            located.filter(|found| visible.as_ref().is_none_or(|visible| visible.contains(&found.workspace)));
         let (key, usable) = match located {
             Some(located) => show(&state, &caller, &mut workspaces, locator, &located).await?,
             None => (None, false),
@@ -88,17 +84,6 @@ pub(crate) async fn handler(
         data.push(FoundKey { locator: text, key, usable });
     }
     Ok(Json(FoundKeys { data }))
-}
-
-/// The one workspace whose keys the caller may see; `None`: all.
-fn visible_workspace(caller: &Caller) -> Result<Option<WorkspaceId>, ApiError> {
-    match caller.actor {
-        Actor::Operator(_) | Actor::System => Ok(None),
-        Actor::Key { workspace, .. } => {
-            caller.permit(Action::ReadKeys, Some(workspace))?;
-            Ok(Some(workspace))
-        }
-    }
 }
 
 async fn show(

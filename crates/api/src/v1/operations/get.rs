@@ -3,14 +3,10 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use keywright_domain::{
-    ids::OperationId,
-    permission::{Builtin, PermissionSet},
-    permit::{Action, Actor, Denied},
-};
+use keywright_domain::{ids::OperationId, permit::Action};
 
 use crate::{
-    actor::{Caller, denied},
+    actor::Caller,
     cluster::Stale,
     edge::StrictPath,
     error::{ApiError, ErrorCode},
@@ -33,7 +29,7 @@ problems! {}
 ///
 /// For a change that was answered with 202: whether every node goes by it now. Answered by any node. With
 /// `Prefer: wait=<seconds>` (0 to 400) the answer comes when it is complete, or when the time is over. Needs an operator
-/// credential, or a key with one of `keys:read`, `keys:write`, `workspace:read`, `workspace:write`.
+/// credential, or a key or member with one of `keys:read`, `keys:write`, `workspace:read`, `workspace:write`.
 #[utoipa::path(
     get, path = "/v1/operations/{id}", operation_id = "get_operation", tag = "Operations",
     params(OperationPath, ("Prefer" = Option<String>, Header, description = "`wait=<seconds>`: how long to wait (RFC 7240).")),
@@ -44,7 +40,7 @@ pub(crate) async fn handler(
     caller: Caller,
     StrictPath(id): StrictPath<String>,
 ) -> Result<OperationAnswer, ApiError> {
-    check_caller(&caller)?;
+    caller.workspaces_for(&ACTIONS)?;
     let id = OperationId::parse(&id).map_err(|_| ErrorCode::NotFound)?;
     let change = operation::change_of(id).ok_or(ErrorCode::NotFound)?;
     // A number that the log never reached is not to be waited for.
@@ -53,14 +49,4 @@ pub(crate) async fn handler(
         return Err(Stale.into());
     }
     Ok(OperationAnswer(state.everywhere(change, caller.origin.wait_seconds, 0).await))
-}
-
-fn check_caller(caller: &Caller) -> Result<(), ApiError> {
-    let Actor::Key { workspace, .. } = caller.actor else { return Ok(()) };
-    let may = |action| caller.permit(action, Some(workspace)).is_ok();
-    if ACTIONS.into_iter().any(may) {
-        return Ok(());
-    }
-    let missing = ACTIONS.into_iter().filter_map(Action::permission).map(Builtin::bit);
-    Err(denied(Denied::Missing(missing.fold(PermissionSet::EMPTY, PermissionSet::with))))
 }

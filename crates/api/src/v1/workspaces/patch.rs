@@ -130,14 +130,19 @@ async fn check_widening(
     policy: &WorkspacePolicy,
 ) -> Result<(), ApiError> {
     let added = policy.allowed_permissions.without(before.policy.allowed_permissions);
-    let Actor::Key { key, workspace, .. } = caller.actor else { return Ok(()) };
     if added.is_empty() {
         return Ok(());
     }
-    let key = state.store.key(workspace, key).await.map_err(of_store)?;
-    let held = key.map_or(PermissionSet::EMPTY, |key| {
-        key.permissions.intersection(state.plane.creator_permissions(&key.created_by))
-    });
+    let held = match caller.actor {
+        Actor::Operator(_) | Actor::System => return Ok(()),
+        Actor::User { member, .. } => member.map_or(PermissionSet::EMPTY, |member| member.permissions),
+        Actor::Key { key, workspace, .. } => {
+            let key = state.store.key(workspace, key).await.map_err(of_store)?;
+            key.map_or(PermissionSet::EMPTY, |key| {
+                key.permissions.intersection(state.plane.creator_permissions(&key.created_by))
+            })
+        }
+    };
     let catalogue = state.plane.catalogue();
     let beyond = added.intersection(catalogue.all()).without(held);
     if beyond.is_empty() {

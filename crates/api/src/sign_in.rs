@@ -1,0 +1,221 @@
+//! Signing people in: the gate before every attempt, the check of the password, and the new session.
+
+use keywright_domain::{
+    account::{
+        AccountCommand, AccountOutcome, EmailAddress, Gate, NewSession, Session, SignInMethod, Subject,
+        SubjectKind,
+    },
+    caps,
+    command::{Command, Outcome},
+    ids::{SessionId, UserId},
+    permit::{self, Action, Actor, Permit},
+    principal::User,
+    privacy::Who,
+};
+
+use crate::{
+    actor::{Origin, denied},
+    commit::unexpected,
+    error::{ApiError, ErrorCode},
+    outbox::{Letter, LetterKind},
+    password::{Password, PasswordCheck},
+    session::SessionToken,
+    state::AppState,
+    v1::problems,
+};
+
+/// Somebody who is signed in now.
+pub(crate) struct Begun {
+    /// The session.
+    pub(crate) session: Session,
+    /// Its token, shown once.
+    pub(crate) token: SessionToken,
+}
+
+/// Signs in with an address and a password.
+///
+/// # Errors
+/// `invalid_sign_in`, the same whether the account exists or not; `too_many_failed_attempts`.
+pub(crate) async fn with_password(
+    state: &AppState,
+    origin: &Origin,
+    email: &str,
+    password: &Password,
+) -> Result<Begun, ApiError> {
+    let subjects = subjects(state, origin, email);
+    begin_attempt(state, origin, subjects.clone()).await?;
+    let user = match EmailAddress::parse(email) {
+        Ok(email) => {
+            let who = Who::Email(email.as_str().to_owned());
+            state.store.person(who).await.map_err(problems::of_store)?
+        }
+        Err(_) => None,
+    };
+    check_password(state, user.as_ref(), password).await?;
+    let user = user.ok_or(ErrorCode::InvalidSignIn)?;
+    let before = state.store.sessions(user.id).await.map_err(problems::of_store)?;
+    let begun = begin_session(state, origin, user.id, SignInMethod::Password, subjects).await?;
+    tell_of(state, &user, &before, &begun.session).await;
+    Ok(begun)
+}
+
+/// Tells a user by letter that they signed in with a program that is not signed in yet.
+async fn tell_of(state: &AppState, user: &User, before: &[Session], begun: &Session) {
+    let Some(outbox) = &state.outbox else { return };
+    if before.iter().all(|session| session.agent != begun.agent) {
+        let kind = LetterKind::NewSignIn { agent: begun.agent.clone(), at: begun.created_at };
+        outbox.send(Letter { to: user.email.clone(), kind }).await;
+    }
+}
+
+/// Whether `password` is the user's.
+///
+/// # Errors
+/// `invalid_sign_in`.
+pub(crate) async fn check_password(
+    state: &AppState,
+    user: Option<&User>,
+    password: &Password,
+) -> Result<(), ApiError> {
+    let hash = user.and_then(|user| user.password_hash.clone());
+    match state.passwords.check(password, hash).await? {
+        PasswordCheck::Right => Ok(()),
+        PasswordCheck::Wrong => Err(ErrorCode::InvalidSignIn.into()),
+    }
+}
+
+/// Whose attempts are counted when somebody tries to sign in as `account` from the request's address. Digests under the
+/// installation's pepper: they tell neither.
+pub(crate) fn subjects(state: &AppState, origin: &Origin, account: &str) -> Vec<Subject> {
+    let folded = account.trim().to_lowercase();
+    let digest = |text: &str| state.plane.digest(text).bytes;
+    let account =
+        Subject { kind: SubjectKind::Account, digest: digest(&format!("attempts of account {folded}")) };
+    let address = origin.address.map(|address| Subject {
+        kind: SubjectKind::Address,
+        digest: digest(&format!("attempts from {address}")),
+    });
+    std::iter::once(account).chain(address).collect()
+}
+
+/// Asks to try a secret. The attempt counts as failed until [`begin_session`] forgives it.
+///
+/// # Errors
+/// `too_many_failed_attempts`.
+pub(crate) async fn begin_attempt(
+    state: &AppState,
+    origin: &Origin,
+    subjects: Vec<Subject>,
+) -> Result<(), ApiError> {
+    let permit = system_permit()?;
+    let command = Command::Account(AccountCommand::BeginAttempt(subjects));
+    match account_outcome(state, origin, permit, command).await? {
+        AccountOutcome::Gate(Gate::Open) => Ok(()),
+        AccountOutcome::Gate(Gate::LockedUntil(end)) => {
+            let seconds = end.ms_since(origin.now).saturating_add(999) / 1_000;
+            let detail = "Too many failed attempts. Wait as long as `Retry-After` says.";
+            let error = ApiError::with_detail(ErrorCode::TooManyFailedAttempts, detail);
+            Err(error.retry_after_seconds(u64::try_from(seconds).unwrap_or(1)))
+        }
+        _ => Err(unexpected()),
+    }
+}
+
+/// Begins a session of a user who has proved who they are.
+///
+/// # Errors
+/// As the store.
+pub(crate) async fn begin_session(
+    state: &AppState,
+    origin: &Origin,
+    user: UserId,
+    method: SignInMethod,
+    forgive: Vec<Subject>,
+) -> Result<Begun, ApiError> {
+    let token = SessionToken::generate(&*state.entropy);
+    let id = SessionId::generate(origin.now, &*state.entropy);
+    let session = NewSession {
+        id,
+        user,
+        digest: token.digest(),
+        method,
+        agent: describe_agent(origin.user_agent.as_deref()),
+    };
+    let permit = permit::authorize(Actor::User { user, session: id, member: None }, Action::OwnAccount, None)
+        .map_err(denied)?;
+    let limits = state.config.session_limits;
+    let command = Command::Account(AccountCommand::CreateSession { session, limits, forgive });
+    match account_outcome(state, origin, permit, command).await? {
+        AccountOutcome::Session(session) => Ok(Begun { session: *session, token }),
+        _ => Err(unexpected()),
+    }
+}
+
+/// The permit of the installation itself, for what nobody who is signed in does.
+pub(crate) fn system_permit() -> Result<Permit, ApiError> {
+    permit::authorize(Actor::System, Action::Operate, None).map_err(denied)
+}
+
+/// Carries out a command on an account.
+///
+/// # Errors
+/// As the store.
+pub(crate) async fn account_outcome(
+    state: &AppState,
+    origin: &Origin,
+    permit: Permit,
+    command: Command,
+) -> Result<AccountOutcome, ApiError> {
+    let context = origin.context(state, permit, None);
+    let committed = state.store.execute(context, command).await;
+    let committed = committed.map_err(|error| problems::of_command(error, &state.plane.catalogue()))?;
+    match committed.outcome {
+        Outcome::Account(outcome) => Ok(outcome),
+        _ => Err(unexpected()),
+    }
+}
+
+/// The program in words that its user recognises, and that tell nothing more: `Firefox on Linux`.
+fn describe_agent(user_agent: Option<&str>) -> String {
+    const PROGRAMS: [(&str, &str); 8] = [
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+        ("curl/", "curl"),
+        ("keywright", "Keywright's command line"),
+        ("python", "Python"),
+    ];
+    const SYSTEMS: [(&str, &str); 6] = [
+        ("Android", "Android"),
+        ("iPhone", "iOS"),
+        ("iPad", "iOS"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("Linux", "Linux"),
+    ];
+    let text = user_agent.unwrap_or_default();
+    let find = |names: &[(&str, &'static str)]| {
+        names.iter().find(|(mark, _)| text.contains(mark)).map(|(_, name)| *name)
+    };
+    let described = match (find(&PROGRAMS), find(&SYSTEMS)) {
+        (Some(program), Some(system)) => format!("{program} on {system}"),
+        (Some(name), None) | (None, Some(name)) => name.to_owned(),
+        (None, None) => "Unknown program".to_owned(),
+    };
+    described.chars().take(caps::SESSION_AGENT_MAX_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_described_in_few_words() {
+        let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+        assert_eq!(describe_agent(Some(firefox)), "Firefox on Linux");
+        assert_eq!(describe_agent(Some("curl/8.5.0")), "curl");
+        assert_eq!(describe_agent(None), "Unknown program");
+    }
+}
