@@ -29,7 +29,7 @@ use keywright_engine::{Engine, MissingShares, Moment, Outcome, Settled, Target};
 use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, oneshot},
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, interval_at, timeout},
 };
 
 /// Most windows in one statement.
@@ -44,9 +44,10 @@ const PATIENCE: Duration = Duration::from_millis(400);
 const CALL_PATIENCE: Duration = Duration::from_secs(2);
 /// How often idle shares are looked for, and a pool that is out of reach.
 const TICK: Duration = Duration::from_millis(250);
-/// Number of ticks between two looks for idle shares, and between two removals of old windows.
+/// Number of ticks between two looks for idle shares.
 const IDLE_TICKS: u64 = 2;
-const PRUNE_TICKS: u64 = 240;
+/// How often windows that are over are removed from the pool.
+const PRUNE: Duration = Duration::from_secs(60);
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -138,6 +139,8 @@ impl Shares {
     async fn draw_for_ever(self: Arc<Self>) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut prunes = interval_at(Instant::now() + PRUNE, PRUNE);
+        prunes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut draws, mut others) = (FuturesUnordered::<Work>::new(), FuturesUnordered::<Work>::new());
         let mut tick = 0_u64;
         loop {
@@ -145,7 +148,9 @@ impl Shares {
                 () = self.wake.notified() => {}
                 Some(()) = draws.next(), if !draws.is_empty() => {}
                 Some(()) = others.next(), if !others.is_empty() => {}
-                _ = ticks.tick() => {
+                _ = prunes.tick() => others.push(self.prune()),
+                // A node that holds nothing and misses nothing sleeps.
+                _ = ticks.tick(), if self.is_cut_off() || self.engine.holds_shares() => {
                     tick += 1;
                     if others.len() < STATEMENTS_MAX {
                         others.extend(self.at_tick(tick));
@@ -170,13 +175,6 @@ impl Shares {
                 }
             }));
         }
-        if tick.is_multiple_of(PRUNE_TICKS) {
-            return Some(Box::pin(async move {
-                if let Ok(Err(error)) = timeout(CALL_PATIENCE, shares.pool.prune()).await {
-                    tracing::warn!(%error, "limit windows that are over were not removed");
-                }
-            }));
-        }
         if !tick.is_multiple_of(IDLE_TICKS) {
             return None;
         }
@@ -189,6 +187,15 @@ impl Shares {
             drop(timeout(PATIENCE, shares.pool.give_back(idle)).await);
         };
         Some(Box::pin(give_back))
+    }
+
+    fn prune(self: &Arc<Self>) -> Work {
+        let shares = Arc::clone(self);
+        Box::pin(async move {
+            if let Ok(Err(error)) = timeout(CALL_PATIENCE, shares.pool.prune()).await {
+                tracing::warn!(%error, "limit windows that are over were not removed");
+            }
+        })
     }
 
     fn note_low(&self) {

@@ -184,7 +184,14 @@ impl Engine {
     /// What restricting changes took from keys for good, oldest first; of those that this process has applied the last
     /// 10,000. To be brought into effect again when a fail-over may have lost some.
     pub fn tombstones(&self) -> Vec<Tombstone> {
-        self.writer.lock().tombstones.iter().cloned().collect()
+        self.tombstones_after(0)
+    }
+
+    /// Those of [`Self::tombstones`] that are of changes after `sequence`.
+    pub fn tombstones_after(&self, sequence: u64) -> Vec<Tombstone> {
+        let writer = self.writer.lock();
+        let begin = writer.tombstones.partition_point(|tombstone| tombstone.sequence <= sequence);
+        writer.tombstones.range(begin..).cloned().collect()
     }
 
     /// Notes that every node has applied the log up to `sequence`.

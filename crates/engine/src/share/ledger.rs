@@ -95,6 +95,11 @@ impl Ledger {
         idle
     }
 
+    /// Whether there is no window that a share may be left of.
+    pub(super) fn is_empty(&self) -> bool {
+        self.windows.lock().is_empty()
+    }
+
     /// All windows that a share may be left of.
     pub(super) fn all(&self) -> Vec<(Target, u64)> {
         self.windows.lock().values().map(|active| (active.target, active.bucket)).collect()

@@ -245,6 +245,11 @@ impl Engine {
         self.withdraw(sharing.ledger.idle(now.boot_ns, units), now_ms)
     }
 
+    /// Whether this node may have units of a limit that others could use.
+    pub fn holds_shares(&self) -> bool {
+        self.sharing.as_ref().is_some_and(|sharing| !sharing.ledger.is_empty())
+    }
+
     /// All units, taken out of the shares, to be given back at the end.
     pub fn all_shares(&self, now: Moment) -> Vec<Return> {
         let Some(sharing) = &self.sharing else { return Vec::new() };

@@ -48,8 +48,9 @@ const SETTLE_EVERY_NS: u64 = 100_000_000;
 const LISTEN_AGAIN: Duration = Duration::from_millis(200);
 /// How often the server's settings are looked at.
 const PROMISE_EVERY: Duration = Duration::from_secs(30);
-/// How often ends of keys are written to the journal.
+/// How often ends of keys are written to the journal at most, and how often it is looked after without an end.
 const JOURNAL_EVERY: Duration = Duration::from_millis(200);
+const JOURNAL_ANYWAY: Duration = Duration::from_secs(5);
 /// Most events that are taken before the clock is read again.
 const EVENTS_MAX: usize = 64;
 
@@ -585,7 +586,10 @@ async fn listen(parts: Arc<Parts>, events: mpsc::UnboundedSender<Event>) {
 /// Keeps what ended, and after a restart in another history brings it into effect again.
 async fn keep_journal(parts: Arc<Parts>) {
     let mut is_reported = false;
+    let mut applied = parts.applier.applied();
     loop {
+        // Also without a change: the history may be another one.
+        drop(timeout(JOURNAL_ANYWAY, applied.changed()).await);
         sleep(JOURNAL_EVERY).await;
         let generation = parts.standing.generation.load(Relaxed);
         if generation == 0 || !parts.engine.is_following() {
@@ -599,7 +603,8 @@ async fn keep_journal(parts: Arc<Parts>) {
             tracing::warn!(%error, "ends of keys could not be brought into effect again; will try again");
             continue;
         }
-        if let Err(error) = parts.journal.write(generation, &parts.engine.tombstones()) {
+        let new = parts.engine.tombstones_after(parts.journal.written(generation));
+        if let Err(error) = parts.journal.write(generation, &new) {
             if !is_reported {
                 tracing::error!(%error, "ends of keys cannot be written to the journal");
             }

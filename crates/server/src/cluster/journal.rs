@@ -114,6 +114,12 @@ impl Journal {
         self.inner.lock().generation
     }
 
+    /// Ends up to this change need not be written again in this generation.
+    pub(super) fn written(&self, generation: u64) -> u64 {
+        let inner = self.inner.lock();
+        if generation == inner.generation { inner.written } else { 0 }
+    }
+
     /// What the journal knows, and `more`.
     pub(super) fn and(&self, more: Vec<Tombstone>) -> Vec<Tombstone> {
         let inner = self.inner.lock();

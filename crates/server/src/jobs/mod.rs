@@ -138,10 +138,59 @@ pub(crate) fn start(
     jobs
 }
 
-/// Repeats `run` every `period` until `stopping`; after failures more rarely.
+/// When a job is due.
+#[derive(Clone)]
+enum Pace {
+    /// Again and again.
+    Every(Duration),
+    /// Only while there is work, and at once when there is some again.
+    WhileBusy {
+        /// Whether there is work.
+        is_busy: watch::Receiver<bool>,
+        /// How often, while there is.
+        every: Duration,
+        /// How often otherwise; `None` for not at all.
+        at_rest: Option<Duration>,
+    },
+}
+
+impl From<Duration> for Pace {
+    fn from(period: Duration) -> Self {
+        Self::Every(period)
+    }
+}
+
+impl Pace {
+    fn period(&self) -> Duration {
+        match self {
+            Self::Every(period) | Self::WhileBusy { every: period, .. } => *period,
+        }
+    }
+
+    /// Returns when the job is due, after so many failures in a row.
+    async fn due(&mut self, failures: u32) {
+        if failures > 0 {
+            return tokio::time::sleep(backoff(self.period(), failures)).await;
+        }
+        match self {
+            Self::WhileBusy { is_busy, at_rest, .. } if !*is_busy.borrow() => {
+                let is_busy = is_busy.wait_for(|is_busy| *is_busy);
+                match at_rest {
+                    Some(at_rest) => drop(tokio::time::timeout(*at_rest, is_busy).await),
+                    None if is_busy.await.is_ok() => {}
+                    // Whoever knows has ended, and so will this job.
+                    None => std::future::pending().await,
+                }
+            }
+            Self::Every(period) | Self::WhileBusy { every: period, .. } => tokio::time::sleep(*period).await,
+        }
+    }
+}
+
+/// Repeats `run` at its pace until `stopping`; after failures more rarely.
 async fn repeat<F, R>(
     job: JobName,
-    period: Duration,
+    pace: impl Into<Pace>,
     stats: Arc<JobStats>,
     mut stopping: watch::Receiver<bool>,
     mut run: F,
@@ -150,11 +199,11 @@ async fn repeat<F, R>(
     R: Future<Output = anyhow::Result<()>>,
 {
     let mut failures: u32 = 0;
+    let mut pace = pace.into();
     loop {
-        let pause = if failures == 0 { period } else { backoff(period, failures) };
         tokio::select! {
             _ = stopping.wait_for(|stopping| *stopping) => return,
-            () = tokio::time::sleep(pause) => {}
+            () = pace.due(failures) => {}
         }
         match run().await {
             Ok(()) if failures > 0 => {
@@ -195,6 +244,28 @@ mod tests {
         assert_eq!(backoff(second, 4), 16 * second);
         assert_eq!(backoff(second, u32::MAX), BACKOFF_MAX);
         assert_eq!(backoff(60 * second, 1), 60 * second);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_without_work_rests_and_is_at_it_at_once() {
+        let (busy, is_busy) = watch::channel(false);
+        let every = Duration::from_millis(200);
+        let mut resting = Pace::WhileBusy { is_busy: is_busy.clone(), every, at_rest: None };
+        let mut looking = Pace::WhileBusy { is_busy, every, at_rest: Some(Duration::from_secs(1)) };
+        let begun = tokio::time::Instant::now();
+        assert!(tokio::time::timeout(Duration::from_secs(60), resting.due(0)).await.is_err());
+        looking.due(0).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(61));
+        busy.send_replace(true);
+        resting.due(0).await;
+        looking.due(0).await;
+        assert_eq!(begun.elapsed(), Duration::from_millis(61_400), "one period each while there is work");
+        busy.send_replace(false);
+        let woken = tokio::spawn(async move { resting.due(0).await });
+        tokio::time::sleep(every).await;
+        busy.send_replace(true);
+        woken.await.unwrap();
+        assert_eq!(begun.elapsed(), Duration::from_millis(61_600), "at once");
     }
 
     #[tokio::test(start_paused = true)]

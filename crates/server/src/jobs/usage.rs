@@ -10,11 +10,14 @@ use keywright_domain::time::Clock as _;
 use keywright_engine::SealedSegment;
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{JobName, JobStats, Shared, repeat};
+use super::{JobName, JobStats, Pace, Shared, repeat};
 use crate::{installation::Opened, system::SystemClock};
 
 /// How often room for the next segment is looked after.
 const ROOM_PERIOD: Duration = Duration::from_millis(50);
+/// How often it is looked whether anything was counted, where nothing was. All else waits for that, so that a process
+/// with nothing to do wakes up rarely. Not longer than [`SYNC_PERIOD`].
+const REST_PERIOD: Duration = SYNC_PERIOD;
 /// How often counts are written through to the disk: what a power failure can lose.
 const SYNC_PERIOD: Duration = Duration::from_millis(200);
 /// How often it is looked whether a flush is due; the spool itself adapts the pace to how long flushes take.
@@ -23,12 +26,16 @@ const FLUSH_PERIOD: Duration = Duration::from_millis(500);
 pub(super) fn start(jobs: &mut JoinSet<()>, shared: &Shared, stopping: &watch::Receiver<bool>) {
     let spool = Arc::clone(shared.opened.engine.spool());
     let stats = || Arc::clone(&shared.stats);
-    let room = Arc::clone(&spool);
-    jobs.spawn(repeat(JobName::SpoolRoom, ROOM_PERIOD, stats(), stopping.clone(), move || {
+    let (busy, is_busy) = watch::channel(true);
+    let pace = |every, at_rest| Pace::WhileBusy { is_busy: is_busy.clone(), every, at_rest };
+    let (room, room_pace) = (Arc::clone(&spool), pace(ROOM_PERIOD, Some(REST_PERIOD)));
+    jobs.spawn(repeat(JobName::SpoolRoom, room_pace, stats(), stopping.clone(), move || {
         let result = room.maintain();
+        let has_work = result.is_err() || !room.is_idle() || room.gauges().sealed_segments > 0;
+        busy.send_if_modified(|busy| std::mem::replace(busy, has_work) != has_work);
         async move { result.context("no room for the next segment of the usage spool") }
     }));
-    jobs.spawn(repeat(JobName::SpoolSync, SYNC_PERIOD, stats(), stopping.clone(), move || {
+    jobs.spawn(repeat(JobName::SpoolSync, pace(SYNC_PERIOD, None), stats(), stopping.clone(), move || {
         let spool = Arc::clone(&spool);
         async move {
             if spool.is_idle() {
@@ -39,7 +46,7 @@ pub(super) fn start(jobs: &mut JoinSet<()>, shared: &Shared, stopping: &watch::R
         }
     }));
     let shared_flush = shared.clone();
-    jobs.spawn(repeat(JobName::UsageFlush, FLUSH_PERIOD, stats(), stopping.clone(), move || {
+    jobs.spawn(repeat(JobName::UsageFlush, pace(FLUSH_PERIOD, None), stats(), stopping.clone(), move || {
         let shared = shared_flush.clone();
         async move {
             let flushed = flush_due(&shared).await;

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
 };
 
 use super::{
@@ -78,6 +78,8 @@ struct Shared<R> {
     http: auto::Builder<TokioExecutor>,
     ticks: Arc<Ticks>,
     open: Mutex<HashMap<u64, Arc<Watch>>>,
+    /// A connection was opened.
+    opened: Notify,
 }
 
 impl<R: Respond> Worker<R> {
@@ -103,6 +105,7 @@ impl<R: Respond> Worker<R> {
             http: http_builder(&limits),
             ticks: Arc::default(),
             open: Mutex::default(),
+            opened: Notify::new(),
         });
         let listener = TcpListener::from_std(listener).expect("the socket does not block");
         tokio::spawn(watch_over(Arc::clone(&shared)));
@@ -178,11 +181,14 @@ impl<R> Drop for Listed<R> {
     }
 }
 
-/// Advances the coarse clock and closes connections that take too long.
+/// Advances the coarse clock and closes connections that take too long. Sleeps while there is none.
 async fn watch_over<R: Respond>(shared: Arc<Shared<R>>) {
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
+        if shared.open.lock().is_empty() {
+            shared.opened.notified().await;
+        }
         interval.tick().await;
         shared.ticks.advance();
         let is_crowded = shared.admission.is_crowded();
@@ -222,7 +228,14 @@ impl<R: Respond> Shared<R> {
     /// Serves a connection in a task of its own.
     fn open(self: &Arc<Self>, number: u64, stream: TcpStream, peer: SocketAddr, place: Place) {
         let watch = Arc::new(Watch::new(Arc::clone(&self.ticks), self.tls.is_some()));
-        self.open.lock().insert(number, Arc::clone(&watch));
+        let is_first = {
+            let mut open = self.open.lock();
+            open.insert(number, Arc::clone(&watch));
+            open.len() == 1
+        };
+        if is_first {
+            self.opened.notify_one();
+        }
         self.peers[self.index].load.fetch_add(1, Ordering::Relaxed);
         let listed = Listed { shared: Arc::clone(self), number, _place: place };
         tokio::spawn(async move {
