@@ -7,7 +7,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::store::StoreError;
+use crate::{change::NumberedChange, store::StoreError};
 
 /// One run of one process. A process that registers anew takes a new one, so that the old one is never mistaken for it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -155,6 +155,11 @@ pub trait ControlLog: Send + Sync + 'static {
 
     /// Renews and asks, in one statement; see [`PollReply`] for what it guarantees.
     async fn poll(&self, request: PollRequest) -> Result<PollReply, StoreError>;
+
+    /// The changes after `sequence`, in order, without a gap, and at most `limit`: as
+    /// [`Store::changes_after`](crate::store::Store::changes_after), on the way by which polls and acknowledgements go,
+    /// since one follows the other.
+    async fn changes_after(&self, sequence: u64, limit: u32) -> Result<Vec<NumberedChange>, StoreError>;
 
     /// Notes that the node has applied the log up to `applied`. May be lost in a crash of the server.
     async fn acknowledge(&self, incarnation: Incarnation, applied: u64) -> Result<(), StoreError>;

@@ -308,7 +308,7 @@ impl Spool {
         if !Arc::ptr_eq(full, &self.active.load()) {
             return;
         }
-        state.next_capacity = (state.next_capacity * 4).min(self.options.entries_max);
+        state.next_capacity = (state.next_capacity * 2).min(self.options.entries_max);
         let spare = state.spare.take().or_else(|| state.create(&self.directory, &self.options).ok());
         let Some(spare) = spare else { return };
         let old = self.active.swap(Arc::new(spare));

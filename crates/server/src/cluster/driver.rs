@@ -315,7 +315,7 @@ impl Driver {
                 });
             }
             Operation::Fetch { after } => self.spawn(async move {
-                let changes = parts.store.changes_after(after, FETCH_MAX).await?;
+                let changes = parts.control.changes_after(after, FETCH_MAX).await?;
                 Ok(match parts.applier.apply(&changes) {
                     Ok(applied) => Event::Followed(follower::Input::Fetched { applied }),
                     Err(ApplyError::Gap { .. }) => Event::Followed(follower::Input::Gap),

@@ -79,6 +79,24 @@ impl Line {
         Err(error)
     }
 
+    /// What comes of several statements, of which none writes.
+    pub(super) async fn read<T, F>(
+        &self,
+        question: impl FnOnce(Arc<Connected>) -> F + Send,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, Fault>> + Send,
+    {
+        let connected = self.connected().await?;
+        let answer = timeout(DEADLINE, question(Arc::clone(&connected))).await;
+        answer.unwrap_or(Err(Fault::Silent)).map_err(|fault| {
+            if fault.ends_connection() {
+                connected.give_up();
+            }
+            fault.into_store_error()
+        })
+    }
+
     /// Waits for an announcement that was not seen yet.
     pub(super) async fn announced(&self, seen: &mut Option<watch::Receiver<u64>>) -> Result<u64, StoreError> {
         let connected = self.connected().await?;

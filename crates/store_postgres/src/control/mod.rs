@@ -11,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use keywright_domain::{
+    change::NumberedChange,
     control::{Anchor, ControlLog, Epoch, Incarnation, NewNode, NodeRow, PollReply, PollRequest},
     store::StoreError,
 };
@@ -26,11 +27,12 @@ use crate::{
     durability::{self, Durability},
     fault::Fault,
     options::PostgresOptions,
-    params,
+    params, read,
     rows::{bytes, each, flag, number, optional_number, optional_text, text},
+    sql::keys::CHANGES_AFTER,
 };
 
-const POLL_STATEMENTS: &[&str] = &[sql::POLL, sql::ACKNOWLEDGE];
+const POLL_STATEMENTS: &[&str] = &[sql::POLL, sql::ACKNOWLEDGE, CHANGES_AFTER];
 const REGISTRY_STATEMENTS: &[&str] = &[sql::NODES, sql::CHALLENGE, sql::HEAD, sql::GLANCE];
 
 /// How long connecting may take; several addresses may be tried in it.
@@ -170,6 +172,12 @@ impl ControlLog for PostgresControl {
         let rows = self.own.query(sql::POLL, values, Need::Durable).await?;
         let row = rows.first().ok_or_else(no_head)?;
         reply(row).map_err(Fault::into_store_error)
+    }
+
+    async fn changes_after(&self, sequence: u64, limit: u32) -> Result<Vec<NumberedChange>, StoreError> {
+        self.own
+            .read(|connected| async move { read::changes::after(&connected, sequence, limit).await })
+            .await
     }
 
     async fn acknowledge(&self, incarnation: Incarnation, applied: u64) -> Result<(), StoreError> {
