@@ -51,6 +51,12 @@ enum Command {
         after_help = "Examples:\n  keywright config example > keywright.toml\n  keywright config check keywright.toml"
     )]
     Config(commands::config::ConfigCommand),
+    /// Try the mail server of a configuration
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  keywright mail test --to you@example.com --config /etc/keywright.toml"
+    )]
+    Mail(commands::mail::MailCommand),
     /// Rotate the peppers under which keys are stored
     #[command(subcommand, after_help = "Examples:\n  keywright pepper rotate --data /var/lib/keywright")]
     Pepper(commands::pepper::PepperCommand),
@@ -70,6 +76,7 @@ impl Args {
             Command::Cluster(command) => command.run(),
             Command::Migrate(command) => command.run(),
             Command::Config(command) => command.run(),
+            Command::Mail(command) => command.run(),
             Command::Pepper(command) => command.run(),
             Command::Privacy(command) => command.run(),
         }

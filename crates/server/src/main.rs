@@ -8,6 +8,7 @@ mod config;
 mod failure;
 mod installation;
 mod jobs;
+mod mail;
 mod ops;
 mod runtime;
 mod serving;

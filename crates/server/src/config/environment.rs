@@ -71,6 +71,13 @@ pub(crate) const KEYS: &[Key] = &[
     key(&["telemetry", "otlp_endpoint"], Kind::Text),
     key(&["telemetry", "service_name"], Kind::Text),
     key(&["telemetry", "sample_percent"], Kind::Number),
+    key(&["mail", "url"], Kind::Text),
+    key(&["mail", "from"], Kind::Text),
+    key(&["mail", "user"], Kind::Text),
+    key(&["mail", "password_file"], Kind::Text),
+    key(&["mail", "password_env"], Kind::Text),
+    key(&["mail", "root_certificate"], Kind::Text),
+    key(&["mail", "timeout_seconds"], Kind::Number),
 ];
 
 /// Puts the values of `variables` into `table`. A variable that looks like a mistyped one of ours is refused; others

@@ -1,6 +1,7 @@
 //! The configuration of `keywright serve`: a TOML file, overridden by the environment.
 
 mod environment;
+pub(crate) mod mail;
 pub(crate) mod problem;
 pub(crate) mod value;
 
@@ -15,6 +16,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::failure::{Exit, Failure};
+use mail::Mail;
 use value::{BaseUrl, Bounded, DatabaseAddress, Listen, Network, NodeName, OptionalListen, Tag};
 
 /// Every key, documented, as `keywright config example` prints it.
@@ -56,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// Traces.
     pub(crate) telemetry: Telemetry,
+    /// How letters are sent; without it, links are shown to whoever asked for them.
+    pub(crate) mail: Option<Mail>,
 }
 
 /// Certificate chain and private key, as PEM files.
@@ -263,6 +267,7 @@ impl Default for Config {
             usage: Usage::default(),
             log: Log::default(),
             telemetry: Telemetry::default(),
+            mail: None,
         }
     }
 }
@@ -323,6 +328,9 @@ impl Config {
         if self.database.as_ref().is_some_and(|database| database.url.is_none()) {
             return wrong("database.url is missing: set it, or KEYWRIGHT_DATABASE_URL".to_owned());
         }
+        if let Some(problem) = self.mail.as_ref().and_then(Mail::problem) {
+            return wrong(problem.to_owned());
+        }
         if self.admin_listen.0 == Some(self.listen.0) && self.listen.0.port() != 0 {
             return wrong("listen and admin_listen are the same address".to_owned());
         }
@@ -341,6 +349,9 @@ impl Config {
         }
         if let Some(root) = self.database.as_mut().and_then(|database| database.root_certificate.as_mut()) {
             rebase(root);
+        }
+        if let Some(mail) = &mut self.mail {
+            mail.password_file.iter_mut().chain(&mut mail.root_certificate).for_each(rebase);
         }
         self.peppers.iter_mut().filter_map(|pepper| pepper.file.as_mut()).for_each(rebase);
         self.encryption_keys.iter_mut().filter_map(|key| key.file.as_mut()).for_each(rebase);
@@ -423,7 +434,8 @@ mod tests {
         let document = include_str!("../../../../docs/configuration.md");
         for key in environment::KEYS {
             let last = key.path.last().expect("a key has a name");
-            assert!(EXAMPLE.contains(&format!("\n{last} = ")), "{last} in the example");
+            let shown = ["\n", "\n# "].iter().any(|line| EXAMPLE.contains(&format!("{line}{last} = ")));
+            assert!(shown, "{last} in the example");
             assert!(document.contains(&format!("`{}`", key.path.join("."))), "{last} in the document");
             assert!(document.contains(&key.variable()), "{} in the document", key.variable());
         }
@@ -457,6 +469,7 @@ mod tests {
             ),
             ("[[peppers]]\nversion = 1\nfile = \"a\"\nenv = \"B\"\n", "either `file` or `env`"),
             ("[[peppers]]\nversion = 1\nfile = \"a\"\n[[peppers]]\nversion = 1\nfile = \"b\"\n", "twice"),
+            ("[mail]\nurl = \"smtp://localhost\"\n", "mail.from is missing"),
             ("listen = \"127.0.0.1:9090\"\n", "same address"),
             ("[log]\nlevel = \"=loud=\"\n", "log.level"),
         ] {

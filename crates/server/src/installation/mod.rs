@@ -8,6 +8,7 @@ mod loading;
 mod opened;
 pub(crate) mod peppers;
 mod private_file;
+mod secret_source;
 mod signing_key;
 
 pub(crate) use crate::cluster::InForce;
@@ -19,3 +20,4 @@ pub(crate) use loading::{LoadProblem, load_into};
 pub(crate) use opened::{OpenOptions, Opened, explain_open, explain_store, system_context};
 pub(crate) use peppers::Peppers;
 pub(crate) use private_file::{read as read_private, write as write_private};
+pub(crate) use secret_source::read_secret;

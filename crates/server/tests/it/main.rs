@@ -8,6 +8,8 @@ mod client;
 mod cluster;
 mod crash;
 mod life;
+mod mail;
+mod mail_sink;
 mod metrics;
 mod migrate;
 mod nodes;

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod checks;
+mod mail;
 
 use std::path::{Path, PathBuf};
 
@@ -24,8 +25,8 @@ const HEALTH_MAX_BYTES: u64 = 65_536;
 /// Look whether an installation is as it should be
 ///
 /// Looks at the data directory (permissions, lock, free space), the database (damage, schema), the end of the audit trail,
-/// the peppers and the signing key, the clock, usage that waits to be written, certificates, and a running server. Changes
-/// nothing, and may be run beside a server. Each line says ok, warn or fail, and what to do.
+/// the peppers and the signing key, the clock, usage that waits to be written, certificates, the mail server, and a running
+/// server. Changes nothing, and may be run beside a server. Each line says ok, warn or fail, and what to do.
 ///
 /// Exit code 0 when nothing failed, 1 when something did.
 #[derive(Debug, Args)]
@@ -148,6 +149,7 @@ impl Doctor {
             findings.push(checks::tls(&tls.certificate, SystemClock.now()));
             findings.push(checks::private_file(&tls.key, "tls key", Missing::IsBad));
         }
+        findings.extend(config.as_ref().and_then(|config| config.mail.as_ref()).map(mail::server));
         findings.extend(self.url.as_ref().map(|url| examine_server(url)));
         findings
     }
@@ -209,13 +211,23 @@ fn examine_server(url: &str) -> Finding {
             let body =
                 answer.body_mut().with_config().limit(HEALTH_MAX_BYTES).read_to_string().unwrap_or_default();
             let body = super::console::printable(body.trim());
-            if status.is_success() {
+            let degraded = degraded(&body);
+            if status.is_success() && !degraded.is_empty() {
+                Finding::warn(name, format!("{address}: ready, but {degraded}"), "Look into its log for why.")
+            } else if status.is_success() {
                 Finding::ok(name, format!("{address}: ready"))
             } else {
                 Finding::fail(name, format!("{address}: not ready (HTTP {}): {body}", status.as_u16()), fix)
             }
         }
     }
+}
+
+/// What does not work, as a health answer tells it.
+fn degraded(body: &str) -> String {
+    let answer: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let reasons = answer["degraded"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str);
+    reasons.collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -281,8 +293,11 @@ mod tests {
 
     #[test]
     fn a_server_that_is_ready_and_one_that_is_not() {
-        let server = FakeServer::start(vec![(200, "{}".to_owned()), (503, "no store".to_owned())]);
+        let limping = (200, "{\"degraded\": [\"letters wait\"]}".to_owned());
+        let server = FakeServer::start(vec![(200, "{}".to_owned()), limping, (503, "no store".to_owned())]);
         assert_eq!(examine_server(server.url()).state, State::Ok);
+        let finding = examine_server(server.url());
+        assert!(finding.state == State::Warn && finding.found.contains("letters wait"));
         let finding = examine_server(server.url());
         assert!(finding.state == State::Fail && finding.found.contains("no store"));
         let (console, out, _) = console(b"", Dialogue::Impossible);
