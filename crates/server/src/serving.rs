@@ -11,7 +11,7 @@ use keywright_api::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
+    sync::{mpsc, watch},
 };
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     failure::{Exit, Failure},
     installation::Opened,
     jobs::{self, JobStats},
+    mail::{Carrier, Letterbox, MailStats, Posted, deliver},
     ops::{
         Admin, Health, Observed, RequestStats, Traces,
         health::Phase,
@@ -127,9 +128,12 @@ impl Serving {
         raise_limits();
         let opened = Arc::new(opened);
         let standing = opened.node.as_ref().map(|node| Arc::clone(node.standing()));
-        let health = Arc::new(Health::new(Arc::clone(&opened.engine), standing.clone()));
+        let mail = Arc::new(MailStats::default());
+        let health = Arc::new(Health::new(Arc::clone(&opened.engine), standing.clone(), Arc::clone(&mail)));
         let job_stats = Arc::new(JobStats::default());
-        let state = app_state(&opened, config, listeners.base_url(config));
+        let mut state = app_state(&opened, config, listeners.base_url(config));
+        let post = post_office(config, &mail)?;
+        state.outbox = post.as_ref().map(|(letterbox, ..)| Arc::new(letterbox.clone()) as _);
         let shared = jobs::Shared {
             opened,
             health: Arc::clone(&health),
@@ -159,6 +163,7 @@ impl Serving {
             router_verdicts: Arc::clone(&state.verdicts),
             connections: Arc::clone(server.gauges()),
             jobs: job_stats,
+            mail: Arc::clone(&mail),
             standing,
         }));
         let admin = listeners.admin.as_ref().map(|bound| {
@@ -167,7 +172,10 @@ impl Serving {
         });
         let admin = admin.transpose()?;
         let (stop_jobs, stopping) = watch::channel(false);
-        let jobs = jobs::start(&shared, listeners.tls.as_ref(), &stopping);
+        let mut jobs = jobs::start(&shared, listeners.tls.as_ref(), &stopping);
+        if let Some((_, letters, carrier)) = post {
+            jobs.spawn(deliver(letters, Arc::new(carrier), mail, stopping));
+        }
         drop(listeners);
         health.enter(Phase::Serving);
         Ok(Self { shared, state, server, admin, traces, stop_jobs, jobs, signals, drain: config.drain() })
@@ -226,6 +234,17 @@ impl Serving {
         }
         Ok(())
     }
+}
+
+/// Where letters are put in, and how they are carried; none without a mail server.
+fn post_office(
+    config: &Config,
+    stats: &Arc<MailStats>,
+) -> Result<Option<(Letterbox, mpsc::Receiver<Posted>, Carrier)>, Failure> {
+    let Some(mail) = &config.mail else { return Ok(None) };
+    let carrier = Carrier::new(mail, Arc::new(SystemEntropy))?;
+    let (letterbox, letters) = Letterbox::new(Arc::clone(stats));
+    Ok(Some((letterbox, letters, carrier)))
 }
 
 fn app_state(opened: &Opened, config: &Config, base_url: String) -> AppState {

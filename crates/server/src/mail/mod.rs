@@ -4,7 +4,10 @@
 //! server does not take them. Whom a letter goes to and what it says is neither logged nor counted.
 
 mod carrier;
+mod outbox;
+mod queue;
 mod text;
 
 pub(crate) use carrier::{Carrier, SendError};
+pub(crate) use queue::{Letterbox, MailStats, Posted, deliver};
 pub(crate) use text::{Text, test_letter};

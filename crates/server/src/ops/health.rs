@@ -15,7 +15,7 @@ use keywright_engine::Engine;
 use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::{cluster::Standing, system::SystemClock};
+use crate::{cluster::Standing, mail::MailStats, system::SystemClock};
 
 /// Where in its life the process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,17 +39,19 @@ pub(crate) struct Health {
     store_problem: Mutex<Option<String>>,
     /// Why usage cannot be flushed, if it cannot.
     usage_problem: Mutex<Option<String>>,
+    mail: Arc<MailStats>,
 }
 
 impl Health {
     /// A process that starts.
-    pub(crate) fn new(engine: Arc<Engine>, standing: Option<Arc<Standing>>) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, standing: Option<Arc<Standing>>, mail: Arc<MailStats>) -> Self {
         Self {
             engine,
             standing,
             phase: AtomicU8::new(Phase::Starting as u8),
             store_problem: Mutex::default(),
             usage_problem: Mutex::default(),
+            mail,
         }
     }
 
@@ -111,6 +113,9 @@ impl Health {
         }
         if self.usage_problem.lock().is_some() {
             degraded.push("usage counts wait in the spool: they cannot be written to the database");
+        }
+        if self.mail.is_troubled.load(Ordering::Relaxed) {
+            degraded.push("letters wait: the mail server does not take them");
         }
         let (code, status) = match (reasons.is_empty(), degraded.is_empty()) {
             (true, true) => (StatusCode::OK, "ready"),

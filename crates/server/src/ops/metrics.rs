@@ -22,6 +22,7 @@ use super::{
 use crate::{
     cluster::{self, Barriers, Standing},
     jobs::JobStats,
+    mail::MailStats,
     runtime::ConnectionGauges,
     system::SystemClock,
 };
@@ -35,6 +36,7 @@ pub(crate) struct Sources {
     pub(crate) router_verdicts: Arc<VerdictCounts>,
     pub(crate) connections: Arc<ConnectionGauges>,
     pub(crate) jobs: Arc<JobStats>,
+    pub(crate) mail: Arc<MailStats>,
     /// How this process stands among others, if the store is shared.
     pub(crate) standing: Option<Arc<Standing>>,
 }
@@ -73,6 +75,7 @@ impl Collector for Sources {
         encode_engine(&mut writer, &self.engine.gauges(), self.engine.is_ready())?;
         encode_spool(&mut writer, &self.engine.spool().gauges())?;
         self.encode_jobs(&mut writer)?;
+        self.encode_mail(&mut writer)?;
         if let Some(standing) = &self.standing {
             encode_standing(&mut writer, standing, SystemClock.boot_ns())?;
         }
@@ -110,6 +113,13 @@ impl Sources {
             gauges.turned_away(),
         )?;
         writer.counter("connections_timed_out", "Connections closed as slow or idle", gauges.timed_out())
+    }
+
+    fn encode_mail(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let outcomes = self.mail.outcomes();
+        let outcomes = outcomes.map(|(word, count)| (vec![("outcome", word.to_owned())], count));
+        writer.counters("mail_letters", "Letters by what became of them", outcomes.into_iter())?;
+        writer.gauge("mail_waiting", "Letters that wait for the mail server", self.mail.waiting.load(Relaxed))
     }
 
     fn encode_jobs(&self, writer: &mut Writer<'_>) -> fmt::Result {

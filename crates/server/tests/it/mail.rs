@@ -2,9 +2,12 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Output};
 
+use serde_json::json;
+
 use crate::{
+    client::Client,
     mail_sink::MailSink,
-    process::{directory, keywright, run, said},
+    process::{Dev, directory, eventually, keywright, run, said},
 };
 
 /// `keywright mail test` with a configuration of these lines.
@@ -105,4 +108,28 @@ fn doctor_greets_the_mail_server() {
     assert_eq!(doctor(&sink.url("smtp")), "ok");
     assert_eq!(doctor("smtp://127.0.0.1:1"), "fail");
     assert!(sink.letters().is_empty());
+}
+
+#[test]
+fn letters_of_a_server_are_tried_again_and_counted() {
+    let (sink, directory) = (MailSink::start(), directory());
+    sink.refuse(&["451 come again"]);
+    let url = sink.url("smtp");
+    let variables = [("KEYWRIGHT_MAIL_URL", url.as_str()), ("KEYWRIGHT_MAIL_FROM", "keys@example.com")];
+    let dev = Dev::start_with(directory.path(), &variables);
+    let (email, password) = (dev.text("/owner/email"), dev.text("/owner/password"));
+    let anyone = Client::new(dev.url(), String::new());
+    anyone.post("/v1/sessions", &json!({"email": email, "password": password}), 201);
+    let letter = sink.letter_to(&email);
+    assert!(letter.text.contains("Subject: New sign-in to your account"), "{}", letter.text);
+    for line in [
+        "keywright_mail_letters_total{outcome=\"sent\"} 1",
+        "keywright_mail_letters_total{outcome=\"retried\"} 1",
+        "keywright_mail_waiting 0",
+    ] {
+        eventually(line, || dev.admin().get_text("/metrics").contains(line).then_some(()));
+    }
+    let log = dev.stop();
+    assert!(log.contains("451 come again") || log.contains("a letter was not taken"), "{log}");
+    assert!(!log.contains(&email), "{log}");
 }
