@@ -31,7 +31,14 @@ class Credential:
 
 
 # Codes whose cause no schema can state: names that have to exist, places in a list, a header's earlier use.
-OF_STATE = {"unknown_plan", "unknown_permission", "invalid_cursor", "idempotency_mismatch"}
+OF_STATE = {
+    "unknown_plan",
+    "unknown_permission",
+    "invalid_cursor",
+    "idempotency_mismatch",
+    "password_refused",
+    "password_needed",
+}
 # Fields whose values are refused for how they relate to the clock, to other fields or to the installation.
 RELATED = {
     "expires_at": "lies in the past, or further ahead than the workspace's policy allows",
@@ -46,6 +53,7 @@ RELATED = {
     "role": "a service account is no Owner",
     "generator": "an empty draft is not published",
     "email": "lower case only",
+    "invitations": "e-mail addresses have a form that no pattern here states",
     "url": "the address of a public host, without credentials in it",
     "to": "another one than `from`",
     "allowed_ips": "no format of JSON Schema names addresses and networks of both families",

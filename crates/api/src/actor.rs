@@ -250,6 +250,19 @@ impl Caller {
         Ok((signed_in, permit))
     }
 
+    /// Checks that whoever is signed in proved lately who they are. Keys and operator credentials are proof enough.
+    ///
+    /// # Errors
+    /// `reauthentication_required`.
+    pub(crate) fn require_fresh(&self) -> Result<(), ApiError> {
+        match &self.signed_in {
+            Some(signed_in) if !signed_in.session.is_freshly_authenticated(self.origin.now) => {
+                Err(ErrorCode::ReauthenticationRequired.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The workspace that is, or was once, called `slug`, and the caller's permit for `action` on it.
     ///
     /// # Errors

@@ -59,5 +59,11 @@ pub const PASSWORD_HASHES_WAITING: usize = 64;
 pub const ARGON2_MEMORY_KIB: u32 = 19 * 1_024;
 /// Passes of a password hash over its memory.
 pub const ARGON2_PASSES: u32 = 2;
+/// Shortest password that is accepted, in characters.
+pub const PASSWORD_MIN_CHARS: usize = 12;
+/// Recovery codes that are given out at a time.
+pub const RECOVERY_CODES: usize = 10;
+/// Time steps by which the clock of an authenticator may differ.
+pub const TOTP_DRIFT_STEPS: u64 = 1;
 /// Longest password, in bytes.
 pub const PASSWORD_MAX_BYTES: usize = 1_024;

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use keywright_domain::{
+    account::AccountOutcome,
     command::{Command, Committed, Context, Outcome, WorkspaceCommand},
     credit::{CreditAccount, Reservation},
     key::{ApiKey, Incident, KeyChange},
@@ -196,7 +197,9 @@ fn takes_away(command: &Command) -> TakesAway {
         | Command::CreateOperator(_)
         | Command::Credit(_)
         // Looked up in the store with every request: nothing to wait for.
-        | Command::Account(_) => false,
+        | Command::Account(_)
+        | Command::Invitation(_)
+        | Command::Credential(_) => false,
     };
     if is_asked { TakesAway::Perhaps } else { TakesAway::IfRestricting }
 }
@@ -251,6 +254,14 @@ impl Done {
     pub(crate) fn permission(self) -> Result<CatalogueEntry, ApiError> {
         match self.outcome {
             Outcome::Permission(entry) => Ok(entry),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// What became of an account.
+    pub(crate) fn account(self) -> Result<AccountOutcome, ApiError> {
+        match self.outcome {
+            Outcome::Account(outcome) => Ok(outcome),
             _ => Err(unexpected()),
         }
     }

@@ -187,7 +187,7 @@ fn is_credential_name(name: &str) -> bool {
 fn looks_like_secret(value: &str) -> bool {
     /// Longer than prefix, issuer tag and locator together, shorter than any whole secret.
     const SECRET_MIN_CHARS: usize = 40;
-    let begins_like_one = ["sk_live_", "sk_test_", "ok_", "kss_"].iter().any(|prefix| {
+    let begins_like_one = ["sk_live_", "sk_test_", "ok_", "kss_", "kwi_", "kwr_"].iter().any(|prefix| {
         let mut decoded =
             percent_decode_str(value).skip_while(|byte| matches!(byte, b' ' | b'+' | b'"' | b'\''));
         prefix.bytes().all(|byte| decoded.next() == Some(byte))

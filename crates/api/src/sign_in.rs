@@ -2,8 +2,8 @@
 
 use keywright_domain::{
     account::{
-        AccountCommand, AccountOutcome, EmailAddress, Gate, NewSession, Session, SignInMethod, Subject,
-        SubjectKind,
+        AccountCommand, AccountOutcome, EmailAddress, FactorUse, Gate, NewSession, Session, SignInMethod,
+        Subject, SubjectKind,
     },
     caps,
     command::{Command, Outcome},
@@ -21,6 +21,7 @@ use crate::{
     password::{Password, PasswordCheck},
     session::SessionToken,
     state::AppState,
+    totp,
     v1::problems,
 };
 
@@ -41,6 +42,7 @@ pub(crate) async fn with_password(
     origin: &Origin,
     email: &str,
     password: &Password,
+    code: Option<&str>,
 ) -> Result<Begun, ApiError> {
     let subjects = subjects(state, origin, email);
     begin_attempt(state, origin, subjects.clone()).await?;
@@ -54,7 +56,10 @@ pub(crate) async fn with_password(
     check_password(state, user.as_ref(), password).await?;
     let user = user.ok_or(ErrorCode::InvalidSignIn)?;
     let before = state.store.sessions(user.id).await.map_err(problems::of_store)?;
-    let begun = begin_session(state, origin, user.id, SignInMethod::Password, subjects).await?;
+    let factor = second_factor(state, origin, user.id, code).await?;
+    let method = if factor.is_some() { SignInMethod::PasswordAndCode } else { SignInMethod::Password };
+    let proof = Proof { method, factor, forgive: subjects };
+    let begun = begin_session(state, origin, user.id, proof).await?;
     tell_of(state, &user, &before, &begun.session).await;
     Ok(begun)
 }
@@ -121,6 +126,32 @@ pub(crate) async fn begin_attempt(
     }
 }
 
+/// The use of the account's second factor that `typed` is; `None`: the account has no second factor.
+///
+/// # Errors
+/// `second_factor_required` if there is one and nothing was typed; `invalid_code`.
+pub(crate) async fn second_factor(
+    state: &AppState,
+    origin: &Origin,
+    user: UserId,
+    typed: Option<&str>,
+) -> Result<Option<FactorUse>, ApiError> {
+    let factor = state.store.second_factor(user).await.map_err(problems::of_store)?;
+    let Some(factor) = factor.filter(|factor| factor.enabled_at.is_some()) else { return Ok(None) };
+    let typed = typed.ok_or(ErrorCode::SecondFactorRequired)?;
+    Ok(Some(totp::recognise(&factor.secret, typed, origin.now).ok_or(ErrorCode::InvalidCode)?))
+}
+
+/// How somebody proved who they are.
+pub(crate) struct Proof {
+    /// How they sign in.
+    pub(crate) method: SignInMethod,
+    /// The second factor that was used.
+    pub(crate) factor: Option<FactorUse>,
+    /// Whose failed attempts are forgotten.
+    pub(crate) forgive: Vec<Subject>,
+}
+
 /// Begins a session of a user who has proved who they are.
 ///
 /// # Errors
@@ -129,9 +160,9 @@ pub(crate) async fn begin_session(
     state: &AppState,
     origin: &Origin,
     user: UserId,
-    method: SignInMethod,
-    forgive: Vec<Subject>,
+    proof: Proof,
 ) -> Result<Begun, ApiError> {
+    let Proof { method, factor, forgive } = proof;
     let token = SessionToken::generate(&*state.entropy);
     let id = SessionId::generate(origin.now, &*state.entropy);
     let session = NewSession {
@@ -144,7 +175,7 @@ pub(crate) async fn begin_session(
     let permit = permit::authorize(Actor::User { user, session: id, member: None }, Action::OwnAccount, None)
         .map_err(denied)?;
     let limits = state.config.session_limits;
-    let command = Command::Account(AccountCommand::CreateSession { session, limits, forgive });
+    let command = Command::Account(AccountCommand::CreateSession { session, limits, forgive, factor });
     match account_outcome(state, origin, permit, command).await? {
         AccountOutcome::Session(session) => Ok(Begun { session: *session, token }),
         _ => Err(unexpected()),
@@ -176,7 +207,7 @@ pub(crate) async fn account_outcome(
 }
 
 /// The program in words that its user recognises, and that tell nothing more: `Firefox on Linux`.
-fn describe_agent(user_agent: Option<&str>) -> String {
+pub(crate) fn describe_agent(user_agent: Option<&str>) -> String {
     const PROGRAMS: [(&str, &str); 8] = [
         ("Edg/", "Edge"),
         ("OPR/", "Opera"),

@@ -19,6 +19,7 @@ use crate::{
     outbox::Outbox,
     packages::PromptCache,
     password::Passwords,
+    password_rules::BreachList,
     plane::Plane,
     setup_gate::SetupGate,
     throttle::{FailureThrottle, ThrottleSettings},
@@ -69,6 +70,8 @@ pub struct AppState {
     pub passwords: Arc<Passwords>,
     /// Where letters to people leave; without one, whoever asks for a link gets it in the answer, once.
     pub outbox: Option<Arc<dyn Outbox>>,
+    /// The list of breached passwords that the installation brings, if it brings one.
+    pub breach_list: Option<Arc<dyn BreachList>>,
     /// Makes the ids of requests.
     pub request_ids: Arc<RequestIds>,
     /// Rendered prompts.
@@ -104,6 +107,7 @@ impl AppState {
             verdicts: Arc::default(),
             passwords: Arc::default(),
             outbox: None,
+            breach_list: None,
             request_ids: Arc::new(request_ids),
             prompts: PromptCache::default(),
             uploads: Arc::new(tokio::sync::Semaphore::new(UPLOADS_MAX)),

@@ -4,7 +4,9 @@
 //! ending it, or taking a role away, holds from the commit on, on every node (ADR 25).
 
 mod attempts;
+mod credentials;
 mod email;
+mod invitation;
 mod rules;
 mod session;
 
@@ -12,15 +14,27 @@ use async_trait::async_trait;
 
 pub use self::{
     attempts::{Attempts, Gate, Subject, SubjectKind, begin_attempt},
+    credentials::{
+        CredentialCommand, FactorUse, NewPassword, NewSecret, Recovery, SecondFactor, check_recovery,
+        recovery_ends, use_step,
+    },
     email::{EmailAddress, InvalidEmail},
+    invitation::{
+        Invitation, InvitationCommand, InvitationError, NewInvitation, Newcomer, accept, invite, resend,
+        withdraw,
+    },
     rules::{create_session, end_sessions},
     session::{NewSession, Session, SessionLimits, SessionState, SignInMethod, TokenDigest},
 };
 use crate::{
-    ids::{SessionId, UserId},
+    caps,
+    ids::{InvitationId, SessionId, UserId, WorkspaceId},
     permit::{Action, Permit},
     principal::{Membership, Principal},
+    query::Page,
     store::StoreError,
+    time::Timestamp,
+    workspace::Workspace,
 };
 
 /// Why an operation on an account is refused.
@@ -32,6 +46,36 @@ pub enum AccountError {
     /// Somebody else signs in with this address.
     #[error("another account has this e-mail address")]
     EmailTaken,
+    /// Whoever is invited is a member already.
+    #[error("this person is a member of the workspace already")]
+    AlreadyMember,
+    /// Whoever is invited has an invitation that is good.
+    #[error("this person is invited already; send the invitation again instead")]
+    AlreadyInvited,
+    /// As many invitations as may wait.
+    #[error("the workspace has {} invitations, as many as it may have", caps::INVITATIONS_PENDING_MAX)]
+    TooManyInvitations,
+    /// A one-time link was used, replaced or withdrawn, or its time is over.
+    #[error("this link is not good any more")]
+    LinkOver,
+    /// Whoever invited may not give this role any more.
+    #[error("whoever invited may not give this role any more; ask for a new invitation")]
+    InviterLost,
+    /// Nobody can sign in to the account yet, and no password was chosen.
+    #[error("choose a password: nobody signs in with this address yet")]
+    PasswordNeeded,
+    /// The account has a second factor.
+    #[error("the account has a second factor")]
+    FactorNeeded,
+    /// A code was used before.
+    #[error("this code was used before")]
+    FactorUsed,
+    /// There is a second factor already.
+    #[error("there is a second factor already; do without it first")]
+    FactorEnabled,
+    /// There is no second factor.
+    #[error("there is no second factor")]
+    NoFactor,
 }
 
 /// A change of an account.
@@ -46,6 +90,8 @@ pub enum AccountCommand {
         limits: SessionLimits,
         /// Whose failed attempts are forgotten.
         forgive: Vec<Subject>,
+        /// The second factor that was used: one must be, if the account has one and the user signs in with a password.
+        factor: Option<FactorUse>,
     },
     /// End a session. Needs `OwnAccount` of its user.
     EndSession {
@@ -103,6 +149,12 @@ pub enum AccountOutcome {
     Ended(u64),
     /// Whether the secret may be tried.
     Gate(Gate),
+    /// Invitations whose links were made just now, each with the address that it is for.
+    Invited(Vec<(Invitation, String)>),
+    /// Somebody is a member; the session that began, if the account is new.
+    Joined(Option<Box<Session>>),
+    /// A link was made that is good until then.
+    LinkUntil(Timestamp),
     /// Nothing to show.
     Done,
 }
@@ -127,6 +179,26 @@ pub trait AccountStore: Send + Sync {
 
     /// The sessions of a user, newest first; those that have ended by themselves may be among them.
     async fn sessions(&self, user: UserId) -> Result<Vec<Session>, StoreError>;
+
+    /// A page of the invitations of a workspace, oldest first, good or not.
+    async fn invitations(
+        &self,
+        workspace: WorkspaceId,
+        after: Option<InvitationId>,
+        limit: u32,
+    ) -> Result<Page<Invitation>, StoreError>;
+
+    /// The invitation whose token has this digest, good or not, and its workspace.
+    async fn invitation_by_digest(
+        &self,
+        digest: TokenDigest,
+    ) -> Result<Option<(Invitation, Workspace)>, StoreError>;
+
+    /// Whose password the link with this digest sets.
+    async fn recovery(&self, digest: TokenDigest) -> Result<Option<Recovery>, StoreError>;
+
+    /// The second factor of an account, confirmed or not.
+    async fn second_factor(&self, user: UserId) -> Result<Option<SecondFactor>, StoreError>;
 
     /// The memberships of a principal that have not ended, in every workspace.
     async fn memberships_of(&self, principal: Principal) -> Result<Vec<Membership>, StoreError>;

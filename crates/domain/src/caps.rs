@@ -116,6 +116,16 @@ pub const SESSIONS_PER_USER_MAX: usize = 50;
 pub const REAUTHENTICATION_SECONDS: i64 = 600;
 /// Longest description of the program that a session is used with, in characters; longer ones are cut.
 pub const SESSION_AGENT_MAX_CHARS: usize = 64;
+/// An invitation's link is good for so long, in seconds (7 days).
+pub const INVITATION_SECONDS: i64 = 7 * 86_400;
+/// An invitation whose link has ended is kept for so long, so that it can be sent again, in seconds (30 days).
+pub const INVITATION_KEPT_SECONDS: i64 = 30 * 86_400;
+/// Most invitations of a workspace.
+pub const INVITATIONS_PENDING_MAX: u64 = 1_000;
+/// Most people that one call may invite.
+pub const INVITATIONS_AT_ONCE_MAX: usize = 100;
+/// A link to a new password is good for so long, in seconds (one hour).
+pub const RECOVERY_SECONDS: i64 = 3_600;
 /// Failed attempts on one account before the last of them locks it out for the first time.
 pub const FREE_ATTEMPTS_PER_ACCOUNT: u32 = 5;
 /// The same from one address, which many people may share.

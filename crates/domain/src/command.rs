@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    account::{AccountCommand, AccountError, AccountOutcome},
+    account::{AccountCommand, AccountError, AccountOutcome, CredentialCommand, InvitationCommand},
     audit::PersonalData,
     credit::{CreditAccount, CreditCommand, CreditError, Reservation},
     ids::{AuditId, KeyId, OperatorId, RequestId, WorkspaceId},
@@ -182,6 +182,10 @@ pub enum Command {
     Prompt(PromptCommand),
     /// Change an account, or sign somebody in.
     Account(AccountCommand),
+    /// Change invitations, or accept one.
+    Invitation(InvitationCommand),
+    /// Change what somebody proves who they are with.
+    Credential(CredentialCommand),
 }
 
 /// The end of a workspace, and its return.
@@ -265,7 +269,8 @@ impl Command {
             | Self::Member(_)
             | Self::CreateMember { .. }
             | Self::Credit(_)
-            | Self::Prompt(_) => Reach::Workspace,
+            | Self::Prompt(_)
+            | Self::Invitation(_) => Reach::Workspace,
             Self::Bootstrap(_)
             | Self::CreateWorkspace(_)
             | Self::CreateOperator(_)
@@ -275,7 +280,7 @@ impl Command {
             | Self::DeletePlan(_)
             | Self::PutPermission { .. }
             | Self::Privacy(_) => Reach::Installation,
-            Self::Account(_) => Reach::Nothing,
+            Self::Account(_) | Self::Credential(_) => Reach::Nothing,
         }
     }
 }

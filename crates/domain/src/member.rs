@@ -18,7 +18,8 @@ use async_trait::async_trait;
 pub use self::{
     authority::Authority,
     rules::{
-        HandedOver, check_key_count, check_may_hand_over, end, hand_over, patch, switch, transfer_ownership,
+        HandedOver, check_key_count, check_may_hand_over, end, hand_over, narrow, patch, switch,
+        transfer_ownership,
     },
     service_account::{
         NewServiceAccount, ServiceAccount, ServiceAccountPatch, create_service_account, grant_to_account,

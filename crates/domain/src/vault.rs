@@ -134,6 +134,8 @@ pub enum Subject {
     User(UserId),
     /// Address and user agent of an audit entry, by its sequence number.
     AuditEntry(u64),
+    /// The secret of a user's second factor.
+    SecondFactor(UserId),
 }
 
 impl Subject {
@@ -141,6 +143,7 @@ impl Subject {
     pub fn to_bytes(self) -> Vec<u8> {
         match self {
             Self::User(user) => [b"user\0".as_slice(), &user.to_bytes()].concat(),
+            Self::SecondFactor(user) => [b"second factor\0".as_slice(), &user.to_bytes()].concat(),
             Self::AuditEntry(sequence) => [b"audit\0".as_slice(), &sequence.to_be_bytes()].concat(),
         }
     }

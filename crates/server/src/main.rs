@@ -1,6 +1,7 @@
 //! The `keywright` binary: the composition root.
 
 mod args;
+mod breach_list;
 mod cli;
 mod cluster;
 mod commands;

@@ -8,6 +8,7 @@ use keywright_api::{
     client_address::{ForwardingHeader, TrustedProxies},
     plane::Plane,
 };
+use keywright_domain::account::SessionLimits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -15,6 +16,7 @@ use tokio::{
 };
 
 use crate::{
+    breach_list,
     config::Config,
     failure::{Exit, Failure},
     installation::Opened,
@@ -257,15 +259,21 @@ fn app_state(opened: &Opened, config: &Config, base_url: String) -> AppState {
             per_hour: config.limits.unauthenticated_per_hour.get(),
             ..AddressLimitSettings::default()
         },
+        session_limits: SessionLimits {
+            idle_seconds: i64::from(config.accounts.session_idle_minutes.get()) * 60,
+            absolute_seconds: i64::from(config.accounts.session_hours.get()) * 3_600,
+        },
         ..keywright_api::ApiConfig::default()
     };
-    AppState::new(
+    let mut state = AppState::new(
         Arc::clone(&opened.store) as _,
         plane(opened),
         Arc::clone(&opened.clock),
         Arc::new(SystemEntropy),
         api,
-    )
+    );
+    state.breach_list = breach_list::of(&config.accounts);
+    state
 }
 
 fn plane(opened: &Opened) -> Plane {

@@ -75,6 +75,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0009_accounts.sql"),
         sha256: "2e4b88ecbee6404e8b1c035e8e772541ec4724ef68f0e06bde8bb595410caab5",
     },
+    Migration {
+        name: "0010_invitations",
+        sql: include_str!("../migrations/0010_invitations.sql"),
+        sha256: "ff397a7c782869675605568a92fcbf0746c99bcc6a3227e1a8c7a7de91f73b94",
+    },
 ];
 
 /// The schema's version after all migrations.

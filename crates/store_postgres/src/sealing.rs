@@ -7,9 +7,10 @@ use keywright_domain::{
     ids::UserId,
     principal::User,
     time::Timestamp,
-    vault::{self, DataKey, KeyOwner, SealedUser, SharedVault, VaultError, WrappedKey},
+    vault::{self, DataKey, KeyOwner, SealedUser, SharedVault, Subject, VaultError, WrappedKey},
 };
 use tokio_postgres::Row;
+use zeroize::Zeroizing;
 
 use crate::{
     connect::{ConnectError, Connected, Param, Plan, connect},
@@ -92,6 +93,12 @@ impl Sealing {
         let owner = owner(row, column)?;
         let Some(key) = self.joined_key(row, owner, column + 3)? else { return Ok(None) };
         Ok(Some(vault::open_personal(&*self.vault, &key, sequence, blob(row, column + 2)?)?))
+    }
+
+    /// The secret of the second factor of `user` from the columns of what is sealed and of the person's data key.
+    pub(crate) fn open_factor(&self, row: &Row, user: UserId) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        let key = self.joined_key(row, KeyOwner::Person(user), 1)?.ok_or_else(|| unreadable(row, 1))?;
+        Ok(self.vault.open(&key, Subject::SecondFactor(user), blob(row, 0)?)?)
     }
 
     fn joined_key(&self, row: &Row, owner: KeyOwner, column: usize) -> Result<Option<DataKey>, Fault> {
@@ -214,6 +221,32 @@ impl Sealer {
         let owner = KeyOwner::Person(user.id);
         let key = self.create(transaction, owner);
         SealedUser::seal(&*self.sealing.vault, &key, &self.sealing.index, user)
+    }
+
+    /// Address and name of a person, sealed under the data key that they have.
+    pub(crate) async fn seal_again(
+        &mut self,
+        transaction: &mut Transaction,
+        user: &User,
+    ) -> Result<SealedUser, Fault> {
+        let key = self.person(transaction, user.id).await?;
+        Ok(SealedUser::seal(&*self.sealing.vault, &key, &self.sealing.index, user))
+    }
+
+    /// The secret of a second factor, sealed under its person's data key.
+    pub(crate) async fn seal_factor(
+        &mut self,
+        transaction: &mut Transaction,
+        user: UserId,
+        secret: &[u8],
+    ) -> Result<Vec<u8>, Fault> {
+        let key = self.person(transaction, user).await?;
+        Ok(self.sealing.vault.seal(&key, Subject::SecondFactor(user), secret))
+    }
+
+    async fn person(&mut self, transaction: &mut Transaction, user: UserId) -> Result<DataKey, Fault> {
+        let key = self.key(transaction, KeyOwner::Person(user)).await?;
+        key.ok_or_else(|| Fault::Damaged("a person has no data key".to_owned()))
     }
 
     /// The data key of `owner`. Whoever has none, because they were erased, gets the installation's of the day.

@@ -62,6 +62,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0008_accounts.sql"),
         sha256: "df1edfa4741960d8bf18b6059e6e439b2274727b461a548fca31134f36676336",
     },
+    Migration {
+        name: "0009_invitations",
+        sql: include_str!("../migrations/0009_invitations.sql"),
+        sha256: "0db2f21735ae38d7a6ce5af3e77c0a0e8b3f9df0b703d3b2689d1d3c9d739736",
+    },
 ];
 
 /// The schema's version after all migrations.

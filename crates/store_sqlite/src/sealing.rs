@@ -7,9 +7,10 @@ use keywright_domain::{
     ids::UserId,
     principal::User,
     time::Timestamp,
-    vault::{self, DataKey, KeyOwner, SealedUser, SharedVault, Vault, VaultError, WrappedKey},
+    vault::{self, DataKey, KeyOwner, SealedUser, SharedVault, Subject, Vault, VaultError, WrappedKey},
 };
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params};
+use zeroize::Zeroizing;
 
 use crate::{
     fault::Fault,
@@ -106,6 +107,13 @@ impl Sealing {
         Ok(Some(SealedUser::open(&*self.vault, &key, user, sealed)?))
     }
 
+    /// The secret of the second factor of `user` from the columns of what is sealed and of the person's data key.
+    pub(crate) fn open_factor(&self, row: &Row<'_>, user: UserId) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        let sealed = row.get_ref(0)?.as_blob().map_err(|_| unreadable(row, 0))?;
+        let key = self.joined_key(row, KeyOwner::Person(user), 1)?.ok_or_else(|| unreadable(row, 1))?;
+        Ok(self.vault.open(&key, Subject::SecondFactor(user), sealed)?)
+    }
+
     /// The personal data of entry `sequence` from the columns of its key's owner, of what is sealed and of the data key,
     /// which begin at `column`. `None`: it was erased.
     pub(crate) fn open_personal(
@@ -161,6 +169,28 @@ impl Sealer {
         let key = create(connection, &*self.sealing.vault, owner)?;
         self.remember(owner, &key);
         Ok(key)
+    }
+
+    /// Address and name of a person, sealed under the data key that they have.
+    pub(crate) fn seal_again(&mut self, connection: &Connection, user: &User) -> Result<SealedUser, Fault> {
+        let key = self.person(connection, user.id)?;
+        Ok(self.sealing.seal_user(&key, user))
+    }
+
+    /// The secret of a second factor, sealed under its person's data key.
+    pub(crate) fn seal_factor(
+        &mut self,
+        connection: &Connection,
+        user: UserId,
+        secret: &[u8],
+    ) -> Result<Vec<u8>, Fault> {
+        let key = self.person(connection, user)?;
+        Ok(self.sealing.vault.seal(&key, Subject::SecondFactor(user), secret))
+    }
+
+    fn person(&mut self, connection: &Connection, user: UserId) -> Result<DataKey, Fault> {
+        let key = self.key(connection, KeyOwner::Person(user))?;
+        key.ok_or_else(|| Fault::Damaged("a person has no data key".to_owned()))
     }
 
     /// Destroys the data key of a person.

@@ -6,12 +6,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use keywright_domain::{
-    account::{AccountStore, Session, SignedIn, TokenDigest},
+    account::{AccountStore, Invitation, Recovery, SecondFactor, Session, SignedIn, TokenDigest},
     audit::{Checkpoint, StoredEntry},
     change::{Change, ChangeSink, NumberedChange},
     command::{Command, CommandError, Committed, Context},
     credit::{CreditAccount, CreditDraw, CreditGrant, CreditSettlement, CreditStore, CreditSubject},
-    ids::{CreditAccountId, KeyId, UserId, WorkspaceId},
+    ids::{CreditAccountId, InvitationId, KeyId, UserId, WorkspaceId},
     key::{ApiKey, Incident, KeyNumber},
     operator::OperatorCredential,
     permission::Catalogue,
@@ -319,6 +319,30 @@ impl<S: Store> AccountStore for FaultyStore<S> {
 
     async fn sessions(&self, user: UserId) -> Result<Vec<Session>, StoreError> {
         self.question(self.inner.sessions(user)).await
+    }
+
+    async fn invitations(
+        &self,
+        workspace: WorkspaceId,
+        after: Option<InvitationId>,
+        limit: u32,
+    ) -> Result<Page<Invitation>, StoreError> {
+        self.question(self.inner.invitations(workspace, after, limit)).await
+    }
+
+    async fn invitation_by_digest(
+        &self,
+        digest: TokenDigest,
+    ) -> Result<Option<(Invitation, Workspace)>, StoreError> {
+        self.question(self.inner.invitation_by_digest(digest)).await
+    }
+
+    async fn recovery(&self, digest: TokenDigest) -> Result<Option<Recovery>, StoreError> {
+        self.question(self.inner.recovery(digest)).await
+    }
+
+    async fn second_factor(&self, user: UserId) -> Result<Option<SecondFactor>, StoreError> {
+        self.question(self.inner.second_factor(user)).await
     }
 
     async fn memberships_of(&self, principal: Principal) -> Result<Vec<Membership>, StoreError> {

@@ -121,6 +121,20 @@ error_codes! {
         "Session ended", "This session has ended, or there was never such a session. Sign in again.";
     InvalidSignIn "invalid_sign_in" 401 Sentence::Detail, Never None,
         "Sign-in refused", "The e-mail address or the password is wrong.";
+    SecondFactorRequired "second_factor_required" 401 Sentence::Detail, Never None,
+        "Code required", "The account has a second factor. Send the code of the authenticator, or a recovery code, as `code`.";
+    InvalidCode "invalid_code" 401 Sentence::Detail, Never None,
+        "Code refused", "The code is wrong, or was used before. Wait for the next one.";
+    ReauthenticationRequired "reauthentication_required" 403 Sentence::Detail, Never None,
+        "Prove again who you are", "This is asked for within 10 minutes of proving who one is. `POST /v1/sessions/reauthenticate`, or sign in anew, then repeat the request.";
+    InvalidLink "invalid_link" 404 Sentence::Detail, Never None,
+        "Link not good any more", "This link was used, replaced or withdrawn, or its time is over. Ask for a new one.";
+    InviterLost "inviter_lost" 409 Sentence::Detail, Never None,
+        "Invitation void", "Whoever invited may not give this role any more. Ask for a new invitation.";
+    PasswordNeeded "password_needed" 400 Sentence::Detail, Never None,
+        "Password needed", "Nobody signs in with this address yet: choose a password.";
+    PasswordRefused "password_refused" 400 Sentence::Detail, Never None,
+        "Password refused", "This password is not accepted. Choose a longer one, or one that nobody guesses.";
     CsrfTokenRequired "csrf_token_required" 403 Sentence::Detail, Never None,
         "CSRF token required", "A request that is authenticated by a cookie and changes something must carry the session's token in `X-CSRF-Token`.";
 
@@ -324,7 +338,10 @@ mod tests {
             let expected = match code {
                 ErrorCode::MissingCredentials => Sentence::Exact("Unauthorized"),
                 // Not about keys.
-                ErrorCode::InvalidSession | ErrorCode::InvalidSignIn => Sentence::Detail,
+                ErrorCode::InvalidSession
+                | ErrorCode::InvalidSignIn
+                | ErrorCode::InvalidCode
+                | ErrorCode::SecondFactorRequired => Sentence::Detail,
                 _ => Sentence::Begins("Invalid API key"),
             };
             assert_eq!(code.sentence(), expected, "{code:?}");

@@ -5,6 +5,7 @@ mod audit;
 mod credits;
 mod health;
 mod incidents;
+mod invitations;
 mod keys;
 mod members;
 mod operations;
@@ -40,7 +41,11 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(redact::handler))
         .merge(credits::routes())
         .merge(sessions::routes())
-        .routes(routes!(account::get::handler))
+        .merge(account::routes())
+        .merge(invitations::routes())
+        .routes(routes!(users::recovery_link::handler))
+        .routes(routes!(users::end_sessions::handler))
+        .routes(routes!(users::drop_totp::handler))
         .routes(routes!(usage::workspace::handler))
         .routes(routes!(usage::key::handler))
         .routes(routes!(usage::ledger::handler))

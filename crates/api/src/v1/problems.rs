@@ -148,7 +148,17 @@ fn of_member(error: &MemberError, catalogue: &Catalogue) -> ApiError {
 fn of_account(error: AccountError) -> ApiError {
     match error {
         AccountError::NotFound => ErrorCode::NotFound.into(),
-        AccountError::EmailTaken => detailed(ErrorCode::AlreadyExists, &error),
+        AccountError::EmailTaken | AccountError::AlreadyMember | AccountError::AlreadyInvited => {
+            detailed(ErrorCode::AlreadyExists, &error)
+        }
+        AccountError::TooManyInvitations => detailed(ErrorCode::LimitReached, &error),
+        AccountError::LinkOver => ErrorCode::InvalidLink.into(),
+        AccountError::InviterLost => ErrorCode::InviterLost.into(),
+        AccountError::PasswordNeeded => ErrorCode::PasswordNeeded.into(),
+        AccountError::FactorNeeded => ErrorCode::SecondFactorRequired.into(),
+        AccountError::FactorUsed => ErrorCode::InvalidCode.into(),
+        AccountError::FactorEnabled => detailed(ErrorCode::Conflict, &error),
+        AccountError::NoFactor => detailed(ErrorCode::NotFound, &error),
     }
 }
 

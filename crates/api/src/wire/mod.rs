@@ -4,6 +4,7 @@ mod audit;
 mod credit;
 mod fields;
 mod filter;
+mod invitation;
 mod key;
 mod limits;
 mod member;
@@ -27,6 +28,7 @@ pub(crate) use credit::credit_subject;
 pub use credit::{CreditAccount, Refill, Reservation};
 pub use fields::Patch;
 pub use filter::KeyFilter;
+pub use invitation::Invitation;
 pub use key::{Incident, Key, KeySecret, Principal};
 pub(crate) use key::{KeyTexts, LastUses};
 pub use limits::LimitWindow;
@@ -37,8 +39,8 @@ pub use operator::Operator;
 pub use page::Page;
 pub(crate) use page::page_limit;
 pub use path::{
-    KeyPath, MemberPath, NamePath, OperationPath, OperatorPath, ReservationPath, ServiceAccountPath,
-    UserPath, WorkspacePath,
+    InvitationPath, KeyPath, MemberPath, NamePath, OperationPath, OperatorPath, ReservationPath,
+    ServiceAccountPath, UserPath, WorkspacePath,
 };
 pub use plan::{Permission, Plan};
 pub use prompt::{

@@ -35,6 +35,18 @@ pub struct MemberPath {
     pub id: String,
 }
 
+/// An invitation to a workspace.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct InvitationPath {
+    /// The workspace's slug.
+    #[param(example = "acme")]
+    pub slug: String,
+    /// The invitation's id.
+    #[param(example = "inv_01k9zq3v4w5x6y7z8a9b0c1d2e")]
+    pub id: String,
+}
+
 /// A service account of a workspace.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]

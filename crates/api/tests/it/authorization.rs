@@ -68,11 +68,25 @@ const AUDIT_READ: Needs = Needs::Permission("audit:read");
 
 const ROWS: &[Row] = &[
     row("GET", "/v1/account", Needs::Session, NO_BODY),
+    row(
+        "PUT",
+        "/v1/account/password",
+        Needs::Session,
+        body!({"new_password": "correct horse battery staple"}),
+    ),
+    row("POST", "/v1/account/recovery", Needs::Nothing, body!({"email": "a@b"})),
+    row("POST", "/v1/account/recovery/finish", Needs::Nothing, body!({"token": "x", "password": "x"})),
+    row("POST", "/v1/account/recovery-codes", Needs::Session, NO_BODY),
+    row("DELETE", "/v1/account/totp", Needs::Session, NO_BODY),
+    row("POST", "/v1/account/totp", Needs::Session, NO_BODY),
+    row("POST", "/v1/account/totp/confirm", Needs::Session, body!({"code": "000000"})),
     row("GET", "/v1/audit", Needs::Operator, NO_BODY),
     row("GET", "/v1/audit/checkpoints", Needs::Operator, NO_BODY),
     row("GET", "/v1/check", Needs::Credential, NO_BODY),
     row("GET", "/v1/health", Needs::Nothing, NO_BODY),
     row("POST", "/v1/introspect", KEYS_VERIFY, body!("token=x")),
+    row("POST", "/v1/invitations/accept", Needs::Nothing, body!({"token": "x"})),
+    row("POST", "/v1/invitations/lookup", Needs::Nothing, body!({"token": "x"})),
     row("POST", "/v1/keys/lookup", KEYS_READ, body!({"locators": ["aB3dE6gH9kLm"]})),
     row("POST", "/v1/keys/verify", KEYS_VERIFY, body!({"key": "x"})),
     row("GET", "/v1/operators", Needs::Operator, NO_BODY),
@@ -109,10 +123,14 @@ const ROWS: &[Row] = &[
     row("GET", "/v1/sessions", Needs::Session, NO_BODY),
     row("POST", "/v1/sessions", Needs::Nothing, body!({"email": "a@b", "password": "x"})),
     row("POST", "/v1/sessions/end-others", Needs::Session, NO_BODY),
+    row("POST", "/v1/sessions/reauthenticate", Needs::Session, body!({"password": "x"})),
     row("DELETE", "/v1/sessions/{id}", Needs::Session, NO_BODY),
     row("POST", "/v1/setup", Needs::Nothing, body!({"token": "x"})),
     row("GET", "/v1/operations/{id}", Needs::Credential, NO_BODY),
     row("DELETE", "/v1/users/{id}", Needs::Operator, NO_BODY),
+    row("POST", "/v1/users/{id}/end-sessions", Needs::Operator, NO_BODY),
+    row("POST", "/v1/users/{id}/recovery", Needs::Operator, NO_BODY),
+    row("DELETE", "/v1/users/{id}/totp", Needs::Operator, NO_BODY),
     row("GET", "/v1/users/{id}/export", Needs::Operator, NO_BODY),
     row("GET", "/v1/whoami", Needs::Credential, NO_BODY),
     row("GET", "/v1/workspaces", Needs::Operator, NO_BODY),
@@ -151,6 +169,15 @@ const ROWS: &[Row] = &[
     row("GET", "/v1/workspaces/{slug}/keys/{id}/usage", USAGE_READ, NO_BODY),
     row("POST", "/v1/workspaces/{slug}/keys/hand-over", KEYS_WRITE, body!({"from": "usr_", "to": "sa_"})),
     row("POST", "/v1/workspaces/{slug}/keys/{id}/hand-over", KEYS_WRITE, body!({"to": "sa_"})),
+    row("GET", "/v1/workspaces/{slug}/invitations", MEMBERS_READ, NO_BODY),
+    row(
+        "POST",
+        "/v1/workspaces/{slug}/invitations",
+        MEMBERS_WRITE,
+        body!({"invitations": [{"email": "somebody", "role": "viewer"}]}),
+    ),
+    row("DELETE", "/v1/workspaces/{slug}/invitations/{id}", MEMBERS_WRITE, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/invitations/{id}/resend", MEMBERS_WRITE, NO_BODY),
     row("GET", "/v1/workspaces/{slug}/members", MEMBERS_READ, NO_BODY),
     row("DELETE", "/v1/workspaces/{slug}/members/{id}", MEMBERS_WRITE, NO_BODY),
     row("GET", "/v1/workspaces/{slug}/members/{id}", MEMBERS_READ, NO_BODY),
@@ -400,6 +427,12 @@ async fn prepare(api: &Api, row: &Row, number: u32) -> String {
     if path.starts_with("/v1/operators/") {
         let answer = api.post(&api.operator, "/v1/operators", &json!({"name": "to be revoked"})).await;
         return path.replace("{id}", answer.json()["operator"]["id"].as_str().unwrap());
+    }
+    if path.contains("/invitations/") && path.contains("{id}") {
+        let mut body = json!({"invitations": [{"email": "somebody", "role": "viewer"}]});
+        api.fill_in(&mut body).await;
+        let made = api.post(&api.operator, "/v1/workspaces/acme/invitations", &body).await.json();
+        return path.replace("{id}", made["data"][0]["id"].as_str().unwrap());
     }
     if path.contains("/members/") {
         return path.replace("{id}", &api.member(Role::Viewer).await.principal.id_text());

@@ -191,7 +191,7 @@ impl Api {
         let actor = Actor::User { user, session: id, member: None };
         let permit = authorize(actor, Action::OwnAccount, None).unwrap();
         let limits = SessionLimits::default();
-        let command = AccountCommand::CreateSession { session, limits, forgive: Vec::new() };
+        let command = AccountCommand::CreateSession { session, limits, forgive: Vec::new(), factor: None };
         self.execute_with(permit, Command::Account(command)).await;
         Who::Holder(token.expose().to_owned())
     }

@@ -34,6 +34,13 @@ impl Letters {
 }
 
 impl Api {
+    /// The same without a way to send letters.
+    pub(crate) fn silent(mut self) -> Self {
+        self.state.outbox = None;
+        self.router = router(self.state.clone());
+        self
+    }
+
     /// The same with a way to send letters.
     pub(crate) fn sending(mut self, letters: &Arc<Letters>) -> Self {
         self.state.outbox = Some(Arc::clone(letters) as _);

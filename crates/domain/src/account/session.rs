@@ -41,6 +41,12 @@ pub enum SignInMethod {
 }
 
 impl SignInMethod {
+    /// Whether the account's second factor must be used along with it. A provider asks for its own, and whoever accepts an
+    /// invitation to a new account has none yet.
+    pub const fn takes_factor(self) -> bool {
+        matches!(self, Self::Password | Self::PasswordAndCode | Self::Recovery)
+    }
+
     /// All methods.
     pub const ALL: [Self; 5] =
         [Self::Password, Self::PasswordAndCode, Self::OpenIdConnect, Self::Invitation, Self::Recovery];

@@ -43,13 +43,22 @@ fn narrowed(
     role: Role,
     patch: MemberPatch,
 ) -> Result<Option<PermissionSet>, MemberError> {
-    let set = match patch.narrowed_to {
-        None if role == Role::Owner => return Ok(None),
-        None => return Ok(before.narrowed_to.map(|set| set.intersection(role.permissions()))),
-        Some(None) => return Ok(None),
-        Some(Some(_)) if role == Role::Owner => return Err(MemberError::OwnerIsWhole),
-        Some(Some(set)) => set,
-    };
+    match patch.narrowed_to {
+        None if role == Role::Owner => Ok(None),
+        None => Ok(before.narrowed_to.map(|set| set.intersection(role.permissions()))),
+        Some(set) => narrow(role, set),
+    }
+}
+
+/// Permissions within `role`; `None`: all of the role's.
+///
+/// # Errors
+/// [`MemberError::OwnerIsWhole`], [`MemberError::NotInRole`].
+pub fn narrow(role: Role, set: Option<PermissionSet>) -> Result<Option<PermissionSet>, MemberError> {
+    let Some(set) = set else { return Ok(None) };
+    if role == Role::Owner {
+        return Err(MemberError::OwnerIsWhole);
+    }
     let beyond = set.without(role.permissions());
     if beyond.is_empty() { Ok(Some(set)) } else { Err(MemberError::NotInRole(beyond)) }
 }

@@ -85,6 +85,10 @@ tables! {
     service_accounts[1] { membership: Integer, id: Blob, workspace: Integer, name: Text, email: Text, purpose: Text, owning_team: Text, created_by_kind: Integer, created_by_id: Blob, created_at: Integer, deleted_at: Integer }
     sessions[1] { id: Blob, user_id: Blob, digest: Blob, method: Integer, agent: Text, created_at: Integer, last_seen_at: Integer, authenticated_at: Integer }
     attempts[1] { subject: Blob, failures: Integer, last_at: Integer, locked_until: Integer }
+    invitations[1] { id: Blob, workspace: Integer, user_id: Blob, digest: Blob, role: Integer, narrowed_to: Blob, inviter_kind: Integer, inviter_id: Blob, inviter_membership: Integer, created_at: Integer, sent_at: Integer, expires_at: Integer }
+    recoveries[1] { user_id: Blob, digest: Blob, expires_at: Integer }
+    second_factors[1] { user_id: Blob, sealed: Blob, created_at: Integer, enabled_at: Integer, last_step: Integer }
+    recovery_codes[2] { user_id: Blob, digest: Blob }
     operators[1] { number: Integer, id: Blob, name: Text, secret_id: Blob, locator: Text, hint: Text, pepper: Integer, digest: Blob, created_at: Integer, revoked_at: Integer }
     keys[1] { number: Integer, id: Blob, workspace: Integer, environment: Integer, permissions: Blob, creator_kind: Integer, creator_id: Blob, membership: Integer, created_at: Integer, expires_at: Integer, disabled_at: Integer, revoked_at: Integer, deleted_at: Integer, limits: Text, networks: Text, external_id: Text, metadata: Text, name: Text, purpose: Text, revoked_reason: Text, enabled_at: Integer }
     secrets[2] { key: Integer, ordinal: Integer, id: Blob, locator: Text, pepper: Integer, digest: Blob, created_at: Integer, expires_at: Integer, retired_at: Integer, hint: Text }
@@ -141,6 +145,7 @@ pub const PURGED_BY_WORKSPACE: &[&str] = &[
     "incidents",
     "workspace_slugs",
     "service_accounts",
+    "invitations",
     "context_chunks",
     "context_items",
     "prompt_versions",

@@ -13,6 +13,7 @@ mod console;
 mod credits;
 mod doctor;
 mod inspect;
+mod invitations;
 mod keys;
 mod members;
 mod offline;
@@ -24,6 +25,7 @@ mod scan;
 mod service_accounts;
 mod session;
 mod table;
+mod users;
 mod values;
 mod workspaces;
 
@@ -52,6 +54,8 @@ Exit codes of the client and offline commands:
 pub(crate) enum Command {
     Keys(Box<keys::Keys>),
     Members(members::Members),
+    Invitations(invitations::Invitations),
+    Users(users::Users),
     ServiceAccounts(Box<service_accounts::ServiceAccounts>),
     Credits(credits::Credits),
     Prompts(Box<prompts::Prompts>),
@@ -81,6 +85,8 @@ impl Command {
         match self {
             Self::Keys(command) => command.run(console),
             Self::Members(command) => command.run(console),
+            Self::Invitations(command) => command.run(console),
+            Self::Users(command) => command.run(console),
             Self::ServiceAccounts(command) => command.run(console),
             Self::Credits(command) => command.run(console),
             Self::Prompts(command) => command.run(console),

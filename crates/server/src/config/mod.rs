@@ -52,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) node: NodeSettings,
     /// Limits of connections.
     pub(crate) limits: Limits,
+    /// Accounts of people.
+    pub(crate) accounts: Accounts,
     /// Usage counts.
     pub(crate) usage: Usage,
     /// Logs.
@@ -189,6 +191,31 @@ impl Default for Limits {
     }
 }
 
+/// Accounts of people who sign in.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Accounts {
+    /// A session ends when it was not used for so long.
+    pub(crate) session_idle_minutes: Bounded<5, 43_200>,
+    /// A session ends so long after signing in.
+    pub(crate) session_hours: Bounded<1, 8_760>,
+    /// A sorted file of SHA-1 digests of breached passwords.
+    pub(crate) breached_passwords_file: Option<PathBuf>,
+    /// A program that knows breached passwords, with its arguments.
+    pub(crate) breached_passwords_command: Vec<String>,
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self {
+            session_idle_minutes: Bounded::of(720),
+            session_hours: Bounded::of(336),
+            breached_passwords_file: None,
+            breached_passwords_command: Vec::new(),
+        }
+    }
+}
+
 /// How usage counts wait for the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -264,6 +291,7 @@ impl Default for Config {
             database: None,
             node: NodeSettings::default(),
             limits: Limits::default(),
+            accounts: Accounts::default(),
             usage: Usage::default(),
             log: Log::default(),
             telemetry: Telemetry::default(),
@@ -325,6 +353,12 @@ impl Config {
                 return wrong(format!("encryption_keys: version {version} is there twice"));
             }
         }
+        let accounts = &self.accounts;
+        if accounts.breached_passwords_file.is_some() && !accounts.breached_passwords_command.is_empty() {
+            return wrong(
+                "accounts: either breached_passwords_file or breached_passwords_command".to_owned(),
+            );
+        }
         if self.database.as_ref().is_some_and(|database| database.url.is_none()) {
             return wrong("database.url is missing: set it, or KEYWRIGHT_DATABASE_URL".to_owned());
         }
@@ -352,6 +386,9 @@ impl Config {
         }
         if let Some(mail) = &mut self.mail {
             mail.password_file.iter_mut().chain(&mut mail.root_certificate).for_each(rebase);
+        }
+        if let Some(list) = &mut self.accounts.breached_passwords_file {
+            rebase(list);
         }
         self.peppers.iter_mut().filter_map(|pepper| pepper.file.as_mut()).for_each(rebase);
         self.encryption_keys.iter_mut().filter_map(|key| key.file.as_mut()).for_each(rebase);

@@ -2,6 +2,7 @@
 
 pub(crate) mod credits;
 pub(crate) mod installation;
+pub(crate) mod invitations;
 pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod members;

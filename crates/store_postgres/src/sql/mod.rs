@@ -17,6 +17,7 @@ use std::sync::LazyLock;
 pub(crate) mod accounts;
 pub(crate) mod credits;
 pub(crate) mod installation;
+pub(crate) mod invitations;
 pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod limits;
@@ -31,6 +32,7 @@ pub(crate) mod usage;
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     [
         accounts::ALL,
+        invitations::ALL,
         installation::ALL,
         journal::ALL,
         keys::ALL,
@@ -52,6 +54,7 @@ pub(crate) fn writer() -> &'static [&'static str] {
     static STATEMENTS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
         texts(&[
             accounts::ALL,
+            invitations::ALL,
             installation::ALL,
             journal::ALL,
             keys::ALL,

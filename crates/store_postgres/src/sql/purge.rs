@@ -54,6 +54,8 @@ statements! {
     WORKSPACE_SLUGS = of_workspace!("workspace_slugs");
     /// Service accounts.
     SERVICE_ACCOUNTS = of_workspace!("service_accounts");
+    /// Invitations.
+    INVITATIONS = of_workspace!("invitations");
     /// Pieces of context files.
     CONTEXT_CHUNKS = "DELETE FROM context_chunks WHERE (item, position) IN (SELECT c.item, c.position \
                       FROM context_items i JOIN context_chunks c ON c.item = i.id WHERE i.workspace = $1 LIMIT $2)";
@@ -96,6 +98,7 @@ pub(crate) const BY_WORKSPACE: &[(&str, &str)] = &[
     ("incidents", INCIDENTS),
     ("workspace_slugs", WORKSPACE_SLUGS),
     ("service_accounts", SERVICE_ACCOUNTS),
+    ("invitations", INVITATIONS),
     ("context_chunks", CONTEXT_CHUNKS),
     ("context_items", CONTEXT_ITEMS),
     ("prompt_versions", PROMPT_VERSIONS),

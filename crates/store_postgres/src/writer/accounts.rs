@@ -2,7 +2,8 @@
 
 use keywright_domain::{
     account::{
-        self, AccountCommand, AccountError, AccountOutcome, Gate, NewSession, Session, SessionLimits, Subject,
+        self, AccountCommand, AccountError, AccountOutcome, FactorUse, Gate, NewSession, Session,
+        SessionLimits, Subject,
     },
     audit::FieldChange,
     caps,
@@ -25,8 +26,8 @@ const PRUNED_PER_ATTEMPT: u32 = 4;
 impl Scope<'_> {
     pub(super) async fn account_command(&mut self, command: AccountCommand) -> Result<Draft, Fault> {
         match command {
-            AccountCommand::CreateSession { session, limits, forgive } => {
-                self.create_session(&session, limits, &forgive).await
+            AccountCommand::CreateSession { session, limits, forgive, factor } => {
+                self.create_session(&session, limits, &forgive, factor).await
             }
             AccountCommand::EndSession { user, session } => self.end_session(user, session).await,
             AccountCommand::EndSessions { user, keep } => self.end_sessions(user, keep).await,
@@ -47,27 +48,29 @@ impl Scope<'_> {
         Ok(())
     }
 
-    async fn sessions_of(&mut self, user: UserId) -> Result<Vec<Session>, Fault> {
+    pub(super) async fn sessions_of(&mut self, user: UserId) -> Result<Vec<Session>, Fault> {
         let rows = self.group.transaction.query(sql::SESSIONS_OF, params![user.to_bytes()]).await?;
         each(&rows, sessions::session)
     }
 
-    async fn create_session(
+    pub(super) async fn create_session(
         &mut self,
         new: &NewSession,
         limits: SessionLimits,
         forgive: &[Subject],
+        factor: Option<FactorUse>,
     ) -> Result<Draft, Fault> {
         let user = params![new.user.to_bytes()];
         self.group.transaction.first(sql::LIVING_USER, user).await?.ok_or(AccountError::NotFound)?;
+        if new.method.takes_factor() {
+            self.use_factor(new.user, factor).await?;
+        }
         let others = self.sessions_of(new.user).await?;
         let (decided, gone) = account::create_session(new, &others, limits, self.context.now);
         self.delete_sessions(&gone);
         let values = sessions::session_params(&decided.value, new.digest);
         self.group.transaction.write(sql::INSERT_SESSION, values);
-        for subject in forgive {
-            self.group.transaction.write(sql::FORGET_ATTEMPTS, params![subject.digest]);
-        }
+        self.forgive(forgive);
         let entry = session_entry(&decided.value, decided.action, decided.fields);
         Ok(draft(AccountOutcome::Session(Box::new(decided.value)), vec![entry]))
     }
@@ -85,7 +88,11 @@ impl Scope<'_> {
         Ok(draft(AccountOutcome::Ended(1), vec![session_entry(session, "session.ended", Vec::new())]))
     }
 
-    async fn end_sessions(&mut self, user: UserId, keep: Option<SessionId>) -> Result<Draft, Fault> {
+    pub(super) async fn end_sessions(
+        &mut self,
+        user: UserId,
+        keep: Option<SessionId>,
+    ) -> Result<Draft, Fault> {
         let all = self.sessions_of(user).await?;
         let gone = account::end_sessions(&all, keep);
         self.delete_sessions(&gone);

@@ -395,7 +395,8 @@ impl Wanted {
                 Command::CreateKey(_)
                 | Command::RevokeKeys { .. }
                 | Command::Credit(_)
-                | Command::Prompt(_) => {
+                | Command::Prompt(_)
+                | Command::Invitation(_) => {
                     wanted.workspaces.extend(context.permit.workspace());
                 }
                 Command::Member(command) => {
@@ -425,7 +426,8 @@ impl Wanted {
                 | Command::CreateOperator(_)
                 | Command::RevokeOperator(_)
                 | Command::Privacy(_)
-                | Command::Account(_) => {}
+                | Command::Account(_)
+                | Command::Credential(_) => {}
             }
         }
         wanted

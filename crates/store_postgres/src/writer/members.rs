@@ -63,7 +63,7 @@ impl Scope<'_> {
     }
 
     /// The authority of whoever acts, as it is in this transaction.
-    async fn authority(&mut self) -> Result<Authority, Fault> {
+    pub(super) async fn authority(&mut self) -> Result<Authority, Fault> {
         let permit = &self.context.permit;
         let membership = match permit.actor().as_creator() {
             Some(creator) if creator.membership != MembershipNumber::OPERATOR => {
@@ -404,7 +404,7 @@ impl Scope<'_> {
         });
     }
 
-    async fn membership_of(
+    pub(super) async fn membership_of(
         &mut self,
         workspace: &Workspace,
         member: Principal,
@@ -415,7 +415,10 @@ impl Scope<'_> {
         row.as_ref().map(members::membership).transpose()
     }
 
-    async fn membership_by_number(&mut self, number: MembershipNumber) -> Result<Option<Membership>, Fault> {
+    pub(super) async fn membership_by_number(
+        &mut self,
+        number: MembershipNumber,
+    ) -> Result<Option<Membership>, Fault> {
         let values = params![vec![number.0]];
         let row = self.group.transaction.first(installation_sql::MEMBERSHIPS_BY_NUMBERS, values).await?;
         row.as_ref().map(members::membership).transpose()

@@ -1,9 +1,11 @@
 //! The one task that writes: it takes all commands that wait and commits them together.
 
 mod accounts;
+mod credentials;
 mod credits;
 mod group;
 mod installation;
+mod invitations;
 mod keys;
 mod members;
 mod privacy;

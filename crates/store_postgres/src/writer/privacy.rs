@@ -12,7 +12,7 @@ use crate::{
     fault::Fault,
     params,
     rows::{each, users},
-    sql::{accounts, sealing as sql},
+    sql::sealing as sql,
 };
 
 impl Scope<'_> {
@@ -49,8 +49,8 @@ impl Scope<'_> {
             let entity = EntityRef::Membership(decided.value.number);
             draft.record("member", Some((at, workspace)), &decided, entity, change);
         }
+        self.forget_credentials(user);
         let group = &mut *self.group;
-        group.transaction.write(accounts::DELETE_SESSIONS_OF, params![user.to_bytes()]);
         group.transaction.write(sql::ERASE_USER, params![user.to_bytes()]);
         group.sealer.destroy_person(&mut group.transaction, user);
         draft.entries.push(Entry {

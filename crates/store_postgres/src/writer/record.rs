@@ -275,6 +275,8 @@ impl Scope<'_> {
             Command::Credit(command) => self.credit(&command).await,
             Command::Prompt(command) => self.prompt_command(command).await,
             Command::Account(command) => self.account_command(command).await,
+            Command::Invitation(command) => self.invitation_command(command).await,
+            Command::Credential(command) => self.credential_command(command).await,
         }
     }
 }
@@ -317,6 +319,12 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
             permit.covers(Action::Operate, None)
         }
         Command::Account(command) => command.is_permitted(permit),
+        Command::Credential(command) => command.is_permitted(permit),
+        Command::Invitation(command) => {
+            let place = permit.workspace();
+            permit.covers(command.needs(), place)
+                && place.is_some() == (command.needs() == Action::WriteMembers)
+        }
     };
     if is_covered { Ok(()) } else { Err(CommandError::Permit) }
 }

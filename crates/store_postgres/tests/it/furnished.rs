@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use keywright_domain::{
-    account::{AccountCommand, NewSession, SessionLimits, SignInMethod, Subject, SubjectKind, TokenDigest},
+    account::{
+        AccountCommand, CredentialCommand, InvitationCommand, NewInvitation, NewSecret, NewSession,
+        SessionLimits, SignInMethod, Subject, SubjectKind, TokenDigest,
+    },
     audit::Checkpoint,
     command::Command,
     credit::{CreditCommand, CreditDraw, CreditSubject},
     environment::Environment,
-    ids::{ContextId, CreditAccountId, PromptId, ReservationId, ServiceAccountId, SessionId},
+    ids::{ContextId, CreditAccountId, InvitationId, PromptId, ReservationId, ServiceAccountId, SessionId},
     key::{KeyChange, KeyNumber, KeyPatch},
     member::{MemberCommand, NewServiceAccount, Switch},
     permission::{PermissionName, PermissionSet, Role},
@@ -106,12 +109,33 @@ async fn accounts<S: Store>(installation: &Installation<S>) {
     let system = authorize(Actor::System, Action::Operate, None).unwrap();
     let subject = Subject { kind: SubjectKind::Account, digest: [8; 32] };
     for (permit, command) in [
-        (own, AccountCommand::CreateSession { session, limits, forgive: Vec::new() }),
+        (own, AccountCommand::CreateSession { session, limits, forgive: Vec::new(), factor: None }),
         (system, AccountCommand::BeginAttempt(vec![subject])),
     ] {
         let context = installation.samples.context(permit);
         installation.execute(context, Command::Account(command)).await.unwrap();
     }
+    let secret = NewSecret(b"12345678901234567890".to_vec().into());
+    let digest = TokenDigest([4; 32]);
+    for (permit, command) in [
+        (own, CredentialCommand::BeginSecondFactor { user, secret }),
+        (own, CredentialCommand::ConfirmSecondFactor { user, step: 7, codes: vec![digest] }),
+        (system, CredentialCommand::StartRecovery { user, digest }),
+    ] {
+        let context = installation.samples.context(permit);
+        installation.execute(context, Command::Credential(command)).await.unwrap();
+    }
+    let invited = NewInvitation {
+        id: InvitationId::generate(NOW, installation.samples.entropy()),
+        user: installation.samples.user(),
+        digest,
+        role: Role::Admin,
+        narrowed_to: Some(PermissionSet::EMPTY.with(1)),
+    };
+    let command = InvitationCommand::Invite(vec![invited]);
+    let permit = Samples::permit(command.needs(), Some(installation.workspace.id));
+    let context = installation.samples.context(permit);
+    installation.execute(context, Command::Invitation(command)).await.unwrap();
 }
 
 /// A prompt with a version, another draft, a file of more than one piece and a link.

@@ -37,6 +37,12 @@ INSERT INTO context_chunks SELECT int8send(n), 0, '' FROM generate_series(1, 200
 INSERT INTO changes SELECT n, 0, false, n, NULL FROM generate_series(1, 20000) n;
 INSERT INTO audit SELECT n, int8send(n), '', n % 1000 + 1, 'key.created', 't' || n % 5000, '' FROM generate_series(1, 20000) n;
 INSERT INTO users SELECT int8send(n), NULL, 0, int8send(n), '' FROM generate_series(1, 5000) n;
+INSERT INTO sessions SELECT int8send(n), int8send(n % 5000 + 1), int8send(n), 0, '', n, n, n FROM generate_series(1, 20000) n;
+INSERT INTO attempts SELECT int8send(n), 1, n, 0 FROM generate_series(1, 20000) n;
+INSERT INTO invitations SELECT int8send(n), n % 1000 + 1, int8send(n), int8send(n), 1, NULL, 2, '', 0, 0, 0, n FROM generate_series(1, 5000) n;
+INSERT INTO recoveries SELECT int8send(n), int8send(n), n FROM generate_series(1, 5000) n;
+INSERT INTO second_factors SELECT int8send(n), '', 0, NULL, 0 FROM generate_series(1, 5000) n;
+INSERT INTO recovery_codes SELECT int8send(n % 5000 + 1), int8send(n) FROM generate_series(1, 20000) n;
 INSERT INTO data_keys SELECT 0, int8send(n), n % 100, '' FROM generate_series(1, 5000) n;
 INSERT INTO audit_personal SELECT n, 0, 0, int8send(n), '' FROM generate_series(1, 20000) n;
 INSERT INTO idempotency SELECT 'a' || n % 100, 'k' || n, '', '', NULL, n FROM generate_series(1, 20000) n;

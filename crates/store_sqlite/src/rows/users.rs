@@ -66,3 +66,11 @@ pub(crate) fn insert(connection: &Connection, sealer: &mut Sealer, user: &User) 
     ])?;
     Ok(())
 }
+
+/// Keeps another address or name of a user.
+pub(crate) fn rename(connection: &Connection, sealer: &mut Sealer, user: &User) -> Result<(), Fault> {
+    let SealedUser { email_index, sealed } = sealer.seal_again(connection, user)?;
+    let values = params![user.id.to_bytes(), email_index, sealed];
+    connection.prepare_cached(sql::sealing::SEAL_USER)?.execute(values)?;
+    Ok(())
+}

@@ -16,6 +16,7 @@ macro_rules! statements {
 pub(crate) mod accounts;
 pub(crate) mod credits;
 pub(crate) mod installation;
+pub(crate) mod invitations;
 pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod members;

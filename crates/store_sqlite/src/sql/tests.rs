@@ -19,6 +19,7 @@ const MAY_SCAN: &[(&str, &str)] = &[
 fn statements() -> impl Iterator<Item = (&'static str, &'static str)> {
     [
         super::accounts::ALL,
+        super::invitations::ALL,
         super::installation::ALL,
         super::journal::ALL,
         super::keys::ALL,

@@ -2,7 +2,8 @@
 
 use keywright_domain::{
     account::{
-        self, AccountCommand, AccountError, AccountOutcome, Gate, NewSession, Session, SessionLimits, Subject,
+        self, AccountCommand, AccountError, AccountOutcome, FactorUse, Gate, NewSession, Session,
+        SessionLimits, Subject,
     },
     audit::FieldChange,
     caps,
@@ -25,8 +26,8 @@ const PRUNED_PER_ATTEMPT: u32 = 4;
 impl Scope<'_> {
     pub(super) fn account_command(&mut self, command: AccountCommand) -> Result<Draft, Fault> {
         match command {
-            AccountCommand::CreateSession { session, limits, forgive } => {
-                self.create_session(&session, limits, &forgive)
+            AccountCommand::CreateSession { session, limits, forgive, factor } => {
+                self.create_session(&session, limits, &forgive, factor)
             }
             AccountCommand::EndSession { user, session } => self.end_session(user, session),
             AccountCommand::EndSessions { user, keep } => self.end_sessions(user, keep),
@@ -44,23 +45,25 @@ impl Scope<'_> {
         users::insert(self.connection, self.sealer, user)
     }
 
-    fn create_session(
+    pub(super) fn create_session(
         &self,
         new: &NewSession,
         limits: SessionLimits,
         forgive: &[Subject],
+        factor: Option<FactorUse>,
     ) -> Result<Draft, Fault> {
         let user = [new.user.to_bytes()];
         first(self.connection, sql::LIVING_USER, user, |_| Ok(()))?.ok_or(AccountError::NotFound)?;
+        if new.method.takes_factor() {
+            self.use_factor(new.user, factor)?;
+        }
         let others = sessions::of_user(self.connection, new.user)?;
         let (decided, gone) = account::create_session(new, &others, limits, self.context.now);
         for id in gone {
             sessions::delete(self.connection, id)?;
         }
         sessions::insert(self.connection, &decided.value, new.digest)?;
-        for subject in forgive {
-            self.connection.prepare_cached(sql::FORGET_ATTEMPTS)?.execute([subject.digest])?;
-        }
+        self.forgive(forgive)?;
         let entry = session_entry(&decided.value, decided.action, decided.fields);
         Ok(draft(AccountOutcome::Session(Box::new(decided.value)), vec![entry]))
     }
@@ -72,7 +75,7 @@ impl Scope<'_> {
         Ok(draft(AccountOutcome::Ended(1), vec![session_entry(session, "session.ended", Vec::new())]))
     }
 
-    fn end_sessions(&self, user: UserId, keep: Option<SessionId>) -> Result<Draft, Fault> {
+    pub(super) fn end_sessions(&self, user: UserId, keep: Option<SessionId>) -> Result<Draft, Fault> {
         let all = sessions::of_user(self.connection, user)?;
         let gone = account::end_sessions(&all, keep);
         for id in &gone {

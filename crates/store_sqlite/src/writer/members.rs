@@ -57,7 +57,7 @@ impl Scope<'_> {
     }
 
     /// The authority of whoever acts, as it is in this transaction.
-    fn authority(&self) -> Result<Authority, Fault> {
+    pub(super) fn authority(&self) -> Result<Authority, Fault> {
         let permit = &self.context.permit;
         let membership = match permit.actor().as_creator() {
             Some(creator) if creator.membership != MembershipNumber::OPERATOR => {

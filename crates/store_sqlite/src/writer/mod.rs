@@ -3,8 +3,10 @@
 
 mod accounts;
 mod cache;
+mod credentials;
 mod credits;
 mod installation;
+mod invitations;
 mod keys;
 mod members;
 mod privacy;

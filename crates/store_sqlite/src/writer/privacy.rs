@@ -9,11 +9,7 @@ use keywright_domain::{
 use rusqlite::params;
 
 use super::record::{Draft, Entry, Scope};
-use crate::{
-    fault::Fault,
-    rows::users,
-    sql::{accounts, sealing as sql},
-};
+use crate::{fault::Fault, rows::users, sql::sealing as sql};
 
 impl Scope<'_> {
     pub(super) fn privacy(&mut self, command: &PrivacyCommand) -> Result<Draft, Fault> {
@@ -42,7 +38,7 @@ impl Scope<'_> {
             let entity = EntityRef::Membership(decided.value.number);
             draft.record("member", Some((at, workspace)), &decided, entity, change);
         }
-        self.connection.prepare_cached(accounts::DELETE_SESSIONS_OF)?.execute([user.to_bytes()])?;
+        self.forget_credentials(user)?;
         self.connection.prepare_cached(sql::ERASE_USER)?.execute([user.to_bytes()])?;
         self.sealer.destroy_person(self.connection, user)?;
         draft.entries.push(Entry {

@@ -211,6 +211,8 @@ impl Scope<'_> {
             Command::Credit(command) => self.credit(&command),
             Command::Prompt(command) => self.prompt_command(command),
             Command::Account(command) => self.account_command(command),
+            Command::Invitation(command) => self.invitation_command(command),
+            Command::Credential(command) => self.credential_command(command),
         }
     }
 }
@@ -253,6 +255,12 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
             permit.covers(Action::Operate, None)
         }
         Command::Account(command) => command.is_permitted(permit),
+        Command::Credential(command) => command.is_permitted(permit),
+        Command::Invitation(command) => {
+            let place = permit.workspace();
+            permit.covers(command.needs(), place)
+                && place.is_some() == (command.needs() == Action::WriteMembers)
+        }
     };
     if is_covered { Ok(()) } else { Err(CommandError::Permit) }
 }

@@ -67,7 +67,8 @@ impl<S: Store + ?Sized> Installation<S> {
             method: SignInMethod::Password,
             agent: "Firefox on Linux".to_owned(),
         };
-        let command = AccountCommand::CreateSession { session, limits: limits(), forgive: Vec::new() };
+        let command =
+            AccountCommand::CreateSession { session, limits: limits(), forgive: Vec::new(), factor: None };
         match outcome(self.on_account(user, now, command).await) {
             AccountOutcome::Session(session) => *session,
             other => panic!("another outcome: {other:?}"),
@@ -175,7 +176,12 @@ pub async fn sessions_follow_memberships<S: Store>(store: Arc<S>) {
         method: SignInMethod::Password,
         agent: String::new(),
     };
-    let command = AccountCommand::CreateSession { session: refused, limits: limits(), forgive: Vec::new() };
+    let command = AccountCommand::CreateSession {
+        session: refused,
+        limits: limits(),
+        forgive: Vec::new(),
+        factor: None,
+    };
     let refusal = installation.on_account(id, Samples::NOW, command).await.unwrap_err();
     assert!(matches!(refusal, CommandError::Account(AccountError::NotFound)), "{refusal}");
 }
@@ -199,7 +205,8 @@ pub async fn attempts<S: Store>(store: Arc<S>) {
         method: SignInMethod::Password,
         agent: String::new(),
     };
-    let command = AccountCommand::CreateSession { session, limits: limits(), forgive: vec![subject] };
+    let command =
+        AccountCommand::CreateSession { session, limits: limits(), forgive: vec![subject], factor: None };
     let stranger = UserId::from_bytes([77; 16]);
     let context = installation.samples.context(own_permit(stranger));
     let refused = installation.store.execute(context, Command::Account(command.clone())).await;

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod concurrency;
 pub mod credits;
 pub mod installation;
+pub mod invitations;
 pub mod journal;
 pub mod keys;
 pub mod lists;
@@ -51,6 +52,12 @@ macro_rules! store_suite {
             accounts::session_room
             accounts::sessions_follow_memberships
             accounts::attempts
+            invitations::invitations
+            invitations::invitations_are_kept
+            invitations::invitations_stay_within_the_inviter
+            invitations::passwords
+            invitations::second_factors
+            invitations::credentials_are_erased
             members::roles_and_permissions
             members::ownership
             members::nobody_gives_more_than_they_have

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use keywright_domain::{
+    account::{AccountCommand, CredentialCommand, InvitationCommand, TokenDigest},
     command::{Command, CommandError, WorkspaceCommand},
-    ids::{PromptId, ServiceAccountId},
+    ids::{InvitationId, PromptId, ServiceAccountId},
     key::{KeyChange, KeyNumber},
     member::{MemberCommand, Switch},
     permission::{PermissionName, Role},
@@ -52,7 +53,7 @@ pub async fn a_permit_for_something_else_is_refused<S: Store>(store: Arc<S>) {
     }
     // Every action on 3 scopes; commands on keys, members and prompts are right on two scopes, the others on one.
     let all = Action::ALL.len() * 3;
-    assert_eq!(refused, 13 * (all - 1) + (3 + 4 + 1) * (all - 2));
+    assert_eq!(refused, 16 * (all - 1) + (3 + 5 + 1) * (all - 2));
     assert_eq!(before, (installation.load().await, store.audit_head().await.unwrap()));
 }
 
@@ -74,6 +75,8 @@ fn commands<S: Store>(
     let workspace = installation.workspace.id;
     let name = PermissionName::parse("chat:send").unwrap();
     let suspend = WorkspacePatch { suspended: Some(true), ..WorkspacePatch::default() };
+    let accept = InvitationCommand::Accept { digest: TokenDigest([1; 32]), newcomer: None };
+    let withdraw = InvitationCommand::Withdraw(InvitationId::from_bytes([1; 16]));
     let account = ServiceAccountId::from_bytes([1; 16]);
     let on_members = |command: MemberCommand| {
         let needed = Needed::Members(command.needs());
@@ -100,6 +103,10 @@ fn commands<S: Store>(
         (Command::PutPermission { name, description: String::new() }, Needed::Installation),
         (Command::CreateOperator(Box::new(samples.new_operator("new"))), Needed::Installation),
         (Command::RevokeOperator(installation.operator.id), Needed::Installation),
+        (Command::Account(AccountCommand::BeginAttempt(Vec::new())), Needed::Installation),
+        (Command::Credential(CredentialCommand::EndSessionsOf(samples.user().id)), Needed::Installation),
+        (Command::Invitation(accept), Needed::Installation),
+        (Command::Invitation(withdraw), Needed::Members(Action::WriteMembers)),
         on_members(MemberCommand::Leave { hand_over_to: None }),
         on_members(MemberCommand::HandOverKey { key, to: account }),
         on_members(MemberCommand::SwitchServiceAccount { account, switch: Switch::Off }),

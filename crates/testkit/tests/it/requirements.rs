@@ -8,7 +8,7 @@ const DOCUMENT: &str = "docs/REQUIREMENTS.md";
 
 /// The numbers that must have a row. More are added as more is built; none is taken off.
 const OWNED: &[RangeInclusive<u16>] = &[
-    1..=3,
+    1..=4,
     7..=10,
     13..=13,
     17..=19,

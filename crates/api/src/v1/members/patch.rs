@@ -40,13 +40,13 @@ pub(crate) struct ChangedMember {
     receipt: Receipt,
 }
 
-problems! { UnknownPermission, PermissionEscalation, OwnerOnly, LastOwner, AlreadyApplied, IdempotencyMismatch }
+problems! { UnknownPermission, PermissionEscalation, OwnerOnly, LastOwner, ReauthenticationRequired, AlreadyApplied, IdempotencyMismatch }
 
 /// Change a member
 ///
 /// Needs `members:write`. Whatever the member loses, the member's keys lose: when the answer is there, no node gives it
 /// any more. Nobody can give more than they have; only an Owner makes an Owner or changes one, and the last Owner stays
-/// Owner.
+/// Owner. Whoever makes an Owner while signed in has proved who they are within 10 minutes.
 #[utoipa::path(
     patch, path = "/v1/workspaces/{slug}/members/{id}", operation_id = "patch_member", tag = "Members",
     params(MemberPath),
@@ -59,6 +59,9 @@ pub(crate) async fn handler(
     body: StrictJson<Request>,
 ) -> Result<Receipted<ChangedMember>, ApiError> {
     let user = user_id(&scope)?;
+    if matches!(body.value.role, Patch::Set(Role::Owner)) {
+        scope.caller.require_fresh()?;
+    }
     let fields = MemberFields { role: body.value.role, permissions: body.value.permissions };
     let command = MemberCommand::Patch { user, patch: fields.into_patch(&state)? };
     let (outcome, receipt) = change(&state, &scope, command, &body.raw).await?;

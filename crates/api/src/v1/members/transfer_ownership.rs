@@ -42,12 +42,12 @@ pub(crate) struct TransferredOwnership {
     receipt: Receipt,
 }
 
-problems! { PermissionEscalation, OwnerOnly, Conflict, AlreadyApplied, IdempotencyMismatch }
+problems! { PermissionEscalation, OwnerOnly, Conflict, ReauthenticationRequired, AlreadyApplied, IdempotencyMismatch }
 
 /// Transfer ownership
 ///
 /// In one step the member named becomes Owner, and the Owner who calls becomes Admin. Only an Owner can, or the
-/// operator.
+/// operator. A signed-in user has proved who they are within 10 minutes.
 #[utoipa::path(
     post, path = "/v1/workspaces/{slug}/transfer-ownership", operation_id = "transfer_ownership", tag = "Members",
     params(WorkspacePath, ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless.")),
@@ -59,6 +59,7 @@ pub(crate) async fn handler(
     scope: Scope<WriteMembers>,
     body: StrictJson<Request>,
 ) -> Result<Receipted<TransferredOwnership>, ApiError> {
+    scope.caller.require_fresh()?;
     let to = person("to", &body.value.to)?;
     let from = body.value.from.as_deref().map(|id| person("from", id)).transpose()?;
     let command = MemberCommand::TransferOwnership { from, to };

@@ -32,6 +32,9 @@ pub(crate) struct Request {
     /// The password.
     #[schema(value_type = String, format = Password)]
     password: Password,
+    /// What the authenticator shows, or a recovery code, if the account has a second factor.
+    #[schema(example = "005924")]
+    code: Option<String>,
     /// Whether the token comes as a cookie that no script can read, instead of in the answer. For browsers.
     #[serde(default)]
     cookie: bool,
@@ -50,12 +53,14 @@ pub(crate) struct BegunSession {
     csrf_token: String,
 }
 
-problems! { InvalidSignIn, TooManyFailedAttempts, Unavailable }
+problems! { InvalidSignIn, InvalidCode, SecondFactorRequired, TooManyFailedAttempts, Unavailable }
 
 /// Sign in
 ///
 /// With an e-mail address and a password. The answer never tells whether there is such an account. After some failures in a
-/// row, for the account or from the address, each one locks out for twice as long as the one before.
+/// row, for the account or from the address, each one locks out for twice as long as the one before. An account with a second
+/// factor is told so ([`second_factor_required`](/errors/second_factor_required)) once the password is right: send both again
+/// with the `code`.
 #[utoipa::path(
     post, path = "/v1/sessions", operation_id = "sign_in", tag = "Accounts",
     request_body(content = Request, example = json!({"email": "ada@example.com", "password": "…"})),
@@ -67,8 +72,8 @@ pub(crate) async fn handler(
     origin: Origin,
     body: StrictJson<Request>,
 ) -> Result<Response, ApiError> {
-    let Request { email, password, cookie } = body.value;
-    let begun = sign_in::with_password(&state, &origin, &email, &password).await?;
+    let Request { email, password, code, cookie } = body.value;
+    let begun = sign_in::with_password(&state, &origin, &email, &password, code.as_deref()).await?;
     Ok(answer(&state, begun, cookie))
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod create;
 pub(super) mod end;
 pub(super) mod end_others;
 pub(super) mod list;
+pub(super) mod reauthenticate;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -15,4 +16,5 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(list::handler, create::handler))
         .routes(routes!(end::handler))
         .routes(routes!(end_others::handler))
+        .routes(routes!(reauthenticate::handler))
 }

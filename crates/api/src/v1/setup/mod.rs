@@ -22,6 +22,8 @@ use crate::{
     error::{ApiError, ErrorCode},
     issue::issue,
     openapi::problems,
+    password::Password,
+    password_rules,
     state::AppState,
     v1::problems::of_workspace,
     wire::{Operator, RevealedSecret, Workspace},
@@ -55,6 +57,9 @@ pub(crate) struct FirstWorkspace {
     owner_email: String,
     /// The owner's name; the address unless given.
     owner_name: Option<String>,
+    /// The owner's password; without one, `POST /v1/users/{id}/recovery` makes a link with which it is set.
+    #[schema(value_type = Option<String>, format = Password)]
+    owner_password: Option<Password>,
 }
 
 /// An installation that was set up.
@@ -68,7 +73,7 @@ pub(crate) struct SetUpInstallation {
     workspace: Option<Workspace>,
 }
 
-problems! { NotFound, Conflict, TooManyFailedAttempts }
+problems! { NotFound, Conflict, PasswordRefused, TooManyFailedAttempts, Unavailable }
 
 /// Set up the installation
 ///
@@ -95,7 +100,10 @@ pub(crate) async fn handler(
         name: request.operator_name.unwrap_or_else(|| "first".to_owned()),
         secret: kept,
     };
-    let workspace = request.workspace.map(|first| first.check(&state, origin.now)).transpose()?;
+    let workspace = match request.workspace {
+        Some(first) => Some(first.check(&state, origin.now).await?),
+        None => None,
+    };
     let context = origin.context(&state, permit, None);
     let bootstrap = Command::Bootstrap(Box::new(Bootstrap { operator, workspace }));
     let (operator, workspace) = state.commit(&origin, context, bootstrap).await?.bootstrapped()?;
@@ -128,7 +136,7 @@ fn check_token(state: &AppState, origin: &Origin, token: &str) -> Result<(), Api
 }
 
 impl FirstWorkspace {
-    fn check(self, state: &AppState, now: Timestamp) -> Result<(NewWorkspace, User), ApiError> {
+    async fn check(self, state: &AppState, now: Timestamp) -> Result<(NewWorkspace, User), ApiError> {
         let slug = Slug::parse(&self.slug).map_err(of_workspace)?;
         let name = self.name.unwrap_or(self.slug);
         let email = self.owner_email;
@@ -147,11 +155,18 @@ impl FirstWorkspace {
                 "`owner_name` has 1 to 254 printable characters.",
             ));
         }
+        let password_hash = match &self.owner_password {
+            Some(password) => {
+                password_rules::check(password, Some(&email), state.breach_list.as_deref()).await?;
+                Some(state.passwords.hash(password, &*state.entropy).await?)
+            }
+            None => None,
+        };
         let (entropy, policy) = (&*state.entropy, WorkspacePolicy::default());
         let id = WorkspaceId::generate(now, entropy);
         let workspace = NewWorkspace { id, slug, name, plan: Plan::DEFAULT.to_owned(), policy };
         let id = UserId::generate(now, entropy);
-        Ok((workspace, User { id, email, name: owner_name, password_hash: None, created_at: now }))
+        Ok((workspace, User { id, email, name: owner_name, password_hash, created_at: now }))
     }
 }
 

@@ -27,12 +27,12 @@ pub(crate) struct Request {
     grace_days: Option<u16>,
 }
 
-problems! {}
+problems! { ReauthenticationRequired }
 
 /// Delete a workspace
 ///
 /// Needs `workspace:delete`, which an Owner has. All its keys are refused when the answer is there, as when it is
-/// suspended. Until `deletes_at` it can be restored; from then on it is gone, and its data is removed. The audit trail stays.
+/// suspended. A signed-in user has proved who they are within 10 minutes. Until `deletes_at` it can be restored; from then on it is gone, and its data is removed. The audit trail stays.
 #[utoipa::path(
     delete, path = "/v1/workspaces/{slug}", operation_id = "delete_workspace", tag = "Workspaces",
     params(WorkspacePath, Request),
@@ -48,6 +48,7 @@ pub(crate) async fn handler(
         let detail = "`confirm` is not the slug of this workspace.";
         return Err(ApiError::with_detail(ErrorCode::InvalidQuery, detail).member("field", "confirm"));
     }
+    scope.caller.require_fresh()?;
     if request.grace_days.is_some() && !scope.permit.is_operator() {
         let detail = "`grace_days` is given with an operator credential.";
         return Err(ApiError::with_detail(ErrorCode::InsufficientPermissions, detail));
