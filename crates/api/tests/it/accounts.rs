@@ -401,8 +401,9 @@ async fn dangerous_actions_ask_again_who_it_is() {
 /// What an authenticator with this secret shows: RFC 6238, written anew.
 fn shown_at(secret: &str, unix_ms: i64) -> String {
     let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let bits: String =
+    let bits: Vec<String> =
         secret.chars().map(|letter| format!("{:05b}", letters.find(letter).unwrap())).collect();
+    let bits = bits.concat();
     let key: Vec<u8> = (0..bits.len() / 8)
         .map(|byte| u8::from_str_radix(&bits[byte * 8..byte * 8 + 8], 2).unwrap())
         .collect();

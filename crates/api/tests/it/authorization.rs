@@ -429,10 +429,7 @@ async fn prepare(api: &Api, row: &Row, number: u32) -> String {
         return path.replace("{id}", answer.json()["operator"]["id"].as_str().unwrap());
     }
     if path.contains("/invitations/") && path.contains("{id}") {
-        let mut body = json!({"invitations": [{"email": "somebody", "role": "viewer"}]});
-        api.fill_in(&mut body).await;
-        let made = api.post(&api.operator, "/v1/workspaces/acme/invitations", &body).await.json();
-        return path.replace("{id}", made["data"][0]["id"].as_str().unwrap());
+        return path.replace("{id}", &invitation(api).await);
     }
     if path.contains("/members/") {
         return path.replace("{id}", &api.member(Role::Viewer).await.principal.id_text());
@@ -450,6 +447,14 @@ async fn prepare(api: &Api, row: &Row, number: u32) -> String {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
     }
     path.replace("{id}", &id)
+}
+
+/// The id of a new invitation.
+async fn invitation(api: &Api) -> String {
+    let mut body = json!({"invitations": [{"email": "somebody", "role": "viewer"}]});
+    api.fill_in(&mut body).await;
+    let made = api.post(&api.operator, "/v1/workspaces/acme/invitations", &body).await.json();
+    made["data"][0]["id"].as_str().unwrap().to_owned()
 }
 
 /// Makes a prompt with a version, another draft and a context item, and fills in what of it the path names.

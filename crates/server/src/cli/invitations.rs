@@ -168,7 +168,9 @@ pub(super) fn show_links(session: &mut Session, answer: &Value, made: &[Value]) 
                 session.console.answer(link)?;
             }
             None => {
-                session.console.note(&format!("{whom}: a link went out by e-mail; it is good until {until}."))
+                session
+                    .console
+                    .note(&format!("{whom}: a link went out by e-mail; it is good until {until}."));
             }
         }
     }

@@ -38,7 +38,7 @@ fn password(text: &str) -> NewPassword {
     NewPassword { hash: text.to_owned() }
 }
 
-fn newcomer(number: u8, name: Option<&str>) -> Option<Box<Newcomer>> {
+fn newcomer(number: u8, name: Option<&str>) -> Box<Newcomer> {
     let session = NewSession {
         id: SessionId::from_bytes([number; 16]),
         user: UserId::from_bytes([0; 16]),
@@ -48,13 +48,13 @@ fn newcomer(number: u8, name: Option<&str>) -> Option<Box<Newcomer>> {
     };
     let name = name.map(str::to_owned);
     let limits = SessionLimits::default();
-    Some(Box::new(Newcomer { name, password_hash: "$argon2id$new".to_owned(), session, limits }))
+    Box::new(Newcomer { name, password_hash: "$argon2id$new".to_owned(), session, limits })
 }
 
 impl<S: Store + ?Sized> Installation<S> {
     fn invitation(&self, number: u8, email: &str, role: Role) -> NewInvitation {
         let mut user = self.samples.user();
-        user.email = email.to_owned();
+        email.clone_into(&mut user.email);
         let id = InvitationId::generate(NOW, self.samples.entropy());
         NewInvitation { id, user, digest: digest(number), role, narrowed_to: None }
     }
@@ -158,7 +158,7 @@ pub async fn invitations<S: Store>(store: Arc<S>) {
     assert_eq!(made.expires_at, NOW.plus_seconds(7 * 86_400));
     let (found, workspace) = store.invitation_by_digest(digest(1)).await.unwrap().unwrap();
     assert_eq!((found, workspace.id), (made.clone(), installation.workspace.id));
-    assert_eq!(installation.page().await, [made.clone()]);
+    assert_eq!(installation.page().await, std::slice::from_ref(&made));
     let user = installation.known("Ada@company.com").await.unwrap();
     assert_eq!((user.id, user.password_hash), (made.user, None), "nobody can sign in yet");
 
@@ -167,11 +167,11 @@ pub async fn invitations<S: Store>(store: Arc<S>) {
     assert_eq!(refused(answer), AccountError::AlreadyInvited);
     assert_eq!(refused(installation.accept(1, NOW, None).await), AccountError::PasswordNeeded);
     assert_eq!(
-        refused(installation.accept(1, made.expires_at, newcomer(9, None)).await),
+        refused(installation.accept(1, made.expires_at, Some(newcomer(9, None))).await),
         AccountError::LinkOver
     );
     let soon = made.expires_at.plus_ms(-1);
-    let joined = outcome(installation.accept(1, soon, newcomer(9, Some("Ada"))).await);
+    let joined = outcome(installation.accept(1, soon, Some(newcomer(9, Some("Ada")))).await);
     let AccountOutcome::Joined(Some(session)) = joined else { panic!("another outcome: {joined:?}") };
     assert_eq!((session.user, session.method), (made.user, SignInMethod::Invitation));
     let user = installation.known("ada@company.com").await.unwrap();
@@ -179,7 +179,7 @@ pub async fn invitations<S: Store>(store: Arc<S>) {
     let signed_in = store.session(digest(9)).await.unwrap().unwrap();
     assert_eq!(signed_in.memberships[0].role, Role::Admin);
     assert_eq!(
-        refused(installation.accept(1, soon, newcomer(8, None)).await),
+        refused(installation.accept(1, soon, Some(newcomer(8, None))).await),
         AccountError::LinkOver,
         "once"
     );
@@ -214,7 +214,7 @@ pub async fn invitations_are_kept<S: Store>(store: Arc<S>) {
 
     // Whoever has an account joins with it, and keeps it when an invitation is withdrawn.
     let mut user = installation.samples.user();
-    user.email = "bob@company.com".to_owned();
+    "bob@company.com".clone_into(&mut user.email);
     user.password_hash = Some("$argon2id$old".to_owned());
     let bob = user.id;
     let workspace = installation.workspace.id;
@@ -227,7 +227,7 @@ pub async fn invitations_are_kept<S: Store>(store: Arc<S>) {
     installation.invitations(permit, NOW, InvitationCommand::Withdraw(made.id)).await.unwrap();
     assert!(installation.known("bob@company.com").await.is_some());
     installation.invite(installation.invitation(5, "bob@company.com", Role::Member)).await;
-    let joined = outcome(installation.accept(5, NOW, newcomer(7, Some("Mallory"))).await);
+    let joined = outcome(installation.accept(5, NOW, Some(newcomer(7, Some("Mallory")))).await);
     assert!(matches!(joined, AccountOutcome::Joined(None)), "no session by the link");
     let user = installation.known("bob@company.com").await.unwrap();
     assert_eq!(user.password_hash.as_deref(), Some("$argon2id$old"), "nor another password");
@@ -261,14 +261,14 @@ pub async fn invitations_stay_within_the_inviter<S: Store>(store: Arc<S>) {
         patch: MemberPatch { role: Some(Role::Viewer), ..MemberPatch::default() },
     };
     installation.store.execute(installation.samples.context(permit), Command::Member(lower)).await.unwrap();
-    let late = installation.accept(3, NOW, newcomer(9, None)).await;
+    let late = installation.accept(3, NOW, Some(newcomer(9, None))).await;
     assert_eq!(refused(late), AccountError::InviterLost, "what the inviter lost meanwhile");
     let raise = MemberCommand::Patch {
         user: admin,
         patch: MemberPatch { role: Some(Role::Admin), ..MemberPatch::default() },
     };
     installation.store.execute(installation.samples.context(permit), Command::Member(raise)).await.unwrap();
-    outcome(installation.accept(3, NOW, newcomer(9, None)).await);
+    outcome(installation.accept(3, NOW, Some(newcomer(9, None))).await);
 }
 
 /// A password set by its user or by a link ends the sessions; the link works once, for an hour.
