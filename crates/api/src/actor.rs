@@ -57,6 +57,8 @@ pub(crate) struct Origin {
     idempotency_key: Option<IdempotencyKey>,
     /// How long the caller is ready to wait, if it says so, in seconds.
     pub(crate) wait_seconds: Option<u32>,
+    /// Told how long the request waits for other nodes.
+    pub(crate) allowance: edge::Allowance,
 }
 
 impl Origin {
@@ -72,6 +74,7 @@ impl Origin {
             path: parts.uri.path().into(),
             idempotency_key: IdempotencyKey::from_headers(&parts.headers)?,
             wait_seconds: prefer::wait_seconds(&parts.headers),
+            allowance: parts.extensions.get::<edge::Allowance>().cloned().unwrap_or_default(),
         })
     }
 

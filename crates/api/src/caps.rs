@@ -6,8 +6,11 @@ use std::time::Duration;
 pub const BODY_MAX_BYTES: usize = 64 * 1024;
 /// Longest time for a request body to arrive.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest time for a request to be answered.
+/// Longest time for a request to be answered, beside its wait for other nodes.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest wait for other nodes that can be asked for, in seconds: longer than a change in a workspace with the longest lease
+/// takes, which is 375.5. Whoever asks for more waits so long.
+pub const WAIT_SECONDS_MAX: u32 = 400;
 /// Largest `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_MAX_BYTES: usize = 255;
 /// Longest piece of client input that an error text quotes, in bytes.

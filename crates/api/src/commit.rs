@@ -120,7 +120,7 @@ impl AppState {
         let Committed { sequence, restricting, wait, outcome } = carried.committed;
         let change = Awaited { sequence, term: wait };
         let receipt = if restricting || carried.takes_away == TakesAway::Perhaps {
-            self.everywhere(change, origin.wait_seconds, PATIENCE_SECONDS).await
+            self.everywhere(origin, change, PATIENCE_SECONDS).await
         } else {
             let since_ns = self.clock.boot_ns();
             // It is in force, and this node will go by it, too: that it takes a while is no failure of the call.
@@ -132,21 +132,17 @@ impl AppState {
     }
 
     /// Waits until every node goes by `change`, as long as the caller likes.
-    pub(crate) async fn everywhere(
-        &self,
-        change: Awaited,
-        wait_seconds: Option<u32>,
-        default_seconds: u32,
-    ) -> Receipt {
+    pub(crate) async fn everywhere(&self, origin: &Origin, change: Awaited, default_seconds: u32) -> Receipt {
         let since_ns = self.clock.boot_ns();
-        let patience = patience(wait_seconds, default_seconds);
+        let patience = patience(origin.wait_seconds, default_seconds);
+        origin.allowance.extend(patience);
         let reached = match self.plane.cluster().everywhere(change, patience).await {
             Progress::Holds { nodes, silent } => {
                 Reached::Holds(Effective::since(&*self.clock, since_ns, nodes, silent))
             }
             Progress::Waiting { on, complete_in } => Reached::Waiting { on, complete_in },
         };
-        Receipt { change, reached, wait_seconds }
+        Receipt { change, reached, wait_seconds: origin.wait_seconds }
     }
 }
 

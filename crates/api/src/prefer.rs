@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
+use crate::caps::WAIT_SECONDS_MAX;
+
 /// The header.
 pub(crate) const PREFER: &str = "prefer";
 /// Tells which preference was followed.
 pub(crate) const PREFERENCE_APPLIED: &str = "preference-applied";
-/// The longest wait that can be asked for, in seconds: longer than a change in a workspace with the longest lease takes.
-/// Whoever asks for more waits so long.
-pub(crate) const WAIT_SECONDS_MAX: u32 = 400;
 
 /// The wait that was asked for, at most [`WAIT_SECONDS_MAX`] seconds. The first `wait` counts; a value that is no whole
 /// number of seconds, and every other preference, is as if it were not there (RFC 7240, section 2).

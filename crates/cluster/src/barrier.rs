@@ -33,6 +33,8 @@ pub enum Input {
     /// The history changed, and what this process knew has been re-asserted: what is waited for holds in the new
     /// history since now, at a sequence number of its own. Follows [`crate::follower::Input::Reasserted`].
     HistoryChanged {
+        /// Where the numbers of the new history begin: all of the one before are below.
+        began: u64,
         /// The head of the log after the re-assertion.
         sequence: u64,
     },
@@ -93,6 +95,10 @@ pub enum Output {
         /// How.
         receipt: Receipt,
     },
+    /// The change was committed in a history that is over, and that became known only after what this process knew had been
+    /// re-asserted: nobody can tell whether it is in this history. It is not waited for; whoever wants it to hold asks for it
+    /// anew.
+    Overtaken(Ticket),
     /// Every node that is not fenced has applied the log up to here.
     Settled(u64),
 }
@@ -164,6 +170,8 @@ pub struct Barrier {
     next_look_ns: u64,
     pause_ns: u64,
     settled: u64,
+    /// Where the numbers of the present history begin, if this process was there when the one before ended.
+    history_began: u64,
 }
 
 impl Barrier {
@@ -177,6 +185,7 @@ impl Barrier {
             next_look_ns: 0,
             pause_ns: timing.look_every_ns,
             settled: 0,
+            history_began: 0,
         }
     }
 
@@ -224,6 +233,10 @@ impl Barrier {
         let mut out = Vec::new();
         match input {
             Input::Tick => {}
+            // All numbers of this history are higher, so every node has acknowledged more than that.
+            Input::Committed { ticket, sequence, .. } if sequence < self.history_began => {
+                out.push(Output::Overtaken(ticket));
+            }
             Input::Committed { ticket, sequence, term } => {
                 self.waiting.insert(
                     ticket,
@@ -232,7 +245,8 @@ impl Barrier {
                 self.pause_ns = self.timing.look_every_ns;
                 self.next_look_ns = now_ns;
             }
-            Input::HistoryChanged { sequence } => {
+            Input::HistoryChanged { began, sequence } => {
+                self.history_began = self.history_began.max(began);
                 for waiter in self.waiting.values_mut() {
                     waiter.sequence = waiter.sequence.max(sequence);
                     waiter.committed_ns = now_ns;

@@ -57,6 +57,11 @@ pub struct Anchor {
     pub audit_hash: [u8; 32],
 }
 
+/// Where the numbers of the history begin that `sequence` belongs to; see [`ControlLog::begin_generation`].
+pub const fn history_began(sequence: u64) -> u64 {
+    (sequence >> 32) << 32
+}
+
 /// A node about to register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewNode {

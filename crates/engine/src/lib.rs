@@ -93,4 +93,7 @@ pub use explain::{CheckOutcome, ExplainedCheck};
 pub use lease::{LeaseEnd, Trust, Unavailable};
 pub use pepper::{Pepper, PepperError, PepperSet};
 pub use share::{MissingShares, Outcome, Settled, Target};
-pub use spool::{Gauges as SpoolGauges, RouteId, SealedSegment, Spool, SpoolError, SpoolOptions, UsageEvent};
+pub use spool::{
+    Gauges as SpoolGauges, RouteId, SealedSegment, Spool, SpoolError, SpoolOptions, UsageEvent,
+    counted_segments,
+};

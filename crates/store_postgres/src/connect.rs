@@ -52,6 +52,12 @@ pub enum ConnectError {
     /// The server has no such database.
     #[error("{0}; create it, or name another in the database's address")]
     NoDatabase(String),
+    /// Something hands the server's sessions around, from one transaction to the next.
+    #[error(
+        "the database's address leads to a pool that hands sessions around ({0}), such as pgbouncer in transaction mode: connect \
+         past it, or set pool_mode = session"
+    )]
+    Pooled(String),
     /// The server is too old.
     #[error("the server is PostgreSQL {found}; Keywright needs {} or newer", durability::OLDEST_VERSION)]
     TooOld {
@@ -144,6 +150,10 @@ fn from_driver(error: &tokio_postgres::Error) -> ConnectError {
             ConnectError::Credentials(text)
         }
         Some(&SqlState::INVALID_CATALOG_NAME) => ConnectError::NoDatabase(text),
+        // What was prepared, or set, in this session a moment ago is not there.
+        Some(&SqlState::INVALID_SQL_STATEMENT_NAME | &SqlState::DUPLICATE_PSTATEMENT) => {
+            ConnectError::Pooled(text)
+        }
         Some(_) => match fault::store_error(error) {
             StoreError::Unavailable(text) => ConnectError::Unreachable(text),
             other => ConnectError::Store(other),

@@ -63,6 +63,12 @@ impl Fault {
         }
     }
 
+    /// Whether the server does not know what was asked for.
+    pub(crate) fn is_not_understood(&self) -> bool {
+        let Self::Sql(error) = self else { return false };
+        matches!(error.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED | &SqlState::SYNTAX_ERROR))
+    }
+
     /// Whether the same commands, one by one, may fare better.
     pub(crate) fn is_of_one_command(&self) -> bool {
         match self {

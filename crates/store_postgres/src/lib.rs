@@ -38,7 +38,7 @@ mod usage;
 mod writer;
 
 pub use connect::ConnectError;
-pub use control::{Announcements, Overview, PostgresControl};
+pub use control::{Announcements, Overview, PostgresControl, SecretChecks};
 pub use durability::{Durability, Promise};
 pub use limits::PostgresLimits;
 pub use options::{DatabaseUrl, PostgresOptions, Unflushed};

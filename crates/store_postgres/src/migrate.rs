@@ -80,6 +80,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0010_invitations.sql"),
         sha256: "ff397a7c782869675605568a92fcbf0746c99bcc6a3227e1a8c7a7de91f73b94",
     },
+    Migration {
+        name: "0011_secret_checks",
+        sql: include_str!("../migrations/0011_secret_checks.sql"),
+        sha256: "5b8d82ee8b7e676b4ffa1963cd6e587b3339ed29be3b58169a8849394bcf77fb",
+    },
 ];
 
 /// The schema's version after all migrations.

@@ -11,7 +11,7 @@ use axum::{
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
-use super::fallback::ensure_problem;
+use super::{allowance::Allowance, fallback::ensure_problem};
 use crate::{
     caps::REQUEST_TIMEOUT,
     credentials::query_carries_credential,
@@ -38,7 +38,7 @@ pub struct EdgeSettings {
     pub base_url: Arc<str>,
     /// Makes request ids. A client's own `X-Request-Id` is never taken over: ids in the logs are ours.
     pub request_ids: RequestIdSource,
-    /// Longest time for a request to be answered.
+    /// Longest time for a request to be answered, beside its waits for other nodes ([`Allowance`]).
     pub timeout: Duration,
     /// Limits what comes without a credential, and writes limit headers.
     pub limits: Option<Arc<LimitLayer>>,
@@ -86,15 +86,35 @@ async fn boundary(State(settings): State<EdgeSettings>, mut request: Request, ne
 }
 
 /// The endpoint's answer, or what stands for it when it panics or takes too long.
-async fn answer(settings: &EdgeSettings, method: &Method, request: Request, next: Next) -> Response {
+async fn answer(settings: &EdgeSettings, method: &Method, mut request: Request, next: Next) -> Response {
+    let allowance = request.extensions_mut().get_or_insert_default::<Allowance>().clone();
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-    match tokio::time::timeout(settings.timeout, answer).await {
+    match within(settings.timeout, &allowance, answer).await {
         Ok(Ok(response)) => response,
         // The panic hook has told the log where; the message may hold anything, so it is not repeated.
         Ok(Err(_panic)) => ApiError::internal("the endpoint panicked").into_response(),
         Err(_) if method.is_safe() => ApiError::new(ErrorCode::RequestTimeout).into_response(),
         // The change may be on its way to the disk: only the client's own look or repetition can tell.
         Err(_) => ApiError::new(ErrorCode::CommitUnknown).retry_after_seconds(1).into_response(),
+    }
+}
+
+/// The answer, if it comes within `timeout` and the waits that are begun meanwhile.
+async fn within<T>(
+    timeout: Duration,
+    allowance: &Allowance,
+    answer: impl Future<Output = T>,
+) -> Result<T, tokio::time::error::Elapsed> {
+    tokio::pin!(answer);
+    let (mut left, mut counted) = (timeout, Duration::ZERO);
+    loop {
+        match tokio::time::timeout(left, answer.as_mut()).await {
+            Err(_) if allowance.total() > counted => {
+                left = allowance.total().saturating_sub(counted);
+                counted += left;
+            }
+            outcome => return outcome,
+        }
     }
 }
 

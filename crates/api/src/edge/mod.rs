@@ -1,6 +1,7 @@
 //! What stands between the network and the endpoints: request ids, limits, strict reading of requests, and the one
 //! place where failures become answers and log lines.
 
+mod allowance;
 mod body;
 mod boundary;
 mod fallback;
@@ -9,6 +10,7 @@ mod path;
 mod query;
 mod serde_text;
 
+pub use allowance::Allowance;
 pub use body::{read_body, read_body_within};
 pub use boundary::{EdgeSettings, RequestId, RequestIdSource, guard};
 pub use json::{OptionalJson, StrictForm, StrictJson};

@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
     routing::{get, post},
 };
@@ -83,6 +83,22 @@ async fn slow() -> &'static str {
     "never"
 }
 
+/// Waits for other nodes for four times as long as requests may take, in two waits.
+async fn patient(Extension(allowance): Extension<Allowance>) -> &'static str {
+    for _ in 0..2 {
+        allowance.extend(Duration::from_secs(60));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    "after all"
+}
+
+/// Waits for longer than it said.
+async fn late(Extension(allowance): Extension<Allowance>) -> &'static str {
+    allowance.extend(Duration::from_millis(20));
+    std::future::pending::<()>().await;
+    "never"
+}
+
 async fn broken() -> &'static str {
     panic!("sk_live_in_a_panic")
 }
@@ -101,6 +117,8 @@ fn app() -> Router {
         .route("/list", get(list))
         .route("/number/{number}", get(number))
         .route("/slow", get(slow).post(slow))
+        .route("/patient", post(patient))
+        .route("/late", post(late))
         .route("/broken", get(broken))
         .route("/teapot", get(async || http::StatusCode::IM_A_TEAPOT))
         .merge(pages::routes());
@@ -353,4 +371,12 @@ async fn pages_are_served_as_html_and_markdown() {
     let (response, _) = fetch("GET", "/errors").await;
     assert!(String::from_utf8_lossy(response.body()).contains("href=\"/errors/revoked_key\""));
     assert_eq!(fetch("GET", "/errors/nope").await.1["code"], "not_found");
+}
+
+#[tokio::test]
+async fn a_wait_for_other_nodes_is_no_delay_of_the_request() {
+    let (response, _) = fetch("POST", "/patient").await;
+    assert_eq!((response.status().as_u16(), &response.body()[..]), (200, &b"after all"[..]));
+    let (response, problem) = fetch("POST", "/late").await;
+    assert_eq!((response.status().as_u16(), &problem["code"]), (503, &"commit_unknown".into()));
 }

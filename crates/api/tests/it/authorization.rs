@@ -418,11 +418,7 @@ async fn prepare(api: &Api, row: &Row, number: u32) -> String {
         return path.replace("{id}", "current");
     }
     if path.contains("/credits/") {
-        let grant = json!({"external_id": "cust_42", "amount": 1_000});
-        api.post(&api.operator, "/v1/workspaces/acme/credits/grant", &grant).await;
-        let reserve = json!({"external_id": "cust_42", "amount": 1});
-        let made = api.post(&api.operator, "/v1/workspaces/acme/credits/reserve", &reserve).await;
-        return path.replace("{id}", made.json()["reservation"]["id"].as_str().unwrap());
+        return path.replace("{id}", &api.reservation().await);
     }
     if path.starts_with("/v1/operators/") {
         let answer = api.post(&api.operator, "/v1/operators", &json!({"name": "to be revoked"})).await;
@@ -461,24 +457,15 @@ async fn invitation(api: &Api) -> String {
 async fn prepare_prompt(api: &Api, row: &Row, path: &str, number: u32) -> String {
     let prompts = "/v1/workspaces/acme/prompts";
     let slug = format!("prompt-{number}");
-    let made = async |path: String, body: Value| {
-        let answer = api.post(&api.operator, &path, &body).await;
-        assert!(answer.status.is_success(), "{}", answer.text);
-        answer.json()
-    };
-    made(prompts.to_owned(), json!({"slug": slug, "generator": "x"})).await;
     if row.template == "/v1/prompts/get" {
         // The body names this one; from the second caller on it is there.
         let body = json!({"slug": "qa", "generator": "x"});
         if api.post(&api.operator, prompts, &body).await.status.is_success() {
-            made(format!("{prompts}/qa/publish"), json!({})).await;
+            let published = api.post(&api.operator, &format!("{prompts}/qa/publish"), &json!({})).await;
+            assert_eq!(published.status, StatusCode::OK, "{}", published.text);
         }
     }
-    let file = format!("{prompts}/{slug}/context/files?file_name=a.json");
-    let item = made(file, json!({"a": "file"})).await["item"]["id"].as_str().unwrap().to_owned();
-    made(format!("{prompts}/{slug}/publish"), json!({})).await;
-    let patched = api.patch(&api.operator, &format!("{prompts}/{slug}"), &json!({"title": "Draft"})).await;
-    assert_eq!(patched.status, StatusCode::OK);
+    let item = api.published_prompt(&slug).await;
     let path = path.replace("{prompt}", &slug).replace("{version}", "v1").replace("{item}", &item);
     match row.template {
         template if template.ends_with("/download-url") => format!("{path}?contextId={item}"),

@@ -2,14 +2,16 @@
 
 use axum::body::Body;
 use http::{HeaderValue, Method, header};
-use keywright_api::openapi_document;
+use keywright_api::{caps, openapi_document};
 use serde_json::{Value, json};
 
 use crate::harness::{Api, Who};
 
-/// The operations with a body, with the path filled in and the documented example.
-fn operations(id: &str) -> Vec<(Method, String, Value)> {
+/// The operations with a JSON body, with the path filled in and the documented example.
+async fn operations(api: &Api, id: &str) -> Vec<(Method, String, Value)> {
     let document = serde_json::to_value(openapi_document()).unwrap();
+    api.published_prompt("qa-bot").await;
+    let reservation = api.reservation().await;
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
@@ -19,19 +21,20 @@ fn operations(id: &str) -> Vec<(Method, String, Value)> {
             }
             let example = content["example"].clone();
             assert!(example.is_object(), "{method} {path} has no example of its body");
-            let path = path.replace("{slug}", "acme").replace("{id}", id).replace("{name}", "chat:send");
-            // Their own tests send them everything that is bad: they name things that have to be made, or take more.
-            if path.contains("/prompts/{prompt}")
-                || path.ends_with("/acme/prompts")
-                || path.contains("/credits/")
-            {
-                continue;
-            }
+            let id = if path.contains("/reservations/") { &reservation } else { id };
+            let path = path.replace("{slug}", "acme").replace("{id}", id).replace("{prompt}", "qa-bot");
+            let path = path.replace("{version}", "v1").replace("{name}", "chat:send");
             operations.push((method.to_uppercase().parse().unwrap(), path, example));
         }
     }
-    assert!(operations.len() > 15);
+    assert!(operations.len() > 30, "{}", operations.len());
     operations
+}
+
+/// How long its body may be.
+fn longest(path: &str) -> usize {
+    let takes_texts = path.ends_with("/prompts") || path.ends_with("/prompts/qa-bot");
+    if takes_texts { caps::PROMPT_BODY_MAX_BYTES } else { caps::BODY_MAX_BYTES }
 }
 
 async fn state(api: &Api) -> String {
@@ -64,15 +67,16 @@ async fn bodies() {
     const JSON: &str = "application/json";
     let api = Api::start().await;
     let (key, id) = api.key_with(&["prompts:read"]).await;
+    let operations = operations(&api, &id).await;
     let before = state(&api).await;
-    for (method, path, example) in operations(&id) {
+    for (method, path, example) in operations {
         let at = format!("{method} {path}");
         let who = caller(&api, &key, &path);
         let send = async |kind, body: Vec<u8>| send(&api, who, (&method, &path), kind, body).await;
         assert_eq!(send(JSON, b"{".to_vec()).await, "400 invalid_json", "{at}");
         assert_eq!(send(JSON, b"{\"a\": \"\xff\"}".to_vec()).await, "400 invalid_utf8", "{at}");
         assert_eq!(send("text/plain", b"{}".to_vec()).await, "415 unsupported_media_type", "{at}");
-        assert_eq!(send(JSON, vec![b' '; 64 * 1_024 + 1]).await, "413 body_too_large", "{at}");
+        assert_eq!(send(JSON, vec![b' '; longest(&path) + 1]).await, "413 body_too_large", "{at}");
         assert_eq!(send(JSON, b"{\"no_such_field\": 1}".to_vec()).await, "400 unknown_field", "{at}");
         for body in ["[]", "null", "5", "\"x\"", "true"] {
             assert_eq!(send(JSON, body.into()).await, "400 invalid_field", "{at} {body}");

@@ -23,6 +23,8 @@ enum Takes {
     Away(LeaseTerm),
     /// It gives, or changes nothing that a verification sees.
     Nothing,
+    /// It moves credits, which are no part of the verification state and whose answers have no place in the log.
+    Credits,
 }
 
 /// What was done before the call.
@@ -33,6 +35,7 @@ enum Given {
     Revoked,
     Disabled,
     Deleted,
+    Archived,
 }
 
 struct Row {
@@ -82,6 +85,22 @@ const ACCOUNT: &str = "/v1/workspaces/{slug}/service-accounts/{id}";
 const ACCOUNT_OFF: &str = "/v1/workspaces/{slug}/service-accounts/{id}/disable";
 const ACCOUNT_ON: &str = "/v1/workspaces/{slug}/service-accounts/{id}/enable";
 const OPERATOR: &str = "/v1/operators/{id}/revoke";
+const PERSON: &str = "/v1/users/{id}";
+const PROMPTS: &str = "/v1/workspaces/{slug}/prompts";
+const PROMPT: &str = "/v1/workspaces/{slug}/prompts/{prompt}";
+const PUBLISH: &str = "/v1/workspaces/{slug}/prompts/{prompt}/publish";
+const ARCHIVE: &str = "/v1/workspaces/{slug}/prompts/{prompt}/archive";
+const BACK: &str = "/v1/workspaces/{slug}/prompts/{prompt}/restore";
+const VERSION_ARCHIVE: &str = "/v1/workspaces/{slug}/prompts/{prompt}/versions/{version}/archive";
+const VERSION_BACK: &str = "/v1/workspaces/{slug}/prompts/{prompt}/versions/{version}/restore";
+const FILES: &str = "/v1/workspaces/{slug}/prompts/{prompt}/context/files";
+const LINKS: &str = "/v1/workspaces/{slug}/prompts/{prompt}/context/links";
+const ITEM: &str = "/v1/workspaces/{slug}/prompts/{prompt}/context/{item}";
+const GRANT: &str = "/v1/workspaces/{slug}/credits/grant";
+const REFILL: &str = "/v1/workspaces/{slug}/credits/refill";
+const RESERVE: &str = "/v1/workspaces/{slug}/credits/reserve";
+const COMMIT: &str = "/v1/workspaces/{slug}/credits/reservations/{id}/commit";
+const REFUND: &str = "/v1/workspaces/{slug}/credits/reservations/{id}/refund";
 
 const ROWS: &[Row] = rows! {
     "POST" "/v1/setup", Nothing, {"token": "setup-token"} => Takes::Nothing;
@@ -140,6 +159,25 @@ const ROWS: &[Row] = rows! {
     "POST" ACCOUNT_ON, Disabled, {} => Takes::Nothing;
     "POST" COMPROMISE, Nothing, {} => Takes::Away(Standard);
     "POST" COMPROMISE, Nothing, {"replace": false} => Takes::Away(Standard);
+    "DELETE" PERSON, Nothing, null => Takes::Away(Long);
+    "POST" PROMPTS, Nothing, {"slug": "other"} => Takes::Nothing;
+    "PATCH" PROMPT, Nothing, {"title": "New"} => Takes::Nothing;
+    "POST" PUBLISH, Nothing, {} => Takes::Nothing;
+    "POST" FILES, Nothing, {"a": "file"} => Takes::Nothing;
+    "POST" LINKS, Nothing, {"url": "https://example.com/faq"} => Takes::Nothing;
+    "DELETE" ITEM, Nothing, null => Takes::Away(Standard);
+    "POST" ARCHIVE, Nothing, null => Takes::Away(Standard);
+    "POST" ARCHIVE, Archived, null => Takes::Away(Standard);
+    "POST" BACK, Archived, null => Takes::Nothing;
+    "POST" VERSION_ARCHIVE, Nothing, null => Takes::Away(Standard);
+    "POST" VERSION_ARCHIVE, Archived, null => Takes::Away(Standard);
+    "POST" VERSION_BACK, Archived, null => Takes::Nothing;
+    "DELETE" PROMPT, Nothing, null => Takes::Away(Standard);
+    "POST" GRANT, Nothing, {"external_id": "cust_42", "amount": 1} => Takes::Credits;
+    "PUT" REFILL, Nothing, {"external_id": "cust_42", "refill": null} => Takes::Credits;
+    "POST" RESERVE, Nothing, {"external_id": "cust_42", "amount": 1} => Takes::Credits;
+    "POST" COMMIT, Nothing, {"amount": 0} => Takes::Credits;
+    "POST" REFUND, Nothing, null => Takes::Credits;
 };
 
 /// Operations that are no GET and change nothing.
@@ -151,18 +189,11 @@ const QUESTIONS: [&str; 5] = [
     "POST /v1/redact",
 ];
 
-/// What is no part of the verification state, or has tests of its receipts beside its endpoints: credits, prompts, accounts of
-/// people, which are looked up with every request, and the erasure of a person, which ends memberships.
+/// What is no part of the verification state: accounts of people, which are looked up with every request.
 fn is_elsewhere(operation: &str) -> bool {
-    const PARTS: [&str; 6] = [
-        "/credits/",
-        "/workspaces/{slug}/prompts",
-        "/v1/users/{id}",
-        "/v1/account",
-        "/v1/sessions",
-        "/invitations",
-    ];
-    PARTS.iter().any(|part| operation.contains(part))
+    ["/v1/account", "/v1/sessions", "/invitations", "/v1/users/{id}/"]
+        .iter()
+        .any(|part| operation.contains(part))
 }
 
 #[test]
@@ -203,8 +234,12 @@ async fn prepare(row: &Row) -> (Api, String) {
     } else if path.starts_with("/v1/operators/") {
         let made = api.post(&api.operator, "/v1/operators", &json!({"name": "second"})).await.json();
         path.replace("{id}", made["operator"]["id"].as_str().unwrap())
-    } else if path.contains("/members/") {
+    } else if path.contains("/members/") || path.starts_with("/v1/users/") {
         path.replace("{id}", &api.member(Role::Admin).await.principal.id_text())
+    } else if path.contains("{prompt}") {
+        prompt(&api, row, &path).await
+    } else if path.contains("/credits/") {
+        path.replace("{id}", &api.reservation().await)
     } else if path.contains("/service-accounts/") {
         let id = api.service_account("api@company.com").await;
         if row.given == Given::Disabled {
@@ -220,10 +255,21 @@ async fn prepare(row: &Row) -> (Api, String) {
     (api, path)
 }
 
+/// Makes a prompt with a version, another draft and a file, and fills in what of it the path names.
+async fn prompt(api: &Api, row: &Row, path: &str) -> String {
+    let item = api.published_prompt("qa-bot").await;
+    let path = path.replace("{prompt}", "qa-bot").replace("{version}", "v1").replace("{item}", &item);
+    if row.given == Given::Archived {
+        let archive = path.replace("/restore", "/archive");
+        assert_eq!(api.call(Method::POST, &api.operator, &archive, None).await.status, StatusCode::OK);
+    }
+    if row.template == FILES { format!("{path}?file_name=b.json") } else { path }
+}
+
 async fn key(api: &Api, given: Given) -> String {
     let (_, id) = api.key_with(&["prompts:read"]).await;
     let action = match given {
-        Given::Nothing | Given::Deleted => return id,
+        Given::Nothing | Given::Deleted | Given::Archived => return id,
         Given::Rotated => "rotate",
         Given::Revoked => "revoke",
         Given::Disabled => "disable",
@@ -260,6 +306,11 @@ async fn what_takes_away_waits_for_every_node_and_what_does_not_for_this_one() {
         let context = format!("{} {path} {}: {}", row.method, (row.body)(), answer.text);
         assert!(answer.status.is_success() && answer.status != StatusCode::ACCEPTED, "{context}");
         let asked = api.cluster.asked();
+        if row.takes == Takes::Credits {
+            assert!(matches!(asked[..], [Asked::Here(_)]), "{asked:?} {context}");
+            assert_eq!(answer.json().get("sequence"), None, "{context}");
+            continue;
+        }
         let sequence = match answer.headers.get("x-keywright-sequence") {
             Some(value) => value.to_str().unwrap().parse().unwrap(),
             None if row.template == "/v1/setup" => api.state.plane.engine().applied(),
@@ -274,7 +325,7 @@ async fn what_takes_away_waits_for_every_node_and_what_does_not_for_this_one() {
                     "{asked:?} {context}"
                 );
             }
-            Takes::Nothing => assert_eq!(asked, [Asked::Here(sequence)], "{context}"),
+            Takes::Nothing | Takes::Credits => assert_eq!(asked, [Asked::Here(sequence)], "{context}"),
         }
     }
 }
@@ -286,7 +337,7 @@ async fn what_a_lost_node_delays_is_accepted_and_completes_later() {
         api.cluster.lose_a_node(true);
         let answer = call(&api, row, &path).await;
         let context = format!("{} {path} {}: {}", row.method, (row.body)(), answer.text);
-        if row.takes == Takes::Nothing {
+        if matches!(row.takes, Takes::Nothing | Takes::Credits) {
             assert_ne!(answer.status, StatusCode::ACCEPTED, "{context}");
             continue;
         }
@@ -339,6 +390,7 @@ async fn the_caller_says_how_long_to_wait() {
     ] {
         let answer = send(&api, Method::POST, &path, prefer).await;
         assert_eq!(everywhere(&api.cluster.asked())[0].1, Duration::from_secs(seconds), "{prefer}");
+        assert_eq!(answer.allowed, Duration::from_secs(seconds), "the wait is not cut short: {prefer}");
         let header = answer.headers.get("preference-applied").map(|value| value.to_str().unwrap());
         assert_eq!(header, applied, "{prefer}");
     }

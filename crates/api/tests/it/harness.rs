@@ -17,7 +17,9 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use keywright_api::{
     ApiConfig, AppState,
+    caps::WAIT_SECONDS_MAX,
     cluster::{Awaited, Cluster, Progress, Stale, WaitingOn},
+    edge::Allowance,
     openapi_document,
     password::Password,
     plane::Plane,
@@ -66,6 +68,8 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     /// The body as it came.
     pub(crate) text: String,
+    /// What the request might take for waits, beside the usual.
+    pub(crate) allowed: Duration,
 }
 
 /// An installation.
@@ -286,14 +290,19 @@ impl Api {
     }
 
     /// Sends a request, and checks that what comes back is documented.
-    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, mut request: Request<Body>) -> Answer {
+        let allowance = Allowance::default();
+        request.extensions_mut().insert(allowance.clone());
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
-        let answer = Answer { status: parts.status, headers: parts.headers, text };
+        let answer =
+            Answer { status: parts.status, headers: parts.headers, text, allowed: allowance.total() };
         assert_documented(&method, &path, &answer);
+        let longest = Duration::from_secs(WAIT_SECONDS_MAX.into());
+        assert!(answer.allowed <= longest, "{method} {path} waits for {:?}", answer.allowed);
         answer
     }
 

@@ -5,6 +5,7 @@ mod accounts;
 mod authorization;
 mod bad_input;
 mod barrier;
+mod belongings;
 mod consistency;
 mod credits;
 mod faults;

@@ -103,12 +103,26 @@ fn a_wait_begins_anew_in_a_new_history() {
     revoker.commit(7, LeaseTerm::Short);
     revoker.looked(&[row(1, 6, 1)]);
     revoker.now += 4 * SECOND;
-    revoker.step(Input::HistoryChanged { sequence: 100 });
+    revoker.step(Input::HistoryChanged { began: 96, sequence: 100 });
     assert_eq!(receipts(&revoker.looked(&[row(1, 99, 1)])), []);
     revoker.now += 4_250 * MS - 1;
     assert_eq!(receipts(&revoker.step(Input::Tick)), []);
     revoker.now += 1;
     assert_eq!(receipts(&revoker.step(Input::Tick)).len(), 1);
+}
+
+#[test]
+fn a_commit_of_a_history_that_is_over_is_not_waited_for() {
+    let mut revoker = Revoker::new();
+    revoker.step(Input::HistoryChanged { began: 96, sequence: 100 });
+    // Its acknowledgement was on its way while the history changed.
+    let late = Input::Committed { ticket: Ticket(7), sequence: 95, term: LeaseTerm::Short };
+    assert!(revoker.step(late).contains(&Output::Overtaken(Ticket(7))));
+    revoker.now += 60 * SECOND;
+    assert_eq!(receipts(&revoker.looked(&[row(1, 200, 1)])), [], "nobody says that it holds");
+    // The first number of this history.
+    assert_eq!(revoker.commit(96, LeaseTerm::Short), [Output::Look]);
+    assert_eq!(receipts(&revoker.looked(&[row(1, 200, 1)])).len(), 1);
 }
 
 #[test]

@@ -123,6 +123,7 @@ pub const STAYING_TABLES: &[(&str, &str)] = &[
     ("probe", "written to find out whether the disk can be written"),
     ("head", "the last numbers given out: the target finds them in the tables"),
     ("nodes", "the processes of the source"),
+    ("secret_checks", "noted by the first node that starts on the target"),
     (
         "limit_windows",
         "what nodes have drawn of limits; an embedded database restores its windows from usage",

@@ -8,6 +8,7 @@
 //! route first; when even that has no room, events are counted without attribution ([`Gauges::unattributed`]), never
 //! dropped silently.
 
+mod outside;
 mod ready;
 mod routes;
 mod segment;
@@ -38,7 +39,7 @@ use self::{
     segment::{Recorded, Room, Segment, Shape},
 };
 
-pub use self::routes::RouteId;
+pub use self::{outside::counted_segments, routes::RouteId};
 use crate::credit::ledger::{Ledger, Slot};
 
 /// Entries of a segment that make up one batch.

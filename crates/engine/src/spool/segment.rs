@@ -104,6 +104,19 @@ pub(super) enum Recorded {
     Full,
 }
 
+/// How much of a file tells whether it holds counts.
+pub(super) const COUNTS_BYTES: usize = (CLAIMED + 1) * WORD_BYTES;
+
+/// Whether a file that begins like this is a segment with counts in it.
+pub(super) fn has_counts(header: &[u8; COUNTS_BYTES]) -> bool {
+    let word = |place: usize| {
+        let bytes = &header[place * WORD_BYTES..(place + 1) * WORD_BYTES];
+        // Words of a mapped file are in the machine's own order.
+        u64::from_ne_bytes(bytes.try_into().expect("a word has eight bytes"))
+    };
+    word(0) == MAGIC && (word(CLAIMED) > 0 || word(OVERFLOW) > 0)
+}
+
 type Entry = [AtomicU64; ENTRY_WORDS];
 
 fn index_word(hash: u64, position: usize) -> u64 {

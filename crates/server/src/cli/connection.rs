@@ -17,7 +17,11 @@ use ureq::{
 };
 use zeroize::Zeroizing;
 
-use super::{console::Console, problem};
+use super::{
+    console::Console,
+    follow::{Follow, WAIT_SECONDS},
+    problem,
+};
 use crate::{
     failure::{Exit, Failure},
     system::SystemEntropy,
@@ -90,6 +94,9 @@ pub(crate) struct Connection {
     #[arg(long, global = true, env = "KEYWRIGHT_TIMEOUT", hide_env_values = true, value_name = "SECONDS", default_value_t = 60,
         value_parser = clap::value_parser!(u64).range(1..=3_600))]
     timeout: u64,
+    /// Do not wait until a change that takes something away is in force on every node: tell how far it is
+    #[arg(long, global = true)]
+    no_wait: bool,
     /// Print the server's answer as JSON
     #[arg(long, global = true, help_heading = "Output")]
     pub(crate) json: bool,
@@ -125,6 +132,9 @@ pub(crate) struct Client {
     agent: Agent,
     base: String,
     credential: Option<Zeroizing<String>>,
+    /// How long one request waits for other nodes, in seconds.
+    wait_seconds: u64,
+    follow: Follow,
 }
 
 /// One request.
@@ -174,7 +184,10 @@ impl Connection {
         if credential.is_some() && sends_in_the_clear(&base) {
             console.note("warning: the key travels unencrypted to this address; use https");
         }
-        Ok(Client { agent: self.agent()?, base, credential })
+        let follow = if self.no_wait { Follow::No } else { Follow::ToTheEnd };
+        // Less than the time after which the request is given up.
+        let wait_seconds = if self.no_wait { 0 } else { WAIT_SECONDS.min(self.timeout / 2) };
+        Ok(Client { agent: self.agent()?, base, credential, wait_seconds, follow })
     }
 
     fn agent(&self) -> Result<Agent, Failure> {
@@ -215,6 +228,11 @@ impl InWorkspace {
 }
 
 impl Client {
+    /// Whether changes are waited for.
+    pub(crate) const fn follows(&self) -> Follow {
+        self.follow
+    }
+
     /// A request that changes nothing; tried again when the server does not answer.
     ///
     /// # Errors
@@ -344,6 +362,9 @@ impl Client {
             .method(call.method.clone())
             .uri(format!("{}{}", self.base, call.path))
             .header("accept", accept);
+        if call.method != Method::GET || call.path.starts_with("/v1/operations/") {
+            request = request.header("prefer", format!("wait={}", self.wait_seconds));
+        }
         if let Some(credential) = &self.credential {
             let text = Zeroizing::new(format!("Bearer {}", credential.as_str()));
             let mut value = http::HeaderValue::from_str(&text)

@@ -12,6 +12,7 @@ mod connection;
 mod console;
 mod credits;
 mod doctor;
+mod follow;
 mod inspect;
 mod invitations;
 mod keys;

@@ -7,6 +7,7 @@ use super::{
     confirm::Confirmation,
     connection::{Call, Client, Connection},
     console::Console,
+    follow::{progress, waiting},
     table::{self, Column},
 };
 use crate::failure::Failure;
@@ -115,7 +116,12 @@ impl Session {
             body: change.body.as_ref(),
             idempotency_key: change.idempotency_key.as_deref(),
         };
-        Ok(Some(self.client.send_if(&call, change.revision)?))
+        let mut answer = self.client.send_if(&call, change.revision)?;
+        // A secret is shown before anything else can go wrong.
+        if !issues_secret(&answer) {
+            self.client.follow(&mut answer, |line| self.console.note(line))?;
+        }
+        Ok(Some(answer))
     }
 
     fn show_request(&mut self, change: &Change) -> Result<(), Failure> {
@@ -186,6 +192,11 @@ impl Session {
         }
         self.console.finish()?;
         self.console.note("The secret is shown once and cannot be retrieved: store it now.");
+        if waiting(answer).is_some() {
+            let mut answer = answer.clone();
+            self.client.follow(&mut answer, |line| self.console.note(line))?;
+            self.console.note(receipt(&answer).trim_start());
+        }
         Ok(())
     }
 
@@ -198,11 +209,7 @@ impl Session {
         if self.form == Form::Json {
             return self.console.answer_json(answer);
         }
-        let receipt = answer.get("effective").map_or_else(String::new, |effective| {
-            let member = |name: &str| effective.get(name).map_or_else(|| "?".to_owned(), table::text);
-            format!(" In force on {} node(s) after {} ms.", member("nodes"), member("waited_ms"))
-        });
-        self.console.answer(&format!("{done}{receipt}"))
+        self.console.answer(&format!("{done}{}", receipt(answer)))
     }
 
     fn warnings(&mut self, answer: &Value) {
@@ -211,4 +218,19 @@ impl Session {
             self.console.note(&format!("warning: {}", table::text(text)));
         }
     }
+}
+
+fn issues_secret(answer: &Value) -> bool {
+    answer.get("secret").is_some_and(Value::is_string)
+}
+
+/// How far a change is, with a space before it; nothing if the answer does not tell.
+fn receipt(answer: &Value) -> String {
+    if let Some(operation) = waiting(answer) {
+        return format!(" {}", progress(operation));
+    }
+    answer.get("effective").map_or_else(String::new, |effective| {
+        let member = |name: &str| effective.get(name).map_or_else(|| "?".to_owned(), table::text);
+        format!(" In force on {} node(s) after {} ms.", member("nodes"), member("waited_ms"))
+    })
 }

@@ -274,4 +274,73 @@ mod tests {
         let old_code = code(AuditKeys::of([&older].into_iter()).newest(), &[b"x"]);
         assert!(keys.which(&[b"x"], &old_code).is_some());
     }
+
+    /// Answers every question with these words, as a node would.
+    fn node_that_says(accepts: bool, keys: &Arc<AuditKeys>) -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let keys = Arc::clone(keys);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut head = String::new();
+                std::io::BufRead::read_line(&mut std::io::BufReader::new(&stream), &mut head).unwrap();
+                let words: Vec<&str> = head.split(' ').nth(1).unwrap().split('/').collect();
+                let [.., nonce, locator, _] = words[..] else { panic!("{head}") };
+                let verdict = Answer::verdict(accepts, 9);
+                let code = hex::encode(code(keys.newest(), &Answer::parts(nonce, locator, &verdict)));
+                let body = serde_json::to_string(&Answer { accepts, as_of_seq: 9, code }).unwrap();
+                let length = body.len();
+                let answer =
+                    format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+                std::io::Write::write_all(&mut stream, answer.as_bytes()).unwrap();
+            }
+        });
+        address
+    }
+
+    fn row(name: &str, address: String) -> NodeRow {
+        NodeRow {
+            name: name.to_owned(),
+            incarnation: keywright_domain::control::Incarnation([0; 16]),
+            address,
+            version: String::new(),
+            applied: 0,
+            renewals: 0,
+            challenge: 0,
+            reasserted: 0,
+            is_fenced: false,
+        }
+    }
+
+    #[test]
+    fn a_node_that_would_accept_is_counted_as_a_violation() {
+        let keys = Arc::new(AuditKeys::of([&Pepper::from_bytes([1; 32])].into_iter()));
+        let stats = Arc::<AuditStats>::default();
+        let auditor = Auditor::start(Arc::clone(&keys), Arc::clone(&stats)).unwrap();
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        auditor.look(&[
+            row("good", node_that_says(false, &keys)),
+            row("bad", node_that_says(true, &keys)),
+            row("gone", format!("http://{gone}")),
+            // Its answers are not those of a node of this installation.
+            row(
+                "stranger",
+                node_that_says(false, &Arc::new(AuditKeys::of([&Pepper::from_bytes([2; 32])].into_iter()))),
+            ),
+        ]);
+        let locator: Locator = "aB3dE6gH9kLm".parse().unwrap();
+        auditor.revoked.lock().insert(5, vec![locator]);
+        auditor.holds(4);
+        auditor.holds(5);
+        let counted =
+            || [&stats.passed, &stats.violations, &stats.unanswered].map(|count| count.load(Relaxed));
+        for _ in 0..600 {
+            if counted().iter().sum::<u64>() == 4 {
+                break;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!((counted(), stats.skipped.load(Relaxed)), ([1, 1, 2], 0));
+    }
 }

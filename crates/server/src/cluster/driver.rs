@@ -15,7 +15,7 @@ use keywright_cluster::{
     follower::{self, Operation},
 };
 use keywright_domain::{
-    control::{Incarnation, NewNode, NodeRow, PollRequest},
+    control::{Incarnation, NewNode, NodeRow, PollRequest, history_began},
     entropy::random_bytes,
     store::StoreError,
 };
@@ -198,7 +198,7 @@ impl Driver {
             Event::Reasserted { generation, head } => {
                 self.works();
                 self.follow(&follower::Input::Reasserted { generation });
-                self.bar(barrier::Input::HistoryChanged { sequence: head });
+                self.bar(barrier::Input::HistoryChanged { began: history_began(head), sequence: head });
             }
             Event::Polled(reply, sent_at_ns) => {
                 self.works();
@@ -417,6 +417,12 @@ impl Driver {
                         self.parts.standing.count_barrier(now_ns.saturating_sub(committed_ns));
                         self.parts.standing.silent.fetch_add(u64::from(receipt.silent > 0), Relaxed);
                     }
+                }
+                barrier::Output::Overtaken(ticket) => {
+                    self.waits.overtaken(ticket);
+                    tracing::warn!(
+                        "a change was acknowledged by a database whose history is over; nobody is told that it holds"
+                    );
                 }
                 barrier::Output::Settled(sequence) => {
                     self.parts.engine.set_stable(sequence);

@@ -102,8 +102,7 @@ impl Standing {
     }
 
     /// What does not work now. It may name hosts.
-    #[cfg(test)]
-    fn trouble(&self) -> Option<String> {
+    pub(crate) fn trouble(&self) -> Option<String> {
         self.trouble.lock().clone()
     }
 

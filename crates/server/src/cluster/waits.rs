@@ -79,6 +79,13 @@ impl Waits {
         Some((asked, wait.committed_ns))
     }
 
+    /// Nobody can tell whether the change is in force: whoever waits is told of no receipt, now or when asking again.
+    pub(super) fn overtaken(&mut self, ticket: Ticket) {
+        if let Some(asked) = self.by_ticket.remove(&ticket) {
+            self.by_change.remove(&asked);
+        }
+    }
+
     /// How many changes are waited for.
     pub(super) fn open(&self) -> usize {
         self.by_change.len()
@@ -131,6 +138,19 @@ mod tests {
         assert_eq!(third_reply.try_recv(), Ok(RECEIPT));
         assert_eq!(waits.progress(&barrier, CHANGE, 3_000), holds(RECEIPT));
         assert_eq!((waits.open(), waits.done(ticket, RECEIPT)), (0, None));
+    }
+
+    #[test]
+    fn what_a_fail_over_overtook_is_never_said_to_hold() {
+        let mut waits = Waits::default();
+        let barrier = Barrier::new(Timing::STANDARD);
+        let (reply, mut receipt) = oneshot::channel();
+        let ticket = waits.add(CHANGE, reply, 1_000).unwrap();
+        waits.overtaken(ticket);
+        assert!(receipt.try_recv().is_err());
+        assert!(matches!(waits.progress(&barrier, CHANGE, 2_000), Progress::Waiting { .. }));
+        assert_eq!(waits.done(ticket, RECEIPT), None);
+        assert!(waits.add(CHANGE, oneshot::channel().0, 3_000).is_some(), "asked again, it is judged again");
     }
 
     #[test]

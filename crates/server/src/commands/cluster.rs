@@ -14,9 +14,11 @@ use crate::{
     config::Config,
     failure::{Exit, Failure},
     installation::{
-        DataDirectory, InForce, control, explain_connect, explain_store, in_force, postgres_options,
+        CheckpointSigner, DataDirectory, InForce, SIGNING_KEY, control, explain_connect, explain_store,
+        in_force, postgres_options,
     },
     serving::block_on,
+    system::SystemEntropy,
 };
 
 /// Nodes poll every 2 seconds: who has not in this time is silent.
@@ -65,6 +67,23 @@ Examples:
   keywright cluster declare-dead --config /etc/keywright.toml
   keywright cluster declare-dead --data /var/lib/keywright --config /etc/keywright.toml")]
     DeclareDead {
+        /// The data directory, if it is not the one in the configuration
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// Which database
+        #[command(flatten)]
+        at: At,
+    },
+    /// Make the audit signing key of this data directory the installation's
+    ///
+    /// For when no node has the key any more that checkpoints were signed with, or when it must be replaced. Makes a key if the
+    /// directory has none. Checkpoints that were signed before still verify, under the key that they name. Other nodes do
+    /// not start again before they have a copy.
+    #[command(after_help = "\
+Examples:
+  keywright cluster adopt-signing-key --config /etc/keywright.toml
+  keywright cluster adopt-signing-key --data /var/lib/keywright --config /etc/keywright.toml")]
+    AdoptSigningKey {
         /// The data directory, if it is not the one in the configuration
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
@@ -121,6 +140,13 @@ impl ClusterCommand {
                     config.data_dir = data;
                 }
                 block_on(declare_dead(&config))
+            }
+            Self::AdoptSigningKey { data, at } => {
+                let mut config = at.config()?;
+                if let Some(data) = data {
+                    config.data_dir = data;
+                }
+                block_on(adopt_signing_key(&config))
             }
         }
     }
@@ -284,6 +310,19 @@ async fn declare_dead(config: &Config) -> Result<(), Failure> {
     }
     runs.forget(&ended)?;
     print(&format!("Declared {} ended: no revocation waits for it.\n", ended[0]))
+}
+
+async fn adopt_signing_key(config: &Config) -> Result<(), Failure> {
+    let control = connect(config)?;
+    let directory = DataDirectory::create(&config.data_dir)?;
+    let public_key = CheckpointSigner::load_or_generate(&directory, &SystemEntropy)?.public_key_hex();
+    let adopted = control.replace_secret_check(SIGNING_KEY, &public_key).await;
+    adopted.map_err(|error| explain_store(&error))?;
+    let path = directory.signing_key();
+    print(&format!(
+        "Checkpoints are signed by {public_key} from now on.\nCopy {} to the other nodes before they start again.\n",
+        path.display()
+    ))
 }
 
 fn print(text: &str) -> Result<(), Failure> {

@@ -160,7 +160,7 @@ pub(crate) struct Limits {
     pub(crate) header_timeout_seconds: Bounded<1, 600>,
     /// Between requests.
     pub(crate) idle_timeout_seconds: Bounded<1, 86_400>,
-    /// Without any byte moved while a request runs.
+    /// Without any byte moved while an answer is on its way.
     pub(crate) stall_timeout_seconds: Bounded<1, 3_600>,
     /// Requests at once on one HTTP/2 connection.
     pub(crate) http2_streams: Bounded<1, 10_000>,

@@ -12,23 +12,22 @@ use keywright_domain::{
 use keywright_store_postgres::{
     Announcements, ConnectError, PostgresControl, PostgresLimits, PostgresOptions, PostgresStore, Promise,
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::{
-    DataDirectory, EncryptionKeys, OpenOptions, Opened, explain_store,
+    DataDirectory, EncryptionKeys, OpenOptions, Opened, agreement, explain_store,
     opened::{RIGHT_KEY, engine, flush_left_over, restore_limits},
+    patience::{Patience, may_pass},
     peppers::Peppers,
-    signing_key::CheckpointSigner,
 };
 use crate::{
     cluster::{DatabaseServer, InForce, Journal, Limits, Node, NodeClock, NodeParts, Runs},
     config::Database,
     failure::{Exit, Failure},
-    system::SystemClock,
 };
 
-const REST_FIRST: Duration = Duration::from_millis(250);
-const REST_LAST: Duration = Duration::from_secs(5);
+/// How often a node that loads is asked what it waits for.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// How a shared installation is opened.
 pub(crate) struct SharedOptions<'a> {
@@ -57,21 +56,22 @@ impl Opened {
         let runs = Runs::lock(directory.path())?;
         let peppers = Arc::new(Peppers::load_shared(directory, options.peppers)?);
         let vault = EncryptionKeys::load_shared(directory, options.encryption_keys)?.into_vault();
-        let signer = CheckpointSigner::load_or_generate(directory, &crate::system::SystemEntropy)?;
         let postgres = postgres_options(shared.database);
-        let store = Arc::new(connect(&postgres, &vault, shared.patience, progress).await?);
-        declare_ended(&runs, &control(postgres.clone(), shared.database)?).await;
+        let mut patience = Patience::new(shared.patience, progress);
+        let store = Arc::new(connect(&postgres, &vault, &mut patience).await?);
+        let registry = control(postgres.clone(), shared.database)?;
+        declare_ended(&runs, &registry).await;
+        let signer = agreement::compare(&peppers, directory, &registry, &mut patience).await?;
         let pool = PostgresLimits::new(postgres.clone()).map_err(|error| explain_connect(&error))?;
         let control: Arc<dyn ControlLog> = Arc::new(control(postgres, shared.database)?);
-        let is_set_up = store.is_set_up().await.map_err(|error| explain_store(&error))?;
+        let is_set_up = patience.ask(async || store.is_set_up().await).await?;
         if is_set_up {
             peppers.check(directory)?;
         }
         let clock = Arc::new(NodeClock::new());
         let engine = engine(directory, &options, &peppers, Arc::clone(&clock) as Arc<dyn Clock>)?;
         let engine = Arc::new(engine.with_shared_limits());
-        engine.reserve(store.key_count().await.map_err(|error| explain_store(&error))?);
-        progress("loading the keys");
+        engine.reserve(patience.ask(async || store.key_count().await).await?);
         let node = Node::start(NodeParts {
             name: shared.name,
             address: shared.address,
@@ -80,15 +80,35 @@ impl Opened {
             server: Arc::new(Server(Arc::clone(&store))),
             engine: Arc::clone(&engine),
             clock: Arc::clone(&clock),
-            peppers,
+            peppers: Arc::clone(&peppers),
             runs,
             journal: Journal::open(directory.ends()),
         })?;
-        let longest_window_seconds = node.ready().await?;
+        let longest_window_seconds = ready(&node, &mut patience).await?;
+        if let Err(failure) = agreement::note(&peppers, &signer, directory, &registry, &mut patience).await {
+            node.stop().await;
+            return Err(failure);
+        }
         flush_left_over(&*store, engine.spool()).await;
-        restore_limits(&*store, &engine, &*clock, longest_window_seconds).await?;
+        patience
+            .ask(async || restore_limits(&*store, &engine, &*clock, longest_window_seconds).await)
+            .await?;
         let limits = Limits::start(&engine, Arc::new(pool), Arc::clone(&clock) as Arc<dyn Clock>)?;
         Ok(Self { store, engine, signer, is_set_up, clock, node: Some(Arc::new(node)), limits: Some(limits) })
+    }
+}
+
+/// Returns when the keys are in memory; as [`Node::ready`]. The node tries for itself as long as the database cannot be
+/// reached: here it is told, and waited for as long as patience lasts.
+async fn ready(node: &Node, patience: &mut Patience<'_>) -> Result<u32, Failure> {
+    loop {
+        if let Ok(longest_window_seconds) = timeout(LOOK_EVERY, node.ready()).await {
+            return longest_window_seconds;
+        }
+        match node.standing().trouble() {
+            None => patience.works("loading the keys"),
+            Some(text) => patience.fails(&text, || Failure::new(Exit::Unavailable, text.clone()))?,
+        }
     }
 }
 
@@ -125,44 +145,37 @@ pub(crate) fn control(options: PostgresOptions, database: &Database) -> Result<P
     PostgresControl::new(options, announcements).map_err(|error| explain_connect(&error))
 }
 
-/// Connects; tries again for as long as `patience` says if that may help.
+/// Connects; tries again for as long as patience lasts if that may help.
 async fn connect(
     options: &PostgresOptions,
     vault: &SharedVault,
-    patience: Duration,
-    progress: Progress<'_>,
+    patience: &mut Patience<'_>,
 ) -> Result<PostgresStore, Failure> {
-    let until_ns = SystemClock.boot_ns() + u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX / 2);
-    let mut rest = REST_FIRST;
     loop {
-        let left = Duration::from_nanos(until_ns.saturating_sub(SystemClock.boot_ns()));
         let attempt = PostgresStore::connect(options.clone(), Arc::clone(vault));
-        let attempt = timeout(left.max(Duration::from_secs(1)), attempt).await;
+        let attempt = timeout(patience.left().max(Duration::from_secs(1)), attempt).await;
         let error = match attempt {
-            Ok(Ok(store)) => return Ok(store),
+            Ok(Ok(store)) => {
+                patience.works("opening the database");
+                return Ok(store);
+            }
             Ok(Err(error)) => error,
             Err(_) => ConnectError::Unreachable("it does not answer".to_owned()),
         };
-        if !may_pass(&error) {
+        if !connecting_may_pass(&error) {
             return Err(explain_connect(&error));
         }
-        if SystemClock.boot_ns() + u64::try_from(rest.as_nanos()).unwrap_or(0) >= until_ns {
-            return Err(explain_connect(&error)
-                .remedy("start the database, or allow more time with --start-timeout SECONDS"));
-        }
         let text = error.to_string();
-        progress(&text);
-        tracing::warn!(error = text, "waiting for the database");
-        sleep(rest).await;
-        rest = (rest * 2).min(REST_LAST);
+        patience.fails(&text, || explain_connect(&error))?;
+        patience.rest().await;
     }
 }
 
 /// Whether another attempt may fare better without anybody changing the configuration.
-fn may_pass(error: &ConnectError) -> bool {
+const fn connecting_may_pass(error: &ConnectError) -> bool {
     match error {
         ConnectError::Unreachable(_) | ConnectError::Standby => true,
-        ConnectError::Store(error) => matches!(error, StoreError::Unavailable(_) | StoreError::ReadOnly(_)),
+        ConnectError::Store(error) => may_pass(error),
         _ => false,
     }
 }
@@ -170,7 +183,10 @@ fn may_pass(error: &ConnectError) -> bool {
 /// Why the database cannot be used, with what to do. The messages of the driver do not quote the address.
 pub(crate) fn explain_connect(error: &ConnectError) -> Failure {
     let exit = match error {
-        ConnectError::Options(_) | ConnectError::Credentials(_) | ConnectError::NoDatabase(_) => Exit::Config,
+        ConnectError::Options(_)
+        | ConnectError::Credentials(_)
+        | ConnectError::NoDatabase(_)
+        | ConnectError::Pooled(_) => Exit::Config,
         ConnectError::Unreachable(_) | ConnectError::Standby => Exit::Unavailable,
         ConnectError::Store(error) => return explain_store(error),
         ConnectError::Vault(_) => return Failure::new(Exit::Data, error.to_string()).remedy(RIGHT_KEY),

@@ -93,7 +93,7 @@ impl Opened {
             LoadProblem::Unfit(failure) => failure,
         })?;
         flush_left_over(&*store, engine.spool()).await;
-        restore_limits(&*store, &engine, &*clock, loaded.longest_window_seconds).await?;
+        restore_limits(&*store, &engine, &*clock, loaded.longest_window_seconds).await.map_err(failed)?;
         // A single node with an embedded store: what is committed is applied before the commit is answered.
         engine.set_leases([LeaseEnd::NEVER; LeaseTerm::ALL.len()]);
         Ok(Self { store, engine, signer, is_set_up, clock, node: None, limits: None })
@@ -148,11 +148,11 @@ pub(super) async fn restore_limits(
     engine: &Engine,
     clock: &dyn Clock,
     longest_seconds: u32,
-) -> Result<(), Failure> {
+) -> Result<(), StoreError> {
     let now = Moment::read(clock);
     // A sliding window also weighs the one before it.
     let since = now.wall.unix_seconds() - 2 * i64::from(longest_seconds);
-    let spent = store.recent_cost(since.div_euclid(60)).await.map_err(|error| explain_store(&error))?;
+    let spent = store.recent_cost(since.div_euclid(60)).await?;
     for (key, minute, cost) in spent {
         engine.restore_cost(key, minute, cost, now);
     }

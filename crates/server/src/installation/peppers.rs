@@ -166,6 +166,27 @@ impl Peppers {
         Ok(())
     }
 
+    /// What shows each pepper without telling it, by version.
+    pub(super) fn check_values(&self) -> Vec<(u16, String)> {
+        self.by_version.iter().map(|(version, pepper)| (*version, check_value(*version, pepper))).collect()
+    }
+
+    /// The other nodes have another pepper of this version.
+    pub(super) fn differs(&self, version: u16) -> Failure {
+        Failure::new(
+            Exit::Data,
+            format!(
+                "the pepper of version {version} in {} is another than that of the other nodes: keys that are stored here would \
+                 not work there, nor theirs here",
+                self.origin
+            ),
+        )
+        .remedy(
+            "copy the pepper from where another node has it (what its [[peppers]] name, or its peppers.toml)\nif a new pepper \
+             is meant, give it a version that was never used; nothing was changed",
+        )
+    }
+
     fn wrong(&self, version: u16, directory: &DataDirectory) -> Failure {
         Failure::new(
             Exit::Data,

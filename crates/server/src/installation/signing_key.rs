@@ -22,19 +22,26 @@ impl CheckpointSigner {
         directory: &DataDirectory,
         entropy: &dyn Entropy,
     ) -> Result<Self, Failure> {
-        let path = directory.signing_key();
-        if let Some(text) = private_file::read(&path, WHAT)? {
-            let mut seed = Zeroizing::new([0; 32]);
-            hex::decode_to_slice(text.trim(), &mut *seed).map_err(|_| {
-                Failure::new(Exit::Data, format!("{WHAT} in {} is not 64 hexadecimal digits", path.display()))
-                    .remedy("put your copy of it back; with a new one, older checkpoints still verify under their own key")
-            })?;
-            return Ok(Self(SigningKey::from_bytes(&seed)));
+        if let Some(signer) = Self::load(directory)? {
+            return Ok(signer);
         }
+        let path = directory.signing_key();
         let seed = Zeroizing::new(random_bytes::<32>(entropy));
         let text = Zeroizing::new(format!("{}\n", Zeroizing::new(hex::encode(*seed)).as_str()));
         private_file::write(&path, WHAT, &text)?;
         Ok(Self(SigningKey::from_bytes(&seed)))
+    }
+
+    /// The data directory's key, if there is one.
+    pub(crate) fn load(directory: &DataDirectory) -> Result<Option<Self>, Failure> {
+        let path = directory.signing_key();
+        let Some(text) = private_file::read(&path, WHAT)? else { return Ok(None) };
+        let mut seed = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(text.trim(), &mut *seed).map_err(|_| {
+            Failure::new(Exit::Data, format!("{WHAT} in {} is not 64 hexadecimal digits", path.display()))
+                .remedy("put your copy of it back; with a new one, older checkpoints still verify under their own key")
+        })?;
+        Ok(Some(Self(SigningKey::from_bytes(&seed))))
     }
 
     /// The key by which the signatures are checked, in hexadecimal.

@@ -20,6 +20,8 @@ use tokio::{
     sync::Notify,
 };
 
+use keywright_api::caps;
+
 use super::ConnectionLimits;
 
 /// How often connections are looked at, and the unit of the coarse clock.
@@ -32,6 +34,10 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1 << 20;
 /// How long a connection without a request may stay silent when the worker ends.
 const SILENT_AT_END: Duration = Duration::from_secs(1);
+/// How long the server itself may take to begin an answer. The interface ends what takes longer; this is for what it does not
+/// see.
+const ANSWER: Duration =
+    caps::REQUEST_TIMEOUT.saturating_add(Duration::from_secs(caps::WAIT_SECONDS_MAX as u64 + 30));
 /// A point in time that has not come.
 const NEVER: u32 = u32::MAX;
 
@@ -72,6 +78,8 @@ pub(super) struct Watch {
     lingering_since: AtomicU32,
     /// Requests that are not answered completely.
     in_flight: AtomicU32,
+    /// Those of them whose answer has not begun: the server works on them or waits for other nodes.
+    unanswered: AtomicU32,
     handshaking: AtomicBool,
     is_http2: AtomicBool,
     finish: AtomicBool,
@@ -89,6 +97,7 @@ impl Watch {
             moved_at: AtomicU32::new(now),
             lingering_since: AtomicU32::new(NEVER),
             in_flight: AtomicU32::new(0),
+            unanswered: AtomicU32::new(0),
             handshaking: AtomicBool::new(handshaking),
             is_http2: AtomicBool::new(false),
             finish: AtomicBool::new(false),
@@ -104,10 +113,15 @@ impl Watch {
 
     pub(super) fn request_begins(&self, version: http::Version) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
         self.head_since.store(NEVER, Ordering::Relaxed);
         if version == http::Version::HTTP_2 {
             self.is_http2.store(true, Ordering::Relaxed);
         }
+    }
+
+    fn answer_begins(&self) {
+        self.unanswered.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn request_ends(&self) {
@@ -137,8 +151,12 @@ impl Watch {
         if self.is_lingering() {
             return longer(self.lingering_since.load(Ordering::Relaxed), LINGER);
         }
-        if self.in_flight.load(Ordering::Relaxed) > 0 {
-            return longer(self.moved_at.load(Ordering::Relaxed), limits.stall);
+        let in_flight = self.in_flight.load(Ordering::Relaxed);
+        if in_flight > 0 {
+            // Nothing has to move while the server is the one that is waited for.
+            let is_ours = self.unanswered.load(Ordering::Relaxed) >= in_flight;
+            let limit = if is_ours { limits.stall.max(ANSWER) } else { limits.stall };
+            return longer(self.moved_at.load(Ordering::Relaxed), limit);
         }
         let head_since = self.head_since.load(Ordering::Relaxed);
         if self.handshaking.load(Ordering::Relaxed) {
@@ -289,18 +307,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 }
 
 /// Marks a request as running until it is dropped: with the answer's last byte, or with the connection.
-pub(super) struct Running(Arc<Watch>);
+pub(super) struct Running {
+    watch: Arc<Watch>,
+    is_answered: bool,
+}
 
 impl Running {
     pub(super) fn begin(watch: &Arc<Watch>, version: http::Version) -> Self {
         watch.request_begins(version);
-        Self(Arc::clone(watch))
+        Self { watch: Arc::clone(watch), is_answered: false }
+    }
+
+    /// From now on it is the client that has to take what comes.
+    pub(super) fn answer_begins(&mut self) {
+        if !self.is_answered {
+            self.is_answered = true;
+            self.watch.answer_begins();
+        }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.request_ends();
+        self.answer_begins();
+        self.watch.request_ends();
     }
 }
 
@@ -311,7 +341,8 @@ pub(super) struct RunningBody<B> {
 }
 
 impl<B> RunningBody<B> {
-    pub(super) const fn new(body: B, running: Running) -> Self {
+    pub(super) fn new(body: B, mut running: Running) -> Self {
+        running.answer_begins();
         Self { body, _running: running }
     }
 }
@@ -380,7 +411,8 @@ mod tests {
     #[test]
     fn a_running_request_may_take_long_as_long_as_bytes_move() {
         let (ticks, watch, limits) = watch(false);
-        let running = Running::begin(&watch, http::Version::HTTP_11);
+        let mut running = Running::begin(&watch, http::Version::HTTP_11);
+        running.answer_begins();
         for _ in 0..5 {
             wait(&ticks, 59);
             watch.bytes_left();
@@ -389,6 +421,24 @@ mod tests {
         wait(&ticks, 61);
         assert!(watch.is_overdue(&limits, false));
         drop(running);
+        assert!(!watch.is_overdue(&limits, false));
+    }
+
+    #[test]
+    fn whoever_waits_for_the_server_is_not_cut_off_before_the_longest_wait_is_over() {
+        let (ticks, watch, limits) = watch(false);
+        let waiting = Running::begin(&watch, http::Version::HTTP_2);
+        wait(&ticks, 400 + 30 + 30);
+        assert!(!watch.is_overdue(&limits, true));
+        // Another answer of the same connection is not taken in.
+        let mut sent = Running::begin(&watch, http::Version::HTTP_2);
+        sent.answer_begins();
+        assert!(watch.is_overdue(&limits, false), "a stream that does not move");
+        drop(sent);
+        assert!(!watch.is_overdue(&limits, false));
+        ticks.advance();
+        assert!(watch.is_overdue(&limits, false), "something hangs");
+        drop(waiting);
         assert!(!watch.is_overdue(&limits, false));
     }
 

@@ -200,6 +200,9 @@ impl Exchange {
 
     /// Sends all answers.
     async fn send<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) -> io::Result<()> {
+        if let Some(running) = self.running.as_mut().filter(|_| self.sent < self.output.len()) {
+            running.answer_begins();
+        }
         while !self.is_out() {
             let sent = stream.write(&self.output.as_bytes()[self.sent..]).await?;
             if sent == 0 {

@@ -177,6 +177,30 @@ fn verification_outlives_the_database_for_a_while_and_revocation_says_that_it_di
 }
 
 #[test]
+fn without_announcements_a_revocation_has_its_receipt_all_the_same() {
+    let installation = Installation::set_up(shared());
+    let nodes = ["a", "b", "c"].map(|name| {
+        let listen = free_address();
+        let config = installation.configure(name, &listen);
+        let text = fs::read_to_string(&config).unwrap();
+        fs::write(&config, text.replace("schema = ", "listen = false\nschema = ")).unwrap();
+        Node::launch(&config, &listen, &installation.operator, &[])
+    });
+    nodes.iter().for_each(Node::wait_ready);
+    let listening = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN %nodes_%'";
+    let listening = listening.replace("%nodes_%", &format!("%{}_changes%", installation.schema()));
+    assert_eq!(shared().sql(&listening), "0", "nobody listens");
+    for round in 0..6 {
+        let [on, other, third] = [0, 1, 2].map(|offset| &nodes[(round + offset) % 3]);
+        let (id, secret) = create(on, &[on, other, third]);
+        let (status, answer, _) = other.revoke(&id);
+        assert_eq!((status, &answer["effective"]["nodes"]), (200, &json!(3)), "{answer}");
+        let verdicts = nodes.each_ref().map(|node| node.verify(&secret));
+        assert!(verdicts.iter().all(|verdict| verdict == "revoked_key"), "round {round}: {verdicts:?}");
+    }
+}
+
+#[test]
 fn two_nodes_of_one_name_are_two_nodes() {
     let installation = Installation::set_up(shared());
     let a = installation.start("same");

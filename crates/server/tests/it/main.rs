@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod apply;
+mod backup;
 mod cli;
 mod client;
 mod cluster;
 mod crash;
+mod joining;
 mod life;
 mod mail;
 mod mail_sink;
@@ -14,6 +16,7 @@ mod metrics;
 mod migrate;
 mod nodes;
 mod process;
+mod promise;
 mod prompts;
 mod protocol;
 mod secrets;

@@ -1,10 +1,10 @@
 //! Nodes of one installation: real processes on a real PostgreSQL.
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
     io::Write as _,
     net::TcpListener,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::{Child, Output},
     sync::{
@@ -51,7 +51,7 @@ pub(crate) fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-fn private(path: &Path, text: &str) {
+pub(crate) fn private(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
@@ -84,18 +84,25 @@ impl Installation {
         &self.schema
     }
 
-    /// The configuration of a node with this name and its own data directory.
+    /// The configuration of a node with this name and its own data directory. Connections are given up soon when nothing moves,
+    /// so that every test shows that this is not said of callers who wait for other nodes.
     pub(crate) fn configure(&self, name: &str, listen: &str) -> PathBuf {
         let directory = self.directory.path();
         let config = directory.join(format!("{name}.toml"));
         let text = format!(
             "listen = {listen:?}\nadmin_listen = \"off\"\ndata_dir = \"data-{name}\"\nworkers = 1\n\n\
+             [limits]\nstall_timeout_seconds = 1\n\n\
              [database]\nurl = {:?}\nschema = {:?}\n\n[node]\nname = {name:?}\nadvertise = \"http://{listen}\"\n\n\
              [[peppers]]\nversion = 1\nfile = \"pepper\"\n\
              [[encryption_keys]]\nversion = 7\nfile = \"pepper\"\n",
             self.url, self.schema
         );
         private(&config, &text);
+        let data = directory.join(format!("data-{name}"));
+        if !data.exists() {
+            DirBuilder::new().mode(0o700).create(&data).unwrap();
+            private(&data.join("audit-signing-key"), &"a5".repeat(32));
+        }
         config
     }
 
@@ -136,6 +143,11 @@ impl Node {
         let url = format!("http://{listen}");
         let operator = Client::new(url.clone(), operator.to_owned());
         Self { child, config: config.to_owned(), log, url, operator }
+    }
+
+    /// Waits until its log says something.
+    pub(crate) fn wait_log(&self, says: &str) {
+        eventually(says, || self.log().contains(says).then_some(()));
     }
 
     /// Starts it anew, with the same data directory.

@@ -1,6 +1,12 @@
 //! A connection of one's own: made when it is needed, and given up when it does not answer in time.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use keywright_domain::store::StoreError;
 use tokio::{
@@ -32,8 +38,9 @@ pub(crate) enum Need {
 pub(crate) struct Line {
     plan: Arc<Plan>,
     statements: &'static [&'static str],
-    /// What is said first.
+    /// What is said first, if the server understands it.
     greeting: Option<String>,
+    is_greeting_refused: AtomicBool,
     open: Mutex<Option<Open>>,
 }
 
@@ -49,7 +56,13 @@ impl Line {
         statements: &'static [&'static str],
         greeting: Option<String>,
     ) -> Self {
-        Self { plan, statements, greeting, open: Mutex::default() }
+        Self {
+            plan,
+            statements,
+            greeting,
+            is_greeting_refused: AtomicBool::new(false),
+            open: Mutex::default(),
+        }
     }
 
     /// The rows of a statement.
@@ -97,6 +110,11 @@ impl Line {
         })
     }
 
+    /// Whether the server did not understand the greeting at the last attempt.
+    pub(super) fn is_greeting_refused(&self) -> bool {
+        self.is_greeting_refused.load(Ordering::Relaxed)
+    }
+
     /// Waits for an announcement that was not seen yet.
     pub(super) async fn announced(&self, seen: &mut Option<watch::Receiver<u64>>) -> Result<u64, StoreError> {
         let connected = self.connected().await?;
@@ -136,7 +154,15 @@ impl Line {
     async fn greet(&self, connected: &Connected) -> Result<(), Fault> {
         let greeting = async {
             if let Some(greeting) = &self.greeting {
-                connected.batch(greeting).await?;
+                let refused = match connected.batch(greeting).await {
+                    Err(fault) if !fault.is_not_understood() => return Err(fault),
+                    outcome => outcome.is_err(),
+                };
+                if refused && !self.is_greeting_refused.swap(refused, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "the database announces nothing: the head of the log is looked at ten times a second"
+                    );
+                }
             }
             connected.warm(self.statements).await
         };

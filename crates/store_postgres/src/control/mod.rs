@@ -4,6 +4,7 @@
 //! seconds: the protocol tries again. Nothing is ever cancelled: a commit whose wait for a standby is cancelled counts as
 //! done.
 
+mod checks;
 pub(crate) mod line;
 mod sql;
 
@@ -21,6 +22,7 @@ use tokio::{
 };
 use tokio_postgres::Row;
 
+pub use self::checks::SecretChecks;
 use self::line::{Line, Need};
 use crate::{
     connect::{ConnectError, Plan, connect},
@@ -223,8 +225,11 @@ impl ControlLog for PostgresControl {
     async fn announced(&self) -> Result<u64, StoreError> {
         let mut heard = self.announced.lock().await;
         match self.announcements {
-            Announcements::Listen => self.registry.announced(&mut heard.receiver).await,
-            Announcements::Glance => self.glance(&mut heard).await,
+            Announcements::Listen if !self.registry.is_greeting_refused() => {
+                self.registry.announced(&mut heard.receiver).await
+            }
+            // Also on engines that speak PostgreSQL's language without `LISTEN`.
+            Announcements::Listen | Announcements::Glance => self.glance(&mut heard).await,
         }
     }
 }

@@ -86,3 +86,13 @@ SELECT sequence, stable_sequence, generation, epoch,
        CASE WHEN pg_is_in_recovery() THEN NULL ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END,
        (SELECT system_identifier FROM pg_control_system())
 FROM head WHERE id = 1";
+
+/// A handful of rows.
+pub(super) const SECRET_CHECKS: &str = "SELECT name, value FROM secret_checks";
+
+/// Who comes second waits for the first, and then finds its value.
+pub(super) const NOTE_SECRET_CHECK: &str = "\
+INSERT INTO secret_checks (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+
+pub(super) const REPLACE_SECRET_CHECK: &str = "\
+INSERT INTO secret_checks (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";

@@ -11,7 +11,10 @@ use keywright_testkit::{Installation, PostgresServer};
 use rcgen::{CertificateParams, CertifiedIssuer, Issuer, KeyPair};
 use tempfile::TempDir;
 
-use crate::server::{own_schema, shared};
+use crate::{
+    proxy::{Fault, Proxy},
+    server::{own_schema, shared},
+};
 
 async fn refusal(options: PostgresOptions) -> ConnectError {
     PostgresStore::connect(options, keywright_testkit::vault())
@@ -71,6 +74,18 @@ async fn a_schema_of_another_version_or_program_is_refused() {
         .sql(&format!("DROP SCHEMA {schema} CASCADE; CREATE SCHEMA {schema}; CREATE TABLE {schema}.t ()"));
     let error = refusal(options).await;
     assert!(matches!(&error, ConnectError::NotKeywright(name) if *name == schema), "{error}");
+}
+
+#[tokio::test]
+async fn a_pool_that_hands_sessions_around_is_named() {
+    let proxy = Proxy::start(shared().port());
+    let mut options = own_schema(shared());
+    options.url = PostgresOptions::new(shared().url_through(proxy.port())).url;
+    // What such a pool answers when the next transaction is in another session.
+    proxy.set(Fault::Says(b"SET search_path TO", b"EXECUTE nothing --"));
+    let error = refusal(options).await;
+    assert!(matches!(error, ConnectError::Pooled(_)), "{error}");
+    assert!(error.to_string().contains("pool_mode = session"), "{error}");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use keywright_domain::{
     key::KeyChange,
     store::{Store as _, StoreError},
 };
-use keywright_store_postgres::PostgresStore;
+use keywright_store_postgres::{PostgresStore, Promise};
 use keywright_testkit::{Installation, PostgresServer, Samples};
 use tokio::time::sleep;
 
@@ -145,4 +145,28 @@ async fn a_server_that_is_down_is_said_to_be_and_comes_back() {
         sleep(Duration::from_millis(20)).await;
     }
     installation.create_key("after").await;
+}
+
+/// A server whose commits do not wait for the disk by default, and which leaves writing to it to a process that is seldom
+/// awake: what is not flushed when it is killed is lost. The store's own commits wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_are_flushed_whatever_the_server_does_by_default() {
+    let server = PostgresServer::start_with(&[("synchronous_commit", "off"), ("wal_writer_delay", "10s")]);
+    let options = own_schema(&server);
+    let store = Arc::new(PostgresStore::connect(options, keywright_testkit::vault()).await.unwrap());
+    let installation = Installation::set_up(Arc::clone(&store)).await;
+    assert_eq!(store.durability().await.unwrap().promise(), Promise::Strict);
+    for number in 0..3 {
+        let key = installation.create_key(&format!("key {number}")).await;
+        installation.change(key.id, KeyChange::Revoke { reason: None }).await.unwrap();
+        tokio::task::block_in_place(|| {
+            server.kill();
+            server.start_again();
+        });
+        while store.check_writable().await.is_err() {
+            sleep(Duration::from_millis(20)).await;
+        }
+        let found = store.key(key.workspace, key.id).await.unwrap().unwrap();
+        assert!(found.revoked.is_some(), "{number}");
+    }
 }

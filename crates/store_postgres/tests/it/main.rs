@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod connecting;
+mod control;
 mod crashes;
 mod furnished;
 mod limits;
 mod network;
 mod nodes;
+mod older;
 mod plans;
 mod proxy;
 mod server;

@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     SwallowAnswer,
     /// New connections are closed at once.
     Refuse,
+    /// Where this is said to the server, that arrives; both are of one length.
+    Says(&'static [u8], &'static [u8]),
 }
 
 /// The proxy. Ends with the test's process.
@@ -81,7 +83,12 @@ impl Proxy {
 fn up(state: &Mutex<State>, lost: &Mutex<(bool, bool)>, mut client: TcpStream, mut server: TcpStream) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(length @ 1..) = client.read(&mut buffer) {
-        let bytes = &buffer[..length];
+        let bytes = &mut buffer[..length];
+        if let Fault::Says(from, to) = state.lock().unwrap().fault
+            && let Some(place) = bytes.windows(from.len()).position(|window| window == from)
+        {
+            bytes[place..place + to.len()].copy_from_slice(to);
+        }
         let announces = bytes.windows(8).any(|window| window == b"_changes");
         {
             let mut lost = lost.lock().unwrap();

@@ -34,5 +34,10 @@ pub(crate) fn own_schema(server: &PostgresServer) -> PostgresOptions {
 
 /// A store on a new schema of the shared server.
 pub(crate) async fn empty_store() -> Arc<PostgresStore> {
-    Arc::new(PostgresStore::connect(own_schema(shared()), keywright_testkit::vault()).await.unwrap())
+    empty_store_in(own_schema(shared())).await
+}
+
+/// A store with these options.
+pub(crate) async fn empty_store_in(options: PostgresOptions) -> Arc<PostgresStore> {
+    Arc::new(PostgresStore::connect(options, keywright_testkit::vault()).await.unwrap())
 }

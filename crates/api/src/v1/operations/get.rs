@@ -48,5 +48,5 @@ pub(crate) async fn handler(
     if reached.is_err() || state.plane.engine().applied() < change.sequence {
         return Err(Stale.into());
     }
-    Ok(OperationAnswer(state.everywhere(change, caller.origin.wait_seconds, 0).await))
+    Ok(OperationAnswer(state.everywhere(&caller.origin, change, 0).await))
 }

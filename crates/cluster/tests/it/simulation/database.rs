@@ -1,7 +1,7 @@
 //! PostgreSQL, as far as the protocol can see it: statements with snapshots, rows that are waited for, acknowledgements
 //! that a crash loses, and a standby that lags.
 
-use keywright_domain::control::{Anchor, Epoch, Incarnation, NodeRow, PollReply};
+use keywright_domain::control::{Anchor, Epoch, Incarnation, NodeRow, PollReply, history_began};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Snapshot {
@@ -12,6 +12,23 @@ pub(crate) struct Snapshot {
     epoch: Epoch,
     generation_epoch: Epoch,
     is_anchored: bool,
+}
+
+/// A commit that was acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Committed {
+    pub(crate) sequence: u64,
+    /// Whether the entry with this number is the revocation that was asked for.
+    pub(crate) is_new: bool,
+}
+
+/// The numbers of a history that begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Numbers {
+    /// Far above all that were given out before.
+    New,
+    /// They go on where the standby is: mutant.
+    Again,
 }
 
 /// An entry: this key is revoked.
@@ -53,17 +70,18 @@ impl Database {
         self.log.iter().fold(0, |keys, (_, key)| keys | 1 << key)
     }
 
-    /// The sequence number of the key's revocation, new or not; `None` while nothing may be committed.
-    pub(crate) fn revoke(&mut self, key: u8) -> Option<u64> {
-        if let Some((sequence, _)) = self.log.iter().find(|(_, revoked)| *revoked == key) {
-            return Some(*sequence);
-        }
+    /// The sequence number at which the key's revocation is in force, new or not; `None` while nothing may be committed.
+    /// One that is in force already is told by a commit of its own, with the head's number.
+    pub(crate) fn revoke(&mut self, key: u8) -> Option<Committed> {
         if self.generation > 0 && self.epoch != self.generation_epoch {
             return None;
         }
+        if self.log.iter().any(|(_, revoked)| *revoked == key) {
+            return Some(Committed { sequence: self.head, is_new: false });
+        }
         self.head += 1;
         self.log.push((self.head, key));
-        Some(self.head)
+        Some(Committed { sequence: self.head, is_new: true })
     }
 
     pub(crate) fn register(&mut self, name: String, run: Incarnation, applied: u64, reasserted: Option<u64>) {
@@ -152,9 +170,10 @@ impl Database {
         }
     }
 
-    pub(crate) fn begin_generation(&mut self, generation: u64, epoch: Epoch) {
+    /// `numbers`: whether those of a new history are new.
+    pub(crate) fn begin_generation(&mut self, generation: u64, epoch: Epoch, numbers: Numbers) {
         if self.generation == generation && self.epoch == epoch {
-            if generation > 0 {
+            if generation > 0 && numbers == Numbers::New {
                 self.head = ((self.head >> 32) + 1) << 32;
             }
             self.generation += 1;
@@ -188,7 +207,7 @@ impl Database {
     pub(crate) fn promote(&mut self, lost: usize) {
         self.crash();
         self.log.truncate(self.log.len().saturating_sub(lost));
-        let begun = if self.generation > 1 { (self.head >> 32) << 32 } else { 0 };
+        let begun = if self.generation > 1 { history_began(self.head) } else { 0 };
         self.head = self.log.last().map_or(0, |(sequence, _)| *sequence).max(begun);
         for row in &mut self.rows {
             row.applied = row.applied.min(self.head);

@@ -5,10 +5,13 @@ use keywright_cluster::{
     barrier::{self, Ticket},
     follower::{self, Operation},
 };
-use keywright_domain::control::{Incarnation, NodeRow};
+use keywright_domain::control::{Incarnation, NodeRow, history_began};
 
 use super::{
-    Design, KEYS, MS, SECOND, Simulation, TIMING, database::Snapshot, judge::Answer, statements::Statement,
+    Design, KEYS, MS, SECOND, Simulation, TIMING,
+    database::{Committed, Snapshot},
+    judge::Answer,
+    statements::Statement,
     term,
 };
 
@@ -79,7 +82,7 @@ pub(crate) enum Local {
     },
     Revoked {
         key: u8,
-        sequence: u64,
+        committed: Committed,
     },
     /// Negative control: is everybody there who polled lately?
     Industry {
@@ -195,7 +198,7 @@ impl Simulation {
                 self.audit(node, barrier::Input::Challenged { node: target, sequence, is_silent });
             }
             Local::Fenced { target } => self.audit(node, barrier::Input::Fenced { node: target }),
-            Local::Revoked { key, sequence } => self.revoked(node, key, sequence),
+            Local::Revoked { key, committed } => self.revoked(node, key, committed),
             Local::Industry { key, sequence } => self.industry(node, key, sequence),
             Local::VerifyBegin { .. } | Local::VerifyRead { .. } | Local::VerifyEnd { .. } => {
                 self.verify(node, boot, &what);
@@ -209,7 +212,8 @@ impl Simulation {
             self.follow(node, input);
             if matches!(input, follower::Input::Reasserted { .. }) {
                 let sequence = self.database.head;
-                self.audit(node, barrier::Input::HistoryChanged { sequence });
+                let began = history_began(sequence);
+                self.audit(node, barrier::Input::HistoryChanged { began, sequence });
             }
         }
     }
@@ -263,6 +267,12 @@ impl Simulation {
                 barrier::Output::Fence { node: target, renewals } => {
                     self.send(node, Statement::Fence { target, renewals });
                 }
+                barrier::Output::Overtaken(ticket) => {
+                    if let Some(key) = self.processes[node].waiting.remove(&ticket) {
+                        // The client hears nothing, and asks anew.
+                        self.at(self.now + SECOND, Event::Revoke { key });
+                    }
+                }
                 barrier::Output::Settled(sequence) => self.send(node, Statement::Settle { sequence }),
                 barrier::Output::Done { ticket, receipt } => {
                     if let Some(key) = self.processes[node].waiting.remove(&ticket) {
@@ -297,7 +307,7 @@ impl Simulation {
         }
     }
 
-    fn revoked(&mut self, node: usize, key: u8, sequence: u64) {
+    fn revoked(&mut self, node: usize, key: u8, Committed { sequence, is_new }: Committed) {
         match self.design {
             Design::NotifyOnly => return self.judge.returns(self.now, key, 0),
             Design::NotifyAndAcks => return self.industry(node, key, sequence),
@@ -309,7 +319,7 @@ impl Simulation {
         let process = &mut self.processes[node];
         process.waiting.insert(ticket, key);
         process.journal |= 1 << key;
-        if process.follower.is_following() && sequence == process.applied + 1 {
+        if is_new && process.follower.is_following() && sequence == process.applied + 1 {
             process.take_in((sequence, key), boot);
             self.follow(node, &follower::Input::Advanced { applied: sequence });
         }
@@ -388,7 +398,7 @@ impl Simulation {
         let nodes = self.processes.len() as u64;
         let node = usize::try_from(self.random.below(nodes)).expect("a small number");
         // Where memory is all that is left of a revocation, nobody is fenced before it could speak.
-        let is_lossy = self.design == Design::Lossy;
+        let is_lossy = self.design.is_lossy();
         let longest = if self.random.percent(30) && !is_lossy { 10 * SECOND } else { 3 * SECOND };
         let until = self.now + self.random.between(500 * MS, longest);
         // And one thing goes wrong at a time.

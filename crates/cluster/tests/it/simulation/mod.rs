@@ -17,7 +17,7 @@ use keywright_cluster::Timing;
 use keywright_domain::lease::LeaseTerm;
 
 use self::{
-    database::Database,
+    database::{Database, Numbers},
     events::{Event, Local},
     judge::{Judge, Record},
     process::{BootClock, Process},
@@ -47,6 +47,8 @@ pub(crate) enum Design {
     Atomic,
     /// The protocol over a database whose standby lacks the last changes when it takes over.
     Lossy,
+    /// Negative control: the same, but the numbers of a new history go on where the standby is.
+    NumbersTwice,
     /// Negative control: the protocol, but one node's clock runs at 0.3 of its rate.
     SlowClock,
     /// Negative control: a revocation returns when it is committed and announced; there are no leases.
@@ -56,8 +58,23 @@ pub(crate) enum Design {
 }
 
 impl Design {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Full, Self::Atomic, Self::Lossy, Self::SlowClock, Self::NotifyOnly, Self::NotifyAndAcks];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Full,
+        Self::Atomic,
+        Self::Lossy,
+        Self::NumbersTwice,
+        Self::SlowClock,
+        Self::NotifyOnly,
+        Self::NotifyAndAcks,
+    ];
+
+    pub(crate) const fn is_lossy(self) -> bool {
+        matches!(self, Self::Lossy | Self::NumbersTwice)
+    }
+
+    pub(crate) const fn numbers(self) -> Numbers {
+        if matches!(self, Self::NumbersTwice) { Numbers::Again } else { Numbers::New }
+    }
 
     pub(crate) const fn has_leases(self) -> bool {
         !matches!(self, Self::NotifyOnly | Self::NotifyAndAcks)
@@ -69,7 +86,7 @@ impl Design {
             Self::Full | Self::Atomic => 0..=0,
             // Best effort: a wait may end before its node hears of the fail-over that lost what it waits for.
             Self::Lossy => 0..=seeds.div_ceil(200),
-            Self::SlowClock | Self::NotifyOnly | Self::NotifyAndAcks => 1..=seeds,
+            Self::NumbersTwice | Self::SlowClock | Self::NotifyOnly | Self::NotifyAndAcks => 1..=seeds,
         }
     }
 }
@@ -178,7 +195,7 @@ fn clock(design: Design, node: u64, random: &mut Random) -> BootClock {
 /// Where memory is all that is left of a revocation, nobody may be fenced before it could speak.
 const fn timing(design: Design) -> Timing {
     let mut timing = TIMING;
-    if matches!(design, Design::Lossy) {
+    if design.is_lossy() {
         timing.waits_ns[LeaseTerm::Long as usize] = 1_000 * SECOND;
     }
     timing

@@ -64,9 +64,9 @@ impl Simulation {
             }
             Statement::Settle { sequence } => self.database.stable = self.database.stable.max(sequence),
             Statement::Revoke { key } => {
-                if let Some(sequence) = self.database.revoke(key) {
-                    self.reply(node, life, Local::Revoked { key, sequence });
-                    self.announce(sequence);
+                if let Some(committed) = self.database.revoke(key) {
+                    self.reply(node, life, Local::Revoked { key, committed });
+                    self.announce(committed.sequence);
                 }
             }
         }
@@ -115,7 +115,7 @@ impl Simulation {
                 answer(Input::Acknowledged { applied })
             }
             Operation::BeginGeneration { generation, epoch } => {
-                self.database.begin_generation(generation, epoch);
+                self.database.begin_generation(generation, epoch, self.design.numbers());
                 answer(Input::GenerationBegun)
             }
             Operation::Reassert { incarnation, generation } => {

@@ -25,6 +25,7 @@ use self::{
 use super::{
     connection::{Call, Connection, fresh_idempotency_key, path},
     console::Console,
+    follow::{progress, waiting},
     session::{Form, Session},
     table,
 };
@@ -147,7 +148,7 @@ fn carry_out(session: &mut Session, steps: &[Step], secrets: &mut Secrets) -> Re
     Ok(answers)
 }
 
-fn call(session: &Session, step: &Step, secrets: &mut Secrets) -> Result<Value, Failure> {
+fn call(session: &mut Session, step: &Step, secrets: &mut Secrets) -> Result<Value, Failure> {
     let once = step.issues.is_some().then(fresh_idempotency_key);
     let mut answer = session.client.send(&Call {
         method: step.change.method.clone(),
@@ -155,19 +156,27 @@ fn call(session: &Session, step: &Step, secrets: &mut Secrets) -> Result<Value, 
         body: step.change.body.as_ref(),
         idempotency_key: once.as_deref(),
     })?;
-    let Some((workspace, name)) = &step.issues else { return Ok(answer) };
+    let Some((workspace, name)) = &step.issues else {
+        session.client.follow(&mut answer, |line| session.console.note(line))?;
+        return Ok(answer);
+    };
     secrets.keep(workspace, name, &mut answer)?;
     if step.fields.iter().any(|field| field.name == "disabled") {
         let id = answer.pointer("/key/id").and_then(Value::as_str).unwrap_or_default();
         let place = path(&["v1", "workspaces", workspace, "keys", id, "disable"]);
         let body = json!({});
         let method = ureq::http::Method::POST;
-        session.client.send(&Call { method, path: place, body: Some(&body), idempotency_key: None })?;
+        let disable = Call { method, path: place, body: Some(&body), idempotency_key: None };
+        let mut disabled = session.client.send(&disable)?;
+        session.client.follow(&mut disabled, |line| session.console.note(line))?;
     }
     Ok(answer)
 }
 
 fn receipt(answer: &Value) -> String {
+    if let Some(operation) = waiting(answer) {
+        return format!("  ({})", progress(operation));
+    }
     let Some(effective) = answer.get("effective") else { return String::new() };
     let member = |name: &str| effective.get(name).map_or_else(|| "?".to_owned(), table::text);
     format!("  (in force on {} node(s) after {} ms)", member("nodes"), member("waited_ms"))

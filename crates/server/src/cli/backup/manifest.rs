@@ -11,6 +11,8 @@ use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::usage::Usage;
+
 /// The form of the manifest.
 pub(super) const FORMAT: &str = "keywright-backup-v1";
 const PIECE_BYTES: usize = 1 << 20;
@@ -29,6 +31,9 @@ pub(super) struct Manifest {
     pub(super) database: Part,
     /// The peppers and the signing key, if they were included.
     pub(super) keys: Option<Part>,
+    /// Usage that waited to be written to the database, if no server ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) usage: Option<Usage>,
     /// How many there are of what.
     pub(super) counts: BTreeMap<String, u64>,
     /// Last entry of the audit trail.

@@ -4,6 +4,7 @@ mod manifest;
 mod restore;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::{
     collections::BTreeMap,
@@ -20,8 +21,11 @@ use keywright_store_sqlite::DATABASE_FILE;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use self::manifest::{FORMAT, Manifest, Part, beside};
 pub(crate) use self::restore::Restore;
+use self::{
+    manifest::{FORMAT, Manifest, Part, beside},
+    usage::Usage,
+};
 use super::{console::Console, offline::Offline};
 use crate::{
     failure::{Exit, Failure},
@@ -30,6 +34,7 @@ use crate::{
 
 const MANIFEST_SUFFIX: &str = ".manifest.json";
 const KEYS_SUFFIX: &str = ".keys.json";
+const USAGE_SUFFIX: &str = ".usage";
 /// Files of the data directory that hold secrets beside the database.
 const KEY_FILES: [&str; 3] = ["peppers.toml", "encryption-keys.toml", "audit-signing-key"];
 const PEPPER_CHECK_FILE: &str = "pepper-check.toml";
@@ -44,7 +49,8 @@ const PEPPER_CHECK_FILE: &str = "pepper-check.toml";
 /// and audit-signing-key somewhere else, or add --include-keys, which writes them to FILE.keys.json, readable by you alone.
 /// Without the peppers no key of a restored database works; without the key-encryption keys it is not served.
 ///
-/// Usage that was counted in the last seconds and not yet written to the database is not in it.
+/// Usage that was counted before the command began is in it: a running server is waited for until it has written it to the
+/// database; where none runs, what waits to be written comes along in FILE.usage.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -69,7 +75,12 @@ pub(crate) struct Backup {
 impl Backup {
     /// Does what the arguments say.
     pub(crate) fn run(self, mut console: Console) -> Result<(), Failure> {
-        for file in [self.to.clone(), beside(&self.to, MANIFEST_SUFFIX), beside(&self.to, KEYS_SUFFIX)] {
+        for file in [
+            self.to.clone(),
+            beside(&self.to, MANIFEST_SUFFIX),
+            beside(&self.to, KEYS_SUFFIX),
+            beside(&self.to, USAGE_SUFFIX),
+        ] {
             if file.exists() {
                 return Err(Failure::new(Exit::Negative, format!("{} exists already", file.display()))
                     .remedy("A backup never overwrites a file: choose another name."));
@@ -77,8 +88,10 @@ impl Backup {
         }
         let source = Offline::open(&self.data)?;
         let staging = Staging::beside(&self.to)?;
+        // First: what the server writes to the database meanwhile is in the copy, and known there by its number.
+        let usage = usage::secure(&self.data, &staging.usage(), &mut console)?;
         copy(&source, &staging.database(), &console)?;
-        let manifest = self.describe(&staging, &console)?;
+        let manifest = self.describe(&staging, usage, &console)?;
         self.put_in_place(&staging, &manifest)?;
         if self.json {
             console.answer_json(&json!(manifest))?;
@@ -103,7 +116,12 @@ impl Backup {
     }
 
     /// Looks at the copy, not at the source: what is described is what was written.
-    fn describe(&self, staging: &Staging, console: &Console) -> Result<Manifest, Failure> {
+    fn describe(
+        &self,
+        staging: &Staging,
+        usage: Option<Usage>,
+        console: &Console,
+    ) -> Result<Manifest, Failure> {
         let copy = Offline::open(&staging.directory)?;
         copy.ask(copy.store().quick_check())?;
         let (audit_sequence, audit_hash) = copy.ask(copy.store().audit_head())?;
@@ -121,6 +139,7 @@ impl Backup {
             created_at: SystemClock.now().to_rfc3339(),
             database,
             keys,
+            usage,
             counts,
             audit_sequence,
             audit_hash: hex::encode(audit_hash),
@@ -167,6 +186,9 @@ impl Backup {
         if manifest.keys.is_some() {
             rename(&staging.keys(), &target(KEYS_SUFFIX))?;
         }
+        if manifest.usage.is_some() {
+            rename(&staging.usage(), &target(USAGE_SUFFIX))?;
+        }
         rename(&staging.manifest(), &target(MANIFEST_SUFFIX))?;
         rename(&staging.database(), &self.to)?;
         sync_parent(&self.to)
@@ -199,6 +221,10 @@ impl Staging {
 
     fn keys(&self) -> PathBuf {
         self.directory.join("keys.json")
+    }
+
+    fn usage(&self) -> PathBuf {
+        self.directory.join("usage")
     }
 }
 

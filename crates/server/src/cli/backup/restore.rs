@@ -12,9 +12,9 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{
-    KEY_FILES, KEYS_SUFFIX, MANIFEST_SUFFIX, PEPPER_CHECK_FILE, Staging, cannot,
+    KEY_FILES, KEYS_SUFFIX, MANIFEST_SUFFIX, PEPPER_CHECK_FILE, Staging, USAGE_SUFFIX, cannot,
     manifest::{FORMAT, Manifest, Part, beside},
-    sync_parent, write_private,
+    sync_parent, usage, write_private,
 };
 use crate::{
     cli::{audit, console::Console, offline::Offline},
@@ -64,9 +64,23 @@ impl Restore {
         let mode = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o600);
         fs::set_permissions(staging.database(), mode).map_err(|error| cannot("protect the copy", &error))?;
         check_database(&staging, &manifest, &console)?;
+        self.restore_usage(&staging, &manifest, &console)?;
         let has_peppers = self.restore_keys(&staging, &manifest, &console)?;
         self.appear(&staging)?;
         self.report(&manifest, has_peppers, &mut console)
+    }
+
+    /// Puts back what waited to be written to the database; the first start adds it.
+    fn restore_usage(
+        &self,
+        staging: &Staging,
+        manifest: &Manifest,
+        console: &Console,
+    ) -> Result<(), Failure> {
+        let Some(kept) = &manifest.usage else { return Ok(()) };
+        let file = beside(&self.from, USAGE_SUFFIX);
+        check_part(&file, &kept.part, console)?;
+        usage::restore(&file, kept, &staging.directory)
     }
 
     /// Puts the peppers and the signing key back, if they are there. Returns whether the peppers are.

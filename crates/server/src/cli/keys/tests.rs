@@ -172,3 +172,67 @@ fn the_workspace_is_asked_for_when_none_is_named() {
     line.keys.run(console).unwrap();
     assert!(server.requests()[1].starts_with("GET /v1/workspaces/own/keys/key_1 "));
 }
+
+/// The answer to a change that one node may not go by yet.
+fn not_in_force_yet(mut answer: serde_json::Value) -> String {
+    answer["operation"] = json!({
+        "id": "op_1", "status": "waiting", "sequence": 5, "complete_by_ms": 28_400,
+        "waiting_on": [{"node": "eu-2", "lease_left_ms": 28_000}],
+    });
+    answer.to_string()
+}
+
+fn complete() -> String {
+    let effective = json!({"nodes": 2, "waited_ms": 4.5, "silent": 1});
+    json!({"id": "op_1", "status": "complete", "effective": effective}).to_string()
+}
+
+#[test]
+fn a_revocation_is_followed_until_it_is_in_force_everywhere() {
+    let still =
+        json!({"id": "op_1", "status": "waiting", "complete_by_ms": 3_000, "waiting_on": [{"node": "eu-2"}]});
+    let revoked = not_in_force_yet(json!({"key": {"id": "key_1"}, "sequence": 5}));
+    let answers = vec![(202, revoked), (200, still.to_string()), (200, complete())];
+    let outcome = run(&["revoke", "key_1", "--yes"], b"", answers);
+    assert!(outcome.result.is_ok(), "{}", outcome.err);
+    assert!(outcome.out.contains("In force on 2 node(s) after 4.5 ms."), "{}", outcome.out);
+    assert!(outcome.err.contains("Not in force yet on eu-2; in 29 s at the latest"), "{}", outcome.err);
+    assert!(outcome.err.contains("in 3 s at the latest"), "{}", outcome.err);
+    assert!(outcome.requests[0].contains("prefer: wait=5"), "{}", outcome.requests[0]);
+    assert!(outcome.requests[2].starts_with("GET /v1/operations/op_1 "), "{}", outcome.requests[2]);
+    assert!(outcome.requests[2].contains("prefer: wait=5"), "{}", outcome.requests[2]);
+}
+
+#[test]
+fn a_revocation_is_not_followed_if_nobody_waits() {
+    let revoked = not_in_force_yet(json!({"key": {"id": "key_1"}, "sequence": 5}));
+    let outcome = run(&["revoke", "key_1", "--yes", "--no-wait"], b"", vec![(202, revoked)]);
+    assert!(outcome.result.is_ok(), "{}", outcome.err);
+    assert!(outcome.out.contains("Not in force yet on eu-2"), "{}", outcome.out);
+    assert!(outcome.requests[0].contains("prefer: wait=0"), "{}", outcome.requests[0]);
+    assert_eq!(outcome.requests.len(), 1);
+}
+
+#[test]
+fn a_change_that_cannot_be_followed_was_made_all_the_same() {
+    let revoked = not_in_force_yet(json!({"key": {"id": "key_1"}, "sequence": 5}));
+    let refused = json!({"code": "not_found", "title": "Not found", "status": 404}).to_string();
+    let outcome = run(&["revoke", "key_1", "--yes"], b"", vec![(202, revoked), (404, refused)]);
+    let failure = outcome.result.unwrap_err();
+    assert_eq!(failure.exit(), Exit::Refused);
+    assert!(failure.to_string().contains("The change itself was made (operation op_1)"), "{failure}");
+}
+
+#[test]
+fn a_secret_is_shown_before_the_change_is_followed() {
+    let rotated = not_in_force_yet(json!({"key": {"id": "key_1"}, "secret": SECRET}));
+    let arguments = ["rotate", "key_1", "--overlap", "0", "--yes"];
+    let outcome = run(&arguments, b"", vec![(202, rotated.clone()), (200, complete())]);
+    assert!(outcome.result.is_ok(), "{}", outcome.err);
+    assert_eq!(outcome.out, format!("{SECRET}\n"));
+    assert!(outcome.err.contains("In force on 2 node(s)"), "{}", outcome.err);
+    // Nobody answers any more: the secret is not lost.
+    let outcome = run(&arguments, b"", vec![(202, rotated)]);
+    assert_eq!(outcome.result.unwrap_err().exit(), Exit::Unreachable);
+    assert_eq!(outcome.out, format!("{SECRET}\n"));
+}

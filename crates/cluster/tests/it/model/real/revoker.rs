@@ -190,7 +190,8 @@ impl Revoker {
                 Output::Fence { node, renewals } if world.counts_renewals => {
                     self.fences.push((node, renewals));
                 }
-                Output::Challenge { .. } | Output::Fence { .. } => {}
+                // Only a change of history brings it about, and the model does not tell the barrier of one.
+                Output::Challenge { .. } | Output::Fence { .. } | Output::Overtaken(_) => {}
                 Output::Settled(sequence) => {
                     if world.is_atomic {
                         store.settle(sequence);

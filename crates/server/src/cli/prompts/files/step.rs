@@ -154,7 +154,11 @@ fn call(
     idempotency_key: Option<&str>,
     revision: Option<u64>,
 ) -> Result<Value, Failure> {
-    scope.session.client.send_if(&Call { method, path, body, idempotency_key }, revision)
+    let client = &scope.session.client;
+    let mut answer = client.send_if(&Call { method, path, body, idempotency_key }, revision)?;
+    // What is going on is said by the progress bar.
+    client.follow(&mut answer, |_| {})?;
+    Ok(answer)
 }
 
 fn add_file(scope: &Scope, slug: &str, file: &BundleFile, key: &str) -> Result<Value, Failure> {
