@@ -70,3 +70,21 @@ pub const RECOVERY_CODES: usize = 10;
 pub const TOTP_DRIFT_STEPS: u64 = 1;
 /// Longest password, in bytes.
 pub const PASSWORD_MAX_BYTES: usize = 1_024;
+/// Seconds that a sign-in by a provider may take, from the redirect to its end.
+pub const OIDC_FLOW_SECONDS: i64 = 600;
+/// Finished sign-ins by providers that a node remembers.
+pub const OIDC_SPENT_FLOWS_MAX: usize = 10_000;
+/// By how much the clocks of a provider and of this node may differ, in seconds.
+pub const OIDC_CLOCK_SKEW_SECONDS: i64 = 60;
+/// Longest subject of a provider's token, in characters (OpenID Connect Core 1.0, section 2).
+pub const OIDC_SUBJECT_MAX_CHARS: usize = 255;
+/// Groups of a person that are looked at.
+pub const OIDC_GROUPS_MAX: usize = 500;
+/// Keys of a provider that are looked at.
+pub const OIDC_KEYS_MAX: usize = 100;
+/// How long what a provider says about itself is believed, in seconds.
+pub const OIDC_METADATA_SECONDS: u64 = 3_600;
+/// How often a provider is asked for keys when a token names an unknown one, in seconds.
+pub const OIDC_KEYS_PAUSE_SECONDS: u64 = 5;
+/// Longest answer of a provider, in bytes.
+pub const OIDC_ANSWER_MAX_BYTES: u64 = 1_048_576;

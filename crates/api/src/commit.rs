@@ -189,6 +189,7 @@ fn takes_away(command: &Command) -> TakesAway {
         | Command::CreateWorkspace(_)
         | Command::SettleLease { .. }
         | Command::CreateMember { .. }
+        | Command::Identity(_)
         | Command::PutPermission { .. }
         | Command::CreateOperator(_)
         | Command::Credit(_)

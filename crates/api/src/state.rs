@@ -16,6 +16,7 @@ use crate::{
     client_address::TrustedProxies,
     credits::Credits,
     hot::RequestIds,
+    oidc::{Providers, SpentFlows},
     outbox::Outbox,
     packages::PromptCache,
     password::Passwords,
@@ -74,6 +75,10 @@ pub struct AppState {
     pub breach_list: Option<Arc<dyn BreachList>>,
     /// Makes the ids of requests.
     pub request_ids: Arc<RequestIds>,
+    /// The OpenID Connect providers that people sign in by.
+    pub providers: Arc<Providers>,
+    /// Sign-ins by providers that were finished a short while ago.
+    pub(crate) spent_flows: Arc<SpentFlows>,
     /// Rendered prompts.
     pub prompts: PromptCache,
     /// Places for context files that are being taken in.
@@ -109,6 +114,8 @@ impl AppState {
             outbox: None,
             breach_list: None,
             request_ids: Arc::new(request_ids),
+            providers: Arc::default(),
+            spent_flows: Arc::default(),
             prompts: PromptCache::default(),
             uploads: Arc::new(tokio::sync::Semaphore::new(UPLOADS_MAX)),
             workspace_writes: Arc::default(),

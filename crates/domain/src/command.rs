@@ -6,6 +6,7 @@ use crate::{
     account::{AccountCommand, AccountError, AccountOutcome, CredentialCommand, InvitationCommand},
     audit::PersonalData,
     credit::{CreditAccount, CreditCommand, CreditError, Reservation},
+    identity::{IdentityCommand, IdentityError},
     ids::{AuditId, KeyId, OperatorId, RequestId, WorkspaceId},
     key::{ApiKey, Incident, KeyChange, KeyError, KeyNumber, NewKey, NewSecret, SecretDigest},
     lease::LeaseTerm,
@@ -176,6 +177,8 @@ pub enum Command {
     Privacy(PrivacyCommand),
     /// Change the members or service accounts of a workspace, or whose a key is.
     Member(MemberCommand),
+    /// Change whom OpenID Connect providers know.
+    Identity(IdentityCommand),
     /// A change of credits.
     Credit(CreditCommand),
     /// Change prompts. Needs `WritePrompts` on the workspace that the permit names.
@@ -268,6 +271,7 @@ impl Command {
             | Self::SettleLease { .. }
             | Self::Member(_)
             | Self::CreateMember { .. }
+            | Self::Identity(_)
             | Self::Credit(_)
             | Self::Prompt(_)
             | Self::Invitation(_) => Reach::Workspace,
@@ -392,6 +396,9 @@ pub enum CommandError {
     /// About a member or a service account.
     #[error(transparent)]
     Member(#[from] MemberError),
+    /// About whom providers know.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// About credits.
     #[error(transparent)]
     Credit(CreditError),

@@ -18,6 +18,7 @@ pub mod control;
 pub mod credit;
 pub mod entropy;
 pub mod environment;
+pub mod identity;
 pub mod ids;
 pub mod key;
 pub mod lease;

@@ -13,6 +13,7 @@ use crate::{
     change::{Change, ChangeSink, NumberedChange},
     command::{Command, CommandError, Committed, Context},
     credit::CreditStore,
+    identity::IdentityStore,
     ids::{KeyId, WorkspaceId},
     key::{ApiKey, Incident, KeyNumber},
     member::MemberStore,
@@ -56,7 +57,16 @@ pub type RecentCost = Vec<(KeyNumber, i64, u64)>;
 /// A database that keeps an installation.
 #[async_trait]
 pub trait Store:
-    AccountStore + MemberStore + PrivacyStore + WorkspaceStore + CreditStore + PromptStore + Send + Sync + 'static
+    AccountStore
+    + MemberStore
+    + IdentityStore
+    + PrivacyStore
+    + WorkspaceStore
+    + CreditStore
+    + PromptStore
+    + Send
+    + Sync
+    + 'static
 {
     // --- writes ---------------------------------------------------------------------------------------------
 

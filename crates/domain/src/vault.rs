@@ -13,6 +13,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
     audit::PersonalData,
+    identity::ExternalIdentity,
     ids::UserId,
     permit::{Actor, AuditActor},
     principal::{Principal, User},
@@ -224,6 +225,13 @@ impl SealedUser {
 pub fn email_index(vault: &dyn Vault, index: &DataKey, email: &str) -> [u8; 32] {
     let normalised = Zeroizing::new(email.trim().to_lowercase());
     vault.digest(index, &[b"email\0".as_slice(), normalised.as_bytes()].concat())
+}
+
+/// What somebody whom a provider knows is found by: issuer and subject to the letter.
+pub fn identity_index(vault: &dyn Vault, index: &DataKey, identity: &ExternalIdentity) -> [u8; 32] {
+    let (issuer, subject) = (identity.issuer.as_bytes(), identity.subject.as_bytes());
+    let plain = Zeroizing::new([b"identity\0".as_slice(), issuer, b"\0", subject].concat());
+    vault.digest(index, &plain)
 }
 
 /// Seals the personal data of audit entry `sequence`, its salt included: with the salt, addresses could be guessed from

@@ -11,9 +11,10 @@ mod installation;
 mod jobs;
 mod mail;
 mod ops;
+mod pages;
 mod runtime;
 mod serving;
-mod setup_page;
+mod sign_in;
 mod system;
 
 use std::process::ExitCode;

@@ -28,8 +28,9 @@ use crate::{
         metrics::{Metrics, Sources},
         tag_route,
     },
+    pages,
     runtime::{Bound, Server, ServerSettings, bind, tls::TlsFiles},
-    setup_page,
+    sign_in,
     system::SystemEntropy,
 };
 
@@ -136,6 +137,7 @@ impl Serving {
         let mut state = app_state(&opened, config, listeners.base_url(config));
         let post = post_office(config, &mail)?;
         state.outbox = post.as_ref().map(|(letterbox, ..)| Arc::new(letterbox.clone()) as _);
+        state.providers.name(sign_in::providers(&config.sign_in)?, &state.clock);
         let shared = jobs::Shared {
             opened,
             health: Arc::clone(&health),
@@ -144,7 +146,7 @@ impl Serving {
         };
         let traces = Traces::start(&config.telemetry)?.map(Arc::new);
         let requests = Arc::new(RequestStats::default());
-        let router = keywright_api::router(state.clone()).merge(setup_page::routes());
+        let router = keywright_api::router(state.clone()).merge(pages::routes());
         let router = router.layer(axum::middleware::from_fn(tag_route));
         let observed =
             Observed::new(state.clone(), router, Arc::clone(&requests), Arc::clone(&health), traces.clone());

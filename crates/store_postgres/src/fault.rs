@@ -6,6 +6,7 @@ use keywright_domain::{
     account::AccountError,
     command::{CommandError, IdempotencyError},
     credit::CreditError,
+    identity::IdentityError,
     key::KeyError,
     operator::OperatorError,
     plan::PlanError,
@@ -184,6 +185,7 @@ macro_rules! refusals {
     )+};
 }
 refusals!(
+    IdentityError,
     AccountError,
     KeyError,
     WorkspaceError,

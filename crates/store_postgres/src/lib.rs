@@ -21,6 +21,7 @@ mod control;
 mod credits;
 mod durability;
 mod fault;
+mod identities;
 mod lane;
 mod limits;
 mod migrate;

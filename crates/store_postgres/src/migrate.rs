@@ -85,6 +85,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0011_secret_checks.sql"),
         sha256: "5b8d82ee8b7e676b4ffa1963cd6e587b3339ed29be3b58169a8849394bcf77fb",
     },
+    Migration {
+        name: "0012_identities",
+        sql: include_str!("../migrations/0012_identities.sql"),
+        sha256: "4a182804715e02daa102c59755c29cad71c2e0c1404d1e055268f2bcdbdfa89f",
+    },
 ];
 
 /// The schema's version after all migrations.

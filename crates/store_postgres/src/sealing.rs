@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use keywright_domain::{
     audit::{AuditBody, PersonalData},
+    identity::ExternalIdentity,
     ids::UserId,
     principal::User,
     time::Timestamp,
@@ -57,6 +58,11 @@ impl Sealing {
             last = i64::from(kek);
         }
         Ok(())
+    }
+
+    /// What `identity` is found by.
+    pub(crate) fn identity_index(&self, identity: &ExternalIdentity) -> [u8; 32] {
+        vault::identity_index(&*self.vault, &self.index, identity)
     }
 
     /// What `email` is found by.

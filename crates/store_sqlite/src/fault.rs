@@ -4,6 +4,7 @@ use keywright_domain::{
     account::AccountError,
     command::{CommandError, IdempotencyError},
     credit::CreditError,
+    identity::IdentityError,
     key::KeyError,
     operator::OperatorError,
     plan::PlanError,
@@ -129,6 +130,7 @@ macro_rules! refusals {
     )+};
 }
 refusals!(
+    IdentityError,
     AccountError,
     KeyError,
     WorkspaceError,

@@ -15,6 +15,7 @@ mod accounts;
 mod backup;
 mod credits;
 mod fault;
+mod identities;
 mod known;
 mod migrate;
 mod open;

@@ -67,6 +67,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0009_invitations.sql"),
         sha256: "0db2f21735ae38d7a6ce5af3e77c0a0e8b3f9df0b703d3b2689d1d3c9d739736",
     },
+    Migration {
+        name: "0010_identities",
+        sql: include_str!("../migrations/0010_identities.sql"),
+        sha256: "f259cdfd9a3434f37034192ba2f4fed2f95a52372da1c23e25b10d0e05971507",
+    },
 ];
 
 /// The schema's version after all migrations.

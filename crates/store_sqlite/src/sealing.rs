@@ -4,6 +4,7 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 use keywright_domain::{
     audit::{AuditBody, PersonalData},
+    identity::ExternalIdentity,
     ids::UserId,
     principal::User,
     time::Timestamp,
@@ -79,6 +80,11 @@ impl Sealing {
             }
             last = version;
         }
+    }
+
+    /// What `identity` is found by.
+    pub(crate) fn identity_index(&self, identity: &ExternalIdentity) -> [u8; 32] {
+        vault::identity_index(&*self.vault, &self.index, identity)
     }
 
     /// What `email` is found by.

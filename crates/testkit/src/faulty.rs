@@ -349,3 +349,10 @@ impl<S: Store> AccountStore for FaultyStore<S> {
         self.question(self.inner.memberships_of(principal)).await
     }
 }
+
+#[async_trait]
+impl<S: Store> IdentityStore for FaultyStore<S> {
+    async fn user_of(&self, identity: ExternalIdentity) -> Result<Option<User>, StoreError> {
+        self.question(self.inner.user_of(identity)).await
+    }
+}

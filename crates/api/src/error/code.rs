@@ -226,6 +226,18 @@ error_codes! {
     UnknownPlan "unknown_plan" 400 Sentence::Detail, Never None,
         "Unknown plan", "This installation has no such plan.";
 
+    // Signing in by an OpenID Connect provider.
+    SignInNotBegun "sign_in_not_begun" 400 Sentence::Detail, Never None,
+        "Sign-in not begun", "This sign-in was not begun in this browser, took too long, or was finished before. Begin again.";
+    IdentityProviderRefused "identity_provider_refused" 403 Sentence::Detail, Never None,
+        "Provider refused", "The identity provider did not sign the person in.";
+    IdentityProviderUnavailable "identity_provider_unavailable" 503 Sentence::Detail, Later None,
+        "Provider unavailable", "The identity provider can not be asked at the moment.";
+    IdentityNotTrusted "identity_not_trusted" 403 Sentence::Detail, Never None,
+        "Identity not trusted", "What the identity provider says can not be verified.";
+    IdentityNotAdmitted "identity_not_admitted" 403 Sentence::Detail, Never None,
+        "Identity not admitted", "The identity provider knows this person, but this installation does not admit them.";
+
     // The server's own trouble.
     InternalError "internal_error" 500 Sentence::Detail, Later Unknown,
         "Internal error", "Something went wrong on the server. It was logged under this request id.";

@@ -19,6 +19,7 @@ mod redact;
 mod service_accounts;
 mod sessions;
 mod setup;
+mod sign_in;
 mod usage;
 mod users;
 mod workspaces;
@@ -37,6 +38,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(service_accounts::routes())
         .merge(packages::routes())
         .merge(prompts::routes())
+        .merge(sign_in::routes())
         .routes(routes!(usage::own::handler))
         .routes(routes!(redact::handler))
         .merge(credits::routes())

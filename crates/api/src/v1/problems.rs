@@ -4,6 +4,7 @@ use keywright_domain::{
     account::AccountError,
     command::{CommandError, IdempotencyError},
     credit::CreditError,
+    identity::IdentityError,
     key::KeyError,
     member::MemberError,
     operator::OperatorError,
@@ -26,6 +27,8 @@ pub(crate) fn of_command(error: CommandError, catalogue: &Catalogue) -> ApiError
         CommandError::Operator(error) => of_operator(&error),
         CommandError::Privacy(PrivacyError::NotFound) => ErrorCode::NotFound.into(),
         CommandError::Member(error) => of_member(&error, catalogue),
+        // Two sign-ins of one person at once: the next try finds what the other one made.
+        CommandError::Identity(error) => of_identity(error),
         CommandError::Credit(error) => of_credit(&error),
         CommandError::Prompt(error) => of_prompt(error),
         CommandError::Account(error) => of_account(error),
@@ -60,6 +63,20 @@ pub(crate) fn of_unknown_permission(field: &str, error: &UnknownPermission) -> A
         "A permission is named resource:action, as `GET /v1/permissions` lists them.".to_owned()
     };
     ApiError::with_detail(ErrorCode::UnknownPermission, shown).member("field", field)
+}
+
+fn of_identity(error: IdentityError) -> ApiError {
+    match error {
+        IdentityError::NoUser => ErrorCode::NotFound.into(),
+        IdentityError::Taken => detailed(ErrorCode::Conflict, &error),
+    }
+}
+
+fn of_identity(error: IdentityError) -> ApiError {
+    match error {
+        IdentityError::NoUser => ErrorCode::NotFound.into(),
+        IdentityError::Taken | IdentityError::EmailTaken => detailed(ErrorCode::Conflict, &error),
+    }
 }
 
 fn of_key(error: &KeyError, catalogue: &Catalogue) -> ApiError {

@@ -125,6 +125,9 @@ const ROWS: &[Row] = &[
     row("POST", "/v1/sessions/end-others", Needs::Session, NO_BODY),
     row("POST", "/v1/sessions/reauthenticate", Needs::Session, body!({"password": "x"})),
     row("DELETE", "/v1/sessions/{id}", Needs::Session, NO_BODY),
+    row("GET", "/v1/sign-in/oidc", Needs::Nothing, NO_BODY),
+    row("GET", "/v1/sign-in/oidc/{provider}", Needs::Nothing, NO_BODY),
+    row("GET", "/v1/sign-in/oidc/{provider}/callback", Needs::Nothing, NO_BODY),
     row("POST", "/v1/setup", Needs::Nothing, body!({"token": "x"})),
     row("GET", "/v1/operations/{id}", Needs::Credential, NO_BODY),
     row("DELETE", "/v1/users/{id}", Needs::Operator, NO_BODY),
@@ -413,6 +416,9 @@ async fn prepare(api: &Api, row: &Row, number: u32) -> String {
         let context = samples.context(Samples::operator_permit());
         api.state.store.execute(context, command).await.unwrap();
         return path.replace("{id}", &id);
+    }
+    if path.starts_with("/v1/sign-in/oidc/") {
+        return path.replace("{provider}", "corp");
     }
     if path.starts_with("/v1/sessions/") {
         return path.replace("{id}", "current");

@@ -3,6 +3,7 @@
 mod environment;
 pub(crate) mod mail;
 pub(crate) mod problem;
+pub(crate) mod sign_in;
 pub(crate) mod value;
 
 pub(crate) use problem::describe as describe_toml_error;
@@ -17,6 +18,7 @@ use serde::Deserialize;
 
 use crate::failure::{Exit, Failure};
 use mail::Mail;
+use sign_in::SignIn;
 use value::{BaseUrl, Bounded, DatabaseAddress, Listen, Network, NodeName, OptionalListen, Tag};
 
 /// Every key, documented, as `keywright config example` prints it.
@@ -62,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) telemetry: Telemetry,
     /// How letters are sent; without it, links are shown to whoever asked for them.
     pub(crate) mail: Option<Mail>,
+    /// The OpenID Connect providers that people sign in by.
+    pub(crate) sign_in: Vec<SignIn>,
 }
 
 /// Certificate chain and private key, as PEM files.
@@ -296,6 +300,7 @@ impl Default for Config {
             log: Log::default(),
             telemetry: Telemetry::default(),
             mail: None,
+            sign_in: Vec::new(),
         }
     }
 }
@@ -362,6 +367,9 @@ impl Config {
         if self.database.as_ref().is_some_and(|database| database.url.is_none()) {
             return wrong("database.url is missing: set it, or KEYWRIGHT_DATABASE_URL".to_owned());
         }
+        if let Some(problem) = sign_in::problem(&self.sign_in) {
+            return wrong(problem);
+        }
         if let Some(problem) = self.mail.as_ref().and_then(Mail::problem) {
             return wrong(problem.to_owned());
         }
@@ -384,11 +392,14 @@ impl Config {
         if let Some(root) = self.database.as_mut().and_then(|database| database.root_certificate.as_mut()) {
             rebase(root);
         }
+        if let Some(list) = &mut self.accounts.breached_passwords_file {
+            rebase(list);
+        }
         if let Some(mail) = &mut self.mail {
             mail.password_file.iter_mut().chain(&mut mail.root_certificate).for_each(rebase);
         }
-        if let Some(list) = &mut self.accounts.breached_passwords_file {
-            rebase(list);
+        for provider in &mut self.sign_in {
+            provider.client_secret_file.iter_mut().chain(&mut provider.root_certificate).for_each(rebase);
         }
         self.peppers.iter_mut().filter_map(|pepper| pepper.file.as_mut()).for_each(rebase);
         self.encryption_keys.iter_mut().filter_map(|key| key.file.as_mut()).for_each(rebase);

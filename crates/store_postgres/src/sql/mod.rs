@@ -16,6 +16,7 @@ use std::sync::LazyLock;
 
 pub(crate) mod accounts;
 pub(crate) mod credits;
+pub(crate) mod identities;
 pub(crate) mod installation;
 pub(crate) mod invitations;
 pub(crate) mod journal;
@@ -33,6 +34,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     [
         accounts::ALL,
         invitations::ALL,
+        identities::ALL,
         installation::ALL,
         journal::ALL,
         keys::ALL,
@@ -55,6 +57,7 @@ pub(crate) fn writer() -> &'static [&'static str] {
         texts(&[
             accounts::ALL,
             invitations::ALL,
+            identities::ALL,
             installation::ALL,
             journal::ALL,
             keys::ALL,

@@ -8,6 +8,7 @@ use std::{
 use keywright_domain::{
     change::NumberedChange,
     command::{Command, CommandError, Context, Idempotency, IdempotencyError},
+    identity::IdentityCommand,
     ids::{AuditId, KeyId, WorkspaceId},
     key::ApiKey,
     member::MemberCommand,
@@ -414,6 +415,11 @@ impl Wanted {
                 | Command::SettleLease { workspace, .. }
                 | Command::CreateMember { workspace, .. } => {
                     wanted.workspaces.insert(*workspace);
+                }
+                Command::Identity(command) => {
+                    if let IdentityCommand::Join { workspace, .. } = command {
+                        wanted.workspaces.insert(*workspace);
+                    }
                 }
                 Command::Workspace(command) => {
                     wanted.workspaces.insert(command.workspace());

@@ -4,6 +4,7 @@ mod accounts;
 mod credentials;
 mod credits;
 mod group;
+mod identities;
 mod installation;
 mod invitations;
 mod keys;

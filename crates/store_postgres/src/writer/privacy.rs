@@ -12,7 +12,7 @@ use crate::{
     fault::Fault,
     params,
     rows::{each, users},
-    sql::sealing as sql,
+    sql::{identities, sealing as sql},
 };
 
 impl Scope<'_> {
@@ -51,6 +51,7 @@ impl Scope<'_> {
         }
         self.forget_credentials(user);
         let group = &mut *self.group;
+        group.transaction.write(identities::FORGET_IDENTITIES, params![user.to_bytes()]);
         group.transaction.write(sql::ERASE_USER, params![user.to_bytes()]);
         group.sealer.destroy_person(&mut group.transaction, user);
         draft.entries.push(Entry {

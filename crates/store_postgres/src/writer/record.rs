@@ -271,6 +271,7 @@ impl Scope<'_> {
             Command::CreateOperator(new) => self.create_operator(*new).await,
             Command::RevokeOperator(id) => self.revoke_operator(id).await,
             Command::Privacy(command) => self.privacy(&command).await,
+            Command::Identity(command) => self.identity(command).await,
             Command::Member(command) => self.change_members(command).await,
             Command::Credit(command) => self.credit(&command).await,
             Command::Prompt(command) => self.prompt_command(command).await,
@@ -310,6 +311,7 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
         | Command::CreateWorkspace(_)
         | Command::SettleLease { .. }
         | Command::CreateMember { .. }
+        | Command::Identity(_)
         | Command::PutPlan(_)
         | Command::DeletePlan(_)
         | Command::PutPermission { .. }

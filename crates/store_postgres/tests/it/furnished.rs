@@ -11,6 +11,7 @@ use keywright_domain::{
     command::Command,
     credit::{CreditCommand, CreditDraw, CreditSubject},
     environment::Environment,
+    identity::{ExternalIdentity, IdentityCommand},
     ids::{ContextId, CreditAccountId, InvitationId, PromptId, ReservationId, ServiceAccountId, SessionId},
     key::{KeyChange, KeyNumber, KeyPatch},
     member::{MemberCommand, NewServiceAccount, Switch},
@@ -136,6 +137,9 @@ async fn accounts<S: Store>(installation: &Installation<S>) {
     let permit = Samples::permit(command.needs(), Some(installation.workspace.id));
     let context = installation.samples.context(permit);
     installation.execute(context, Command::Invitation(command)).await.unwrap();
+    let identity = ExternalIdentity { issuer: "https://id.example".to_owned(), subject: "1".to_owned() };
+    let link = IdentityCommand::Link { user, identity };
+    installation.operate(Command::Identity(link)).await.unwrap();
 }
 
 /// A prompt with a version, another draft, a file of more than one piece and a link.

@@ -15,6 +15,7 @@ macro_rules! statements {
 
 pub(crate) mod accounts;
 pub(crate) mod credits;
+pub(crate) mod identities;
 pub(crate) mod installation;
 pub(crate) mod invitations;
 pub(crate) mod journal;

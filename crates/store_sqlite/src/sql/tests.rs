@@ -20,6 +20,7 @@ fn statements() -> impl Iterator<Item = (&'static str, &'static str)> {
     [
         super::accounts::ALL,
         super::invitations::ALL,
+        super::identities::ALL,
         super::installation::ALL,
         super::journal::ALL,
         super::keys::ALL,

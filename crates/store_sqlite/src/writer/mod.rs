@@ -5,6 +5,7 @@ mod accounts;
 mod cache;
 mod credentials;
 mod credits;
+mod identities;
 mod installation;
 mod invitations;
 mod keys;

@@ -9,7 +9,11 @@ use keywright_domain::{
 use rusqlite::params;
 
 use super::record::{Draft, Entry, Scope};
-use crate::{fault::Fault, rows::users, sql::sealing as sql};
+use crate::{
+    fault::Fault,
+    rows::users,
+    sql::{identities, sealing as sql},
+};
 
 impl Scope<'_> {
     pub(super) fn privacy(&mut self, command: &PrivacyCommand) -> Result<Draft, Fault> {
@@ -40,6 +44,7 @@ impl Scope<'_> {
         }
         self.forget_credentials(user)?;
         self.connection.prepare_cached(sql::ERASE_USER)?.execute([user.to_bytes()])?;
+        self.connection.prepare_cached(identities::FORGET_IDENTITIES)?.execute([user.to_bytes()])?;
         self.sealer.destroy_person(self.connection, user)?;
         draft.entries.push(Entry {
             action: "user.erased",

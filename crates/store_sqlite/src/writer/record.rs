@@ -207,6 +207,7 @@ impl Scope<'_> {
             Command::CreateOperator(new) => self.create_operator(*new),
             Command::RevokeOperator(id) => self.revoke_operator(id),
             Command::Privacy(command) => self.privacy(&command),
+            Command::Identity(command) => self.identity(command),
             Command::Member(command) => self.change_members(command),
             Command::Credit(command) => self.credit(&command),
             Command::Prompt(command) => self.prompt_command(command),
@@ -246,6 +247,7 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
         | Command::CreateWorkspace(_)
         | Command::SettleLease { .. }
         | Command::CreateMember { .. }
+        | Command::Identity(_)
         | Command::PutPlan(_)
         | Command::DeletePlan(_)
         | Command::PutPermission { .. }

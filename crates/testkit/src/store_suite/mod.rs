@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod concurrency;
 pub mod credits;
+pub mod identities;
 pub mod installation;
 pub mod invitations;
 pub mod journal;
@@ -64,6 +65,8 @@ macro_rules! store_suite {
             members::when_a_member_leaves
             members::keys_are_handed_over
             members::service_accounts
+            identities::people_whom_providers_know
+            identities::people_join_workspaces
             journal::the_log_adds_up_to_the_state
             journal::the_log_has_no_gaps_and_the_newest_states
             journal::every_change_has_one_audit_entry

@@ -1,0 +1,82 @@
+//! Commands about whom OpenID Connect providers know.
+
+use keywright_domain::{
+    administration,
+    change::{Change, EntityRef, MembershipView},
+    command::Outcome,
+    identity::{self, ExternalIdentity, IdentityCommand, IdentityError},
+    ids::{UserId, WorkspaceId},
+    permission::Role,
+    principal::{MembershipNumber, Principal, User},
+};
+use rusqlite::params;
+
+use super::record::{Draft, Entry, Scope};
+use crate::{
+    fault::Fault,
+    rows::{bytes, installation, installation::first, members, users},
+    sql::{accounts, identities as sql},
+};
+
+impl Scope<'_> {
+    pub(super) fn identity(&mut self, command: IdentityCommand) -> Result<Draft, Fault> {
+        match command {
+            IdentityCommand::Link { user, identity } => self.link_identity(user, &identity),
+            IdentityCommand::Create { user, identity } => {
+                self.new_user(&user)?;
+                let mut draft = self.link_identity(user.id, &identity)?;
+                draft.entries.insert(0, user_entry("user.created", &user));
+                Ok(draft)
+            }
+            IdentityCommand::Join { user, workspace, role } => self.join_workspace(user, workspace, role),
+        }
+    }
+
+    fn link_identity(&self, user: UserId, identity: &ExternalIdentity) -> Result<Draft, Fault> {
+        let id = user.to_bytes();
+        first(self.connection, accounts::LIVING_USER, [id], |_| Ok(()))?.ok_or(IdentityError::NoUser)?;
+        let index = self.sealer.sealing().identity_index(identity);
+        let mut draft = Draft::new(Outcome::Done, user.to_string());
+        match first(self.connection, sql::USER_OF_IDENTITY, [index], |row| bytes(row, 0))? {
+            Some(known) if known == id => return Ok(draft),
+            Some(_) => return Err(IdentityError::Taken.into()),
+            None => {}
+        }
+        let values = params![index, id, self.context.now.unix_ms()];
+        self.connection.prepare_cached(sql::INSERT_IDENTITY)?.execute(values)?;
+        draft.entries.push(Entry {
+            action: "user.identity_linked",
+            kind: "user",
+            target: user.to_string(),
+            workspace: None,
+            reason: None,
+            fields: vec![identity::linked_field(identity)],
+        });
+        Ok(draft)
+    }
+
+    fn join_workspace(&mut self, user: UserId, id: WorkspaceId, role: Role) -> Result<Draft, Fault> {
+        let workspace = self.workspaces.get(self.connection, id)?.workspace.clone();
+        let mut draft = Draft::new(Outcome::Done, user.to_string());
+        draft.wait = Some(workspace.policy.wait);
+        if let Some(known) = members::of_principal(self.connection, id, Principal::User(user))? {
+            draft.outcome = Outcome::Membership(Box::new(known));
+            return Ok(draft);
+        }
+        let found =
+            users::by_id(self.connection, self.sealer.sealing(), user)?.ok_or(IdentityError::NoUser)?;
+        let mut decided = administration::create_membership(&found, &workspace, role, self.context.now);
+        decided.value.number = MembershipNumber(self.heads.next_membership()?);
+        installation::insert_membership(self.connection, &decided.value, workspace.number)?;
+        let change = Change::Membership(MembershipView::from(&decided.value));
+        let entity = EntityRef::Membership(decided.value.number);
+        draft.record("member", Some((workspace.id, workspace.number)), &decided, entity, change);
+        draft.outcome = Outcome::Membership(Box::new(decided.value));
+        Ok(draft)
+    }
+}
+
+fn user_entry(action: &'static str, user: &User) -> Entry {
+    let target = user.id.to_string();
+    Entry { action, kind: "user", target, workspace: None, reason: None, fields: Vec::new() }
+}
