@@ -11,6 +11,7 @@ use keywright_domain::{
     change::{Change, ChangeSink, NumberedChange},
     command::{Command, CommandError, Committed, Context},
     credit::{CreditAccount, CreditDraw, CreditGrant, CreditSettlement, CreditStore, CreditSubject},
+    identity::{ExternalIdentity, IdentityStore},
     ids::{CreditAccountId, InvitationId, KeyId, UserId, WorkspaceId},
     key::{ApiKey, Incident, KeyNumber},
     operator::OperatorCredential,

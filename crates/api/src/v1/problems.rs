@@ -72,13 +72,6 @@ fn of_identity(error: IdentityError) -> ApiError {
     }
 }
 
-fn of_identity(error: IdentityError) -> ApiError {
-    match error {
-        IdentityError::NoUser => ErrorCode::NotFound.into(),
-        IdentityError::Taken | IdentityError::EmailTaken => detailed(ErrorCode::Conflict, &error),
-    }
-}
-
 fn of_key(error: &KeyError, catalogue: &Catalogue) -> ApiError {
     match error {
         KeyError::NotFound => ErrorCode::NotFound.into(),
