@@ -12,6 +12,7 @@ mod jobs;
 mod mail;
 mod ops;
 mod runtime;
+mod security;
 mod serving;
 mod setup_page;
 mod system;

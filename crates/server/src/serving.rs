@@ -29,6 +29,7 @@ use crate::{
         tag_route,
     },
     runtime::{Bound, Server, ServerSettings, bind, tls::TlsFiles},
+    security::SecurityEvents,
     setup_page,
     system::SystemEntropy,
 };
@@ -136,14 +137,20 @@ impl Serving {
         let mut state = app_state(&opened, config, listeners.base_url(config));
         let post = post_office(config, &mail)?;
         state.outbox = post.as_ref().map(|(letterbox, ..)| Arc::new(letterbox.clone()) as _);
+        let requests = Arc::new(RequestStats::default());
         let shared = jobs::Shared {
             opened,
             health: Arc::clone(&health),
             stats: Arc::clone(&job_stats),
             credits: Arc::clone(&state.credits),
+            retention: (&config.retention).into(),
+            security: SecurityEvents::open(&config.security_events, &config.data_dir)?,
+            requests: Arc::clone(&requests),
+            router_verdicts: Arc::clone(&state.verdicts),
+            throttle: Arc::clone(&state.throttle),
+            sign_in_failures: Arc::clone(&state.sign_in_failures),
         };
         let traces = Traces::start(&config.telemetry)?.map(Arc::new);
-        let requests = Arc::new(RequestStats::default());
         let router = keywright_api::router(state.clone()).merge(setup_page::routes());
         let router = router.layer(axum::middleware::from_fn(tag_route));
         let observed =
@@ -167,6 +174,7 @@ impl Serving {
             jobs: job_stats,
             mail: Arc::clone(&mail),
             standing,
+            security: shared.security.clone(),
         }));
         let admin = listeners.admin.as_ref().map(|bound| {
             let settings = ServerSettings { workers: 1, limits, exempt: Vec::new(), tls: None };

@@ -85,6 +85,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0011_secret_checks.sql"),
         sha256: "5b8d82ee8b7e676b4ffa1963cd6e587b3339ed29be3b58169a8849394bcf77fb",
     },
+    Migration {
+        name: "0012_privacy",
+        sql: include_str!("../migrations/0012_privacy.sql"),
+        sha256: "a7666caac9acaf6e74adf46c6858ad5b6db4e6c0692fdff21d38ab4ab9bc3e1f",
+    },
 ];
 
 /// The schema's version after all migrations.

@@ -67,6 +67,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0009_invitations.sql"),
         sha256: "0db2f21735ae38d7a6ce5af3e77c0a0e8b3f9df0b703d3b2689d1d3c9d739736",
     },
+    Migration {
+        name: "0010_privacy",
+        sql: include_str!("../migrations/0010_privacy.sql"),
+        sha256: "d0b3a36143a51b45b1baf981a252efc89c5538e8bb706ba2c9a46e05e0995d8d",
+    },
 ];
 
 /// The schema's version after all migrations.

@@ -24,7 +24,11 @@ pub(crate) fn of_command(error: CommandError, catalogue: &Catalogue) -> ApiError
         CommandError::Workspace(error) => of_workspace(error),
         CommandError::Plan(error) => of_plan(&error),
         CommandError::Operator(error) => of_operator(&error),
-        CommandError::Privacy(PrivacyError::NotFound) => ErrorCode::NotFound.into(),
+        CommandError::Privacy(error @ PrivacyError::LastOwner(_)) => detailed(ErrorCode::LastOwner, &error),
+        CommandError::Privacy(error @ PrivacyError::TooManyConsents) => {
+            detailed(ErrorCode::LimitReached, &error)
+        }
+        CommandError::Privacy(PrivacyError::NotFound | PrivacyError::NoConsent) => ErrorCode::NotFound.into(),
         CommandError::Member(error) => of_member(&error, catalogue),
         CommandError::Credit(error) => of_credit(&error),
         CommandError::Prompt(error) => of_prompt(error),

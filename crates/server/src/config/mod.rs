@@ -3,6 +3,8 @@
 mod environment;
 pub(crate) mod mail;
 pub(crate) mod problem;
+pub(crate) mod retention;
+pub(crate) mod security;
 pub(crate) mod value;
 
 pub(crate) use problem::describe as describe_toml_error;
@@ -62,6 +64,10 @@ pub(crate) struct Config {
     pub(crate) telemetry: Telemetry,
     /// How letters are sent; without it, links are shown to whoever asked for them.
     pub(crate) mail: Option<Mail>,
+    /// The security event log.
+    pub(crate) security_events: security::SecuritySettings,
+    /// How long things are kept.
+    pub(crate) retention: retention::RetentionSettings,
 }
 
 /// Certificate chain and private key, as PEM files.
@@ -296,6 +302,8 @@ impl Default for Config {
             log: Log::default(),
             telemetry: Telemetry::default(),
             mail: None,
+            security_events: security::SecuritySettings::default(),
+            retention: retention::RetentionSettings::default(),
         }
     }
 }
@@ -368,6 +376,12 @@ impl Config {
         if self.admin_listen.0 == Some(self.listen.0) && self.listen.0.port() != 0 {
             return wrong("listen and admin_listen are the same address".to_owned());
         }
+        if let Some(problem) = self.retention.problem() {
+            return wrong(problem);
+        }
+        if let Some(name) = self.security_events.repeated_name() {
+            return wrong(format!("security_events: two sinks are called {name}"));
+        }
         if let Err(error) = self.log.level.parse::<tracing_subscriber::filter::EnvFilter>() {
             return wrong(format!("log.level: {error}"));
         }
@@ -392,6 +406,7 @@ impl Config {
         }
         self.peppers.iter_mut().filter_map(|pepper| pepper.file.as_mut()).for_each(rebase);
         self.encryption_keys.iter_mut().filter_map(|key| key.file.as_mut()).for_each(rebase);
+        self.security_events.rebase(directory);
         self
     }
 
@@ -463,6 +478,11 @@ mod tests {
         assert_eq!(example.admin_listen, defaults.admin_listen);
         assert_eq!(example.workers, defaults.workers);
         assert_eq!(example.data_dir, defaults.data_dir);
+        assert_eq!(example.security_events.sinks.len(), 4);
+        assert_eq!(example.retention, defaults.retention);
+        assert_eq!(example.security_events.refused_per_minute, defaults.security_events.refused_per_minute);
+        assert_eq!(example.security_events.limited_per_minute, defaults.security_events.limited_per_minute);
+        assert_eq!(example.security_events.addresses, defaults.security_events.addresses);
         assert_eq!(example.telemetry.sample_percent, defaults.telemetry.sample_percent);
     }
 
@@ -507,7 +527,12 @@ mod tests {
             ("[[peppers]]\nversion = 1\nfile = \"a\"\nenv = \"B\"\n", "either `file` or `env`"),
             ("[[peppers]]\nversion = 1\nfile = \"a\"\n[[peppers]]\nversion = 1\nfile = \"b\"\n", "twice"),
             ("[mail]\nurl = \"smtp://localhost\"\n", "mail.from is missing"),
+            ("[retention]\nusage_minute_days = 30\n", "at least 733"),
             ("listen = \"127.0.0.1:9090\"\n", "same address"),
+            (
+                "[[security_events.sinks]]\nname = \"a\"\ntype = \"stdout\"\n[[security_events.sinks]]\nname = \"a\"\ntype = \"stdout\"\n",
+                "two sinks are called a",
+            ),
             ("[log]\nlevel = \"=loud=\"\n", "log.level"),
         ] {
             let error = parse(text, &[]).unwrap_err();

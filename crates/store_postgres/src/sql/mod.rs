@@ -23,6 +23,7 @@ pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod members;
 pub(crate) mod migrations;
+pub(crate) mod privacy;
 pub(crate) mod prompts;
 pub(crate) mod purge;
 pub(crate) mod sealing;
@@ -43,6 +44,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
         usage::ALL,
         credits::ALL,
         prompts::ALL,
+        privacy::ALL,
     ]
     .into_iter()
     .flatten()
@@ -62,6 +64,7 @@ pub(crate) fn writer() -> &'static [&'static str] {
             credits::ALL,
             sealing::ALL,
             prompts::ALL,
+            privacy::ALL,
         ])
     });
     &STATEMENTS
