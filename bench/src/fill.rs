@@ -118,6 +118,7 @@ fn surroundings() -> [Change; 3] {
             principal: Principal::User(UserId::from_bytes([2; 16])),
             permissions: PermissionSet::ALL,
             off: false,
+            collection: keywright_domain::privacy::Collection::Kept,
         }),
     ]
 }

@@ -338,7 +338,7 @@ macro_rules! define_needs {
         }
     )+};
 }
-define_needs! { ReadKeys WriteKeys ReadWorkspace WriteWorkspace ReadMembers WriteMembers ReadAudit ReadUsage DeleteWorkspace VerifyKeys Operate WritePrompts }
+define_needs! { ReadKeys WriteKeys ReadWorkspace WriteWorkspace ReadMembers WriteMembers ReadAudit ReadUsage DeleteWorkspace VerifyKeys Operate WritePrompts Leave }
 
 /// The workspace in the path, and the caller's permit for what the endpoint does there.
 pub(crate) struct Scope<N> {

@@ -21,6 +21,10 @@ pub const FORWARDED_HOPS_MAX: usize = 32;
 pub const FAILURES_PER_ADDRESS_MAX: u32 = 300;
 /// The window in which unknown keys are counted, in milliseconds.
 pub const FAILURE_WINDOW_MS: u64 = 60_000;
+/// Failed attempts to sign in that wait for the security event log.
+pub const SIGN_IN_FAILURES_KEPT: usize = 1_000;
+/// Addresses that used up their failures and wait to be told of. More are not told of one by one.
+pub const BLOCKED_ADDRESSES_KEPT: usize = 1_000;
 /// Addresses that the failure throttle remembers. A power of two.
 pub const FAILURE_TABLE_ADDRESSES: usize = 16_384;
 /// Most buckets in one answer about usage.

@@ -14,7 +14,7 @@ use keywright_domain::{
     operator::OperatorCredential,
     permission::CatalogueEntry,
     plan::Plan,
-    privacy::{PrivacyCommand, PrivacyOutcome},
+    privacy::{Collection, PrivacyCommand, PrivacyOutcome},
     prompt::{PromptCommand, PromptOutcome},
     workspace::Workspace,
 };
@@ -181,11 +181,20 @@ fn takes_away(command: &Command) -> TakesAway {
         | Command::RevokeOperator(_)
         | Command::PutPlan(_)
         | Command::DeletePlan(_)
-        | Command::Privacy(PrivacyCommand::Erase { .. }) => true,
+        | Command::Privacy(
+            PrivacyCommand::Erase { .. }
+            | PrivacyCommand::SetCollection { collection: Collection::OptedOut, .. },
+        ) => true,
         Command::Bootstrap(_)
         | Command::CreateKey(_)
         | Command::Redigest(_)
-        | Command::Privacy(PrivacyCommand::Rewrap { .. })
+        | Command::Privacy(
+            PrivacyCommand::Rewrap { .. }
+            | PrivacyCommand::SetCollection { collection: Collection::Kept, .. }
+            | PrivacyCommand::GiveConsent { .. }
+            | PrivacyCommand::WithdrawConsent { .. }
+            | PrivacyCommand::Retain { .. },
+        )
         | Command::CreateWorkspace(_)
         | Command::SettleLease { .. }
         | Command::CreateMember { .. }

@@ -36,6 +36,7 @@ mod settle;
 mod setup_gate;
 pub mod shares;
 mod sign_in;
+pub mod sign_in_failures;
 pub mod state;
 pub mod throttle;
 mod totp;

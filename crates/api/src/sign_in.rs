@@ -20,6 +20,7 @@ use crate::{
     outbox::{Letter, LetterKind},
     password::{Password, PasswordCheck},
     session::SessionToken,
+    sign_in_failures::SignInFailure,
     state::AppState,
     totp,
     v1::problems,
@@ -53,7 +54,10 @@ pub(crate) async fn with_password(
         }
         Err(_) => None,
     };
-    check_password(state, user.as_ref(), password).await?;
+    if let Err(error) = check_password(state, user.as_ref(), password).await {
+        note_failure(state, origin, user.as_ref()).await;
+        return Err(error);
+    }
     let user = user.ok_or(ErrorCode::InvalidSignIn)?;
     let before = state.store.sessions(user.id).await.map_err(problems::of_store)?;
     let factor = second_factor(state, origin, user.id, code).await?;
@@ -62,6 +66,20 @@ pub(crate) async fn with_password(
     let begun = begin_session(state, origin, user.id, proof).await?;
     tell_of(state, &user, &before, &begun.session).await;
     Ok(begun)
+}
+
+/// For the security event log. That it cannot be told whether the person opted out is a reason to name no address.
+async fn note_failure(state: &AppState, origin: &Origin, user: Option<&User>) {
+    let may_be_told = match user {
+        Some(user) => matches!(state.store.opted_out_since(user.id).await, Ok(None)),
+        None => true,
+    };
+    let failure = SignInFailure {
+        at: origin.now,
+        user: user.map(|user| user.id),
+        address: origin.address.filter(|_| may_be_told),
+    };
+    state.sign_in_failures.note(failure);
 }
 
 /// Tells a user by letter that they signed in with a program that is not signed in yet.

@@ -23,6 +23,7 @@ use crate::{
     password_rules::BreachList,
     plane::Plane,
     setup_gate::SetupGate,
+    sign_in_failures::SignInFailures,
     throttle::{FailureThrottle, ThrottleSettings},
     verdict_counts::VerdictCounts,
 };
@@ -59,6 +60,8 @@ pub struct AppState {
     pub config: Arc<ApiConfig>,
     /// Refuses addresses that try too many unknown keys.
     pub throttle: Arc<FailureThrottle>,
+    /// Attempts to sign in that failed, for the security event log.
+    pub sign_in_failures: Arc<SignInFailures>,
     /// Limits the requests without a credential of each address.
     pub address_limit: Arc<AddressLimit>,
     /// Guards the one-time set-up.
@@ -106,6 +109,7 @@ impl AppState {
             clock,
             entropy,
             throttle: Arc::new(FailureThrottle::new(config.throttle, seed)),
+            sign_in_failures: Arc::default(),
             address_limit: Arc::new(AddressLimit::new(config.unauthenticated, seed)),
             config: Arc::new(config),
             setup: Arc::new(SetupGate::default()),

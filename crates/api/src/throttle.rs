@@ -13,7 +13,7 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
-    caps::{FAILURE_TABLE_ADDRESSES, FAILURE_WINDOW_MS, FAILURES_PER_ADDRESS_MAX},
+    caps::{BLOCKED_ADDRESSES_KEPT, FAILURE_TABLE_ADDRESSES, FAILURE_WINDOW_MS, FAILURES_PER_ADDRESS_MAX},
     error::{ApiError, ErrorCode},
 };
 
@@ -72,6 +72,8 @@ pub struct FailureThrottle {
     settings: ThrottleSettings,
     /// When the last refusal known ends: while that is over, no request needs to look into the table.
     last_refusal_ends_ms: AtomicU64,
+    /// Addresses that used up their failures and that nobody was told of yet.
+    blocked: Mutex<Vec<IpAddr>>,
 }
 
 impl FailureThrottle {
@@ -83,6 +85,7 @@ impl FailureThrottle {
             seed,
             settings,
             last_refusal_ends_ms: AtomicU64::new(0),
+            blocked: Mutex::default(),
         }
     }
 
@@ -115,6 +118,18 @@ impl FailureThrottle {
         if entry.failures >= self.settings.failures_max {
             self.last_refusal_ends_ms.fetch_max(entry.window_end_ms, Ordering::Relaxed);
         }
+        if entry.failures == self.settings.failures_max {
+            let mut blocked = self.blocked.lock();
+            if blocked.len() < BLOCKED_ADDRESSES_KEPT {
+                blocked.push(address);
+            }
+        }
+    }
+
+    /// Addresses that used up their failures since the last call, at most [`BLOCKED_ADDRESSES_KEPT`], for the security
+    /// event log.
+    pub fn take_blocked(&self) -> Vec<IpAddr> {
+        std::mem::take(&mut *self.blocked.lock())
     }
 
     /// A credential from `address` turned out unknown: counts it, and says whether the address has failed too often.

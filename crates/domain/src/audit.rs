@@ -86,6 +86,12 @@ pub struct PersonalData {
 }
 
 impl PersonalData {
+    /// What is kept of it when the person opted out of collection: nothing but the salt.
+    #[must_use]
+    pub const fn without_origin(&self) -> Self {
+        Self { salt: self.salt, address: None, user_agent: None }
+    }
+
     /// The commitment that the body holds.
     pub fn commitment(&self) -> [u8; 32] {
         let mut hasher = Sha256::new();

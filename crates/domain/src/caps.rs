@@ -136,3 +136,9 @@ pub const LOCK_SECONDS_FIRST: i64 = 30;
 pub const LOCK_SECONDS_MAX: i64 = 3_600;
 /// Failures are forgotten so long after the last one, in seconds (one day).
 pub const ATTEMPTS_FORGOTTEN_SECONDS: i64 = 86_400;
+/// Longest name and version of something that is consented to, in bytes.
+pub const CONSENT_TEXT_MAX_BYTES: usize = 64;
+/// Most consents of a person on record, those withdrawn included.
+pub const CONSENTS_MAX: usize = 200;
+/// Rows of each kind that one step of retention removes.
+pub const RETENTION_ROWS_PER_STEP: u32 = 2_000;

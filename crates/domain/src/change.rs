@@ -4,12 +4,14 @@
 //! change carries the *whole* verification state of one entity, so applying a newer one twice, or skipping an older
 //! one, is harmless.
 
+use std::collections::BTreeSet;
+
 use ipnet::IpNet;
 use keywright_keyformat::Locator;
 
 use crate::{
     environment::Environment,
-    ids::{KeyId, SecretId, WorkspaceId},
+    ids::{KeyId, SecretId, UserId, WorkspaceId},
     key::{ApiKey, KeyNumber, SecretDigest},
     lease::LeaseTerm,
     limits::LimitWindow,
@@ -17,6 +19,7 @@ use crate::{
     permission::{CatalogueEntry, PermissionSet},
     plan::Plan,
     principal::{Creator, Membership, MembershipNumber, Principal},
+    privacy::Collection,
     time::Timestamp,
     workspace::{KeyLife, Workspace, WorkspaceNumber},
 };
@@ -186,6 +189,8 @@ pub struct MembershipView {
     pub permissions: PermissionSet,
     /// Whether the membership ended or was switched off: then none of its keys is accepted.
     pub off: bool,
+    /// Whether addresses and user agents of what the member's keys do are kept. The store fills in what the member chose.
+    pub collection: Collection,
 }
 
 impl From<&Membership> for MembershipView {
@@ -196,7 +201,17 @@ impl From<&Membership> for MembershipView {
             principal: membership.principal,
             permissions: membership.permissions(),
             off: !membership.is_active(),
+            collection: Collection::Kept,
         }
+    }
+}
+
+impl MembershipView {
+    /// The view of `membership`, given everybody who opted out of collection.
+    pub fn of(membership: &Membership, opt_outs: &BTreeSet<UserId>) -> Self {
+        let is_out = matches!(membership.principal, Principal::User(user) if opt_outs.contains(&user));
+        let collection = if is_out { Collection::OptedOut } else { Collection::Kept };
+        Self { collection, ..Self::from(membership) }
     }
 }
 

@@ -21,6 +21,7 @@ use keywright_domain::{
     permission::{Catalogue, PermissionSet},
     plan::Plan,
     principal::Principal,
+    privacy::Collection,
     workspace::WorkspaceNumber,
 };
 use keywright_keyformat::Locator;
@@ -35,8 +36,8 @@ use crate::{
     rows::Rows,
     state::{
         CatalogueIndex, LimitSet, NO_LIMIT_SET, NO_NETWORKS, OFF, OTHER_LAST_USED, OTHER_ORDINAL, Operator,
-        PRESENT, Roots, Standing, State, WORKSPACE_LIFE, WORKSPACE_NAME, WORKSPACE_WINDOWS, WORKSPACE_WORDS,
-        WorkspaceName, Writer, store_set,
+        PRESENT, QUIET, Roots, Standing, State, WORKSPACE_LIFE, WORKSPACE_NAME, WORKSPACE_WINDOWS,
+        WORKSPACE_WORDS, WorkspaceName, Writer, store_set,
     },
     table::Table,
 };
@@ -499,7 +500,8 @@ fn put_membership(state: &State, writer: &mut Writer, view: &MembershipView) -> 
     row[7].store(kind, Release);
     store_set(&row[1..5], view.permissions);
     let off = if view.off { OFF } else { 0 };
-    row[0].store(PRESENT | off, Release);
+    let quiet = if view.collection == Collection::OptedOut { QUIET } else { 0 };
+    row[0].store(PRESENT | off | quiet, Release);
     Ok(())
 }
 

@@ -318,6 +318,12 @@ impl Engine {
         }
     }
 
+    /// The id of the key with this number.
+    pub fn key_id(&self, number: KeyNumber) -> Option<KeyId> {
+        let record = self.state.records.get(number.0)?;
+        record::read(record).map(|reading| KeyId::from_bytes(reading.facts.id))
+    }
+
     /// When the secrets of a key were last used in an accepted call since this process started, latest first. The
     /// address is in the access ledger only.
     pub fn last_used(&self, number: KeyNumber) -> Vec<LastUsed> {

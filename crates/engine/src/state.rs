@@ -60,6 +60,8 @@ pub(crate) const OTHER_ORDINAL: usize = 15;
 pub(crate) const PRESENT: u64 = 1;
 /// The workspace is suspended, or the membership ended.
 pub(crate) const OFF: u64 = 2;
+/// The member opted out of collection: of what their keys do, no address and no class of user agent is counted.
+pub(crate) const QUIET: u64 = 4;
 
 /// The network set of a workspace whose keys may be used from anywhere.
 pub(crate) const NO_NETWORKS: u32 = 0;

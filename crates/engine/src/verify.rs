@@ -18,6 +18,7 @@ use keywright_domain::{
     lease::LeaseTerm,
     permission::PermissionSet,
     time::Timestamp,
+    usage::AgentClass,
     verdict::{Ask, Code, KeyFacts, decide},
     workspace::WorkspaceNumber,
 };
@@ -35,7 +36,9 @@ use crate::{
     life::PolicyEnds,
     record::{self, Facts, Reading, Record},
     spool::Place,
-    state::{OFF, OTHER_LAST_USED, OTHER_ORDINAL, PRESENT, Roots, Standing, State, WORKSPACE_LIFE, load_set},
+    state::{
+        OFF, OTHER_LAST_USED, OTHER_ORDINAL, PRESENT, QUIET, Roots, Standing, State, WORKSPACE_LIFE, load_set,
+    },
 };
 
 /// What the stored secret is, beside its digest.
@@ -353,6 +356,9 @@ impl Engine {
         request: &VerifyRequest<'_>,
         now: Moment,
     ) {
+        if self.state.is_quiet(found.reading.facts.membership) {
+            return self.count_quietly(hash, found, code, request, now);
+        }
         let is_valid = code == Code::Valid;
         let event = UsageEvent {
             key: KeyNumber(found.number),
@@ -366,6 +372,34 @@ impl Engine {
         self.spool.record_at(place, hash.bits(), &event, if is_valid { request.cost } else { 0 });
         if is_valid {
             self.state.touch(found, request, now.wall);
+        }
+    }
+
+    /// Counts the verification of a key whose creator opted out of collection: without where from and with what.
+    #[cold]
+    fn count_quietly(
+        &self,
+        hash: LocatorHash,
+        found: &Found<'_>,
+        code: Code,
+        request: &VerifyRequest<'_>,
+        now: Moment,
+    ) {
+        let request = VerifyRequest { client: None, agent: AgentClass::Unknown, ..*request };
+        let event = UsageEvent {
+            key: KeyNumber(found.number),
+            secret_ordinal: found.secret.ordinal,
+            address: None,
+            route: request.route,
+            code,
+            agent: AgentClass::Unknown,
+            at: now.wall,
+        };
+        let place = self.spool.place(hash.bits(), event.at, None, event.route);
+        let is_valid = code == Code::Valid;
+        self.spool.record_at(&place, hash.bits(), &event, if is_valid { request.cost } else { 0 });
+        if is_valid {
+            self.state.touch(found, &request, now.wall);
         }
     }
 }
@@ -438,6 +472,12 @@ impl State {
             plan_limits: limit_sets_of(workspace[5].load(Acquire)),
             life: workspace[WORKSPACE_LIFE].load(Acquire),
         })
+    }
+
+    /// Whether the member opted out of collection.
+    #[inline]
+    pub(crate) fn is_quiet(&self, membership: u32) -> bool {
+        self.memberships.get(membership).is_some_and(|row| row[0].load(Relaxed) & QUIET != 0)
     }
 
     pub(crate) fn is_membership_active(&self, number: u32) -> bool {

@@ -13,6 +13,7 @@ mod mail;
 mod ops;
 mod pages;
 mod runtime;
+mod security;
 mod serving;
 mod sign_in;
 mod system;

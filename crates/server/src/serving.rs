@@ -30,6 +30,7 @@ use crate::{
     },
     pages,
     runtime::{Bound, Server, ServerSettings, bind, tls::TlsFiles},
+    security::SecurityEvents,
     sign_in,
     system::SystemEntropy,
 };
@@ -138,14 +139,20 @@ impl Serving {
         let post = post_office(config, &mail)?;
         state.outbox = post.as_ref().map(|(letterbox, ..)| Arc::new(letterbox.clone()) as _);
         state.providers.name(sign_in::providers(&config.sign_in)?, &state.clock);
+        let requests = Arc::new(RequestStats::default());
         let shared = jobs::Shared {
             opened,
             health: Arc::clone(&health),
             stats: Arc::clone(&job_stats),
             credits: Arc::clone(&state.credits),
+            retention: (&config.retention).into(),
+            security: SecurityEvents::open(&config.security_events, &config.data_dir)?,
+            requests: Arc::clone(&requests),
+            router_verdicts: Arc::clone(&state.verdicts),
+            throttle: Arc::clone(&state.throttle),
+            sign_in_failures: Arc::clone(&state.sign_in_failures),
         };
         let traces = Traces::start(&config.telemetry)?.map(Arc::new);
-        let requests = Arc::new(RequestStats::default());
         let router = keywright_api::router(state.clone()).merge(pages::routes());
         let router = router.layer(axum::middleware::from_fn(tag_route));
         let observed =
@@ -169,6 +176,7 @@ impl Serving {
             jobs: job_stats,
             mail: Arc::clone(&mail),
             standing,
+            security: shared.security.clone(),
         }));
         let admin = listeners.admin.as_ref().map(|bound| {
             let settings = ServerSettings { workers: 1, limits, exempt: Vec::new(), tls: None };

@@ -90,6 +90,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0012_identities.sql"),
         sha256: "4a182804715e02daa102c59755c29cad71c2e0c1404d1e055268f2bcdbdfa89f",
     },
+    Migration {
+        name: "0013_privacy",
+        sql: include_str!("../migrations/0013_privacy.sql"),
+        sha256: "a7666caac9acaf6e74adf46c6858ad5b6db4e6c0692fdff21d38ab4ab9bc3e1f",
+    },
 ];
 
 /// The schema's version after all migrations.

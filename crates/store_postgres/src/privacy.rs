@@ -4,15 +4,16 @@ use async_trait::async_trait;
 use keywright_domain::{
     ids::UserId,
     principal::{Membership, User},
-    privacy::{PrivacyStore, Who},
+    privacy::{Consent, PrivacyStore, Who},
     store::StoreError,
+    time::Timestamp,
     workspace::Slug,
 };
 
 use crate::{
     params,
-    rows::{each, users},
-    sql::sealing as sql,
+    rows::{choices, each, time, users},
+    sql::{privacy as choice_sql, sealing as sql},
     store::PostgresStore,
 };
 
@@ -38,6 +39,21 @@ impl PrivacyStore for PostgresStore {
             let rows = connected.query(sql::MEMBERSHIPS_OF_PERSON, params![user.to_bytes()]).await?;
             let found = each(&rows, users::membership)?;
             Ok(found.into_iter().map(|(membership, _, slug)| (membership, slug)).collect())
+        })
+        .await
+    }
+
+    async fn opted_out_since(&self, user: UserId) -> Result<Option<Timestamp>, StoreError> {
+        self.ask(|connected| async move {
+            let row = connected.first(choice_sql::OPTED_OUT, params![user.to_bytes()]).await?;
+            row.map(|row| time(&row, 0)).transpose()
+        })
+        .await
+    }
+
+    async fn consents(&self, user: UserId) -> Result<Vec<Consent>, StoreError> {
+        self.ask(|connected| async move {
+            each(&connected.query(choice_sql::CONSENTS, params![user.to_bytes()]).await?, choices::consent)
         })
         .await
     }

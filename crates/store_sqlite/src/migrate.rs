@@ -72,6 +72,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0010_identities.sql"),
         sha256: "f259cdfd9a3434f37034192ba2f4fed2f95a52372da1c23e25b10d0e05971507",
     },
+    Migration {
+        name: "0011_privacy",
+        sql: include_str!("../migrations/0011_privacy.sql"),
+        sha256: "d0b3a36143a51b45b1baf981a252efc89c5538e8bb706ba2c9a46e05e0995d8d",
+    },
 ];
 
 /// The schema's version after all migrations.

@@ -4,12 +4,16 @@ use async_trait::async_trait;
 use keywright_domain::{
     ids::UserId,
     principal::{Membership, User},
-    privacy::{PrivacyStore, Who},
+    privacy::{Consent, PrivacyStore, Who},
     store::StoreError,
+    time::Timestamp,
     workspace::Slug,
 };
 
-use crate::{rows::users, store::SqliteStore};
+use crate::{
+    rows::{choices, users},
+    store::SqliteStore,
+};
 
 #[async_trait]
 impl PrivacyStore for SqliteStore {
@@ -28,5 +32,13 @@ impl PrivacyStore for SqliteStore {
             Ok(found.into_iter().map(|(membership, _, slug)| (membership, slug)).collect())
         })
         .await
+    }
+
+    async fn opted_out_since(&self, user: UserId) -> Result<Option<Timestamp>, StoreError> {
+        self.ask(move |connection| choices::opted_out_since(connection, user)).await
+    }
+
+    async fn consents(&self, user: UserId) -> Result<Vec<Consent>, StoreError> {
+        self.ask(move |connection| choices::consents(connection, user)).await
     }
 }

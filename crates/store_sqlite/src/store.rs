@@ -16,14 +16,14 @@ use async_trait::async_trait;
 use keywright_domain::{
     audit::{Checkpoint, StoredEntry},
     change::{Change, ChangeSink, NumberedChange},
-    command::{Command, CommandError, Committed, Context},
+    command::{Command, CommandError, Committed, Context, Outcome},
     ids::{KeyId, WorkspaceId},
     key::{ApiKey, Incident, KeyNumber},
     operator::OperatorCredential,
     permission::Catalogue,
     plan::Plan,
     principal::Membership,
-    privacy::PrivacyCommand,
+    privacy::{PrivacyCommand, PrivacyOutcome},
     query::{AuditQuery, KeyQuery, LastUsed, Page},
     store::{RecentCost, Store, StoreError},
     time::Timestamp,
@@ -365,11 +365,12 @@ impl WorkspaceStore for SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn execute(&self, context: Context, command: Command) -> Result<Committed, CommandError> {
-        let erases = matches!(command, Command::Privacy(PrivacyCommand::Erase { .. }));
+        let erases =
+            matches!(command, Command::Privacy(PrivacyCommand::Erase { .. } | PrivacyCommand::Retain { .. }));
         let (reply, answer) = oneshot::channel();
         self.send(Job::Command(Box::new(PendingCommand { context, command, reply })))?;
         let answer = answer.await.unwrap_or_else(|_| Err(unknown().into()));
-        if erases && answer.is_ok() {
+        if erases && answer.as_ref().is_ok_and(|committed| !removed_nothing(&committed.outcome)) {
             // Nothing of before is left in the log, unless somebody is still reading there: then the next one does it.
             drop(self.ask_writer(|connection| Ok(sealing::truncate_log(connection)?)).await);
         }
@@ -547,4 +548,8 @@ impl Store for SqliteStore {
         writer.join();
         closed
     }
+}
+
+fn removed_nothing(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Privacy(PrivacyOutcome::Retained { removed: 0, .. }))
 }

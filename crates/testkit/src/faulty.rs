@@ -18,7 +18,7 @@ use keywright_domain::{
     permission::Catalogue,
     plan::Plan,
     principal::{Membership, Principal, User},
-    privacy::{PrivacyStore, Who},
+    privacy::{Consent, PrivacyStore, Who},
     query::{AuditQuery, KeyQuery, LastUsed, Page},
     store::{RecentCost, Store, StoreError},
     time::Timestamp,
@@ -154,6 +154,14 @@ impl<S: Store> PrivacyStore for FaultyStore<S> {
 
     async fn memberships_of_person(&self, user: UserId) -> Result<Vec<(Membership, Slug)>, StoreError> {
         self.question(self.inner.memberships_of_person(user)).await
+    }
+
+    async fn opted_out_since(&self, user: UserId) -> Result<Option<Timestamp>, StoreError> {
+        self.question(self.inner.opted_out_since(user)).await
+    }
+
+    async fn consents(&self, user: UserId) -> Result<Vec<Consent>, StoreError> {
+        self.question(self.inner.consents(user)).await
     }
 }
 

@@ -2,7 +2,7 @@
 //! (OpenID Connect Core 1.0, RFC 6749, RFC 7636, RFC 9700).
 //!
 //! What a provider says is believed only when its signature, issuer, audience, times and nonce fit a sign-in that this very
-//! browser began (ADR 28). The connection to the provider is a port, [`Network`]: the composition root knows TLS and proxies.
+//! browser began (ADR 30). The connection to the provider is a port, [`Network`]: the composition root knows TLS and proxies.
 
 mod cookie;
 mod discovery;

@@ -7,12 +7,14 @@ mod health;
 mod incidents;
 mod invitations;
 mod keys;
+mod me;
 mod members;
 mod operations;
 mod operators;
 mod packages;
 mod permissions;
 mod plans;
+mod privacy;
 pub(crate) mod problems;
 mod prompts;
 mod redact;
@@ -45,9 +47,6 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(sessions::routes())
         .merge(account::routes())
         .merge(invitations::routes())
-        .routes(routes!(users::recovery_link::handler))
-        .routes(routes!(users::end_sessions::handler))
-        .routes(routes!(users::drop_totp::handler))
         .routes(routes!(usage::workspace::handler))
         .routes(routes!(usage::key::handler))
         .routes(routes!(usage::ledger::handler))
@@ -63,8 +62,9 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(operators::list::handler, operators::create::handler))
         .routes(routes!(operators::revoke::handler))
         .routes(routes!(operations::get::handler))
-        .routes(routes!(users::erase::handler))
-        .routes(routes!(users::export::handler))
+        .merge(users::routes())
+        .merge(me::routes())
+        .routes(routes!(privacy::collected::handler))
         .routes(routes!(health::handler))
         .routes(routes!(setup::handler))
 }

@@ -25,7 +25,11 @@ pub(crate) fn of_command(error: CommandError, catalogue: &Catalogue) -> ApiError
         CommandError::Workspace(error) => of_workspace(error),
         CommandError::Plan(error) => of_plan(&error),
         CommandError::Operator(error) => of_operator(&error),
-        CommandError::Privacy(PrivacyError::NotFound) => ErrorCode::NotFound.into(),
+        CommandError::Privacy(error @ PrivacyError::LastOwner(_)) => detailed(ErrorCode::LastOwner, &error),
+        CommandError::Privacy(error @ PrivacyError::TooManyConsents) => {
+            detailed(ErrorCode::LimitReached, &error)
+        }
+        CommandError::Privacy(PrivacyError::NotFound | PrivacyError::NoConsent) => ErrorCode::NotFound.into(),
         CommandError::Member(error) => of_member(&error, catalogue),
         // Two sign-ins of one person at once: the next try finds what the other one made.
         CommandError::Identity(error) => of_identity(error),

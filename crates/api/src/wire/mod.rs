@@ -39,8 +39,8 @@ pub use operator::Operator;
 pub use page::Page;
 pub(crate) use page::page_limit;
 pub use path::{
-    InvitationPath, KeyPath, MemberPath, NamePath, OperationPath, OperatorPath, ReservationPath,
-    ServiceAccountPath, UserPath, WorkspacePath,
+    ConsentPath, InvitationPath, KeyPath, MemberPath, NamePath, OperationPath, OperatorPath, OwnConsentPath,
+    ReservationPath, ServiceAccountPath, UserPath, WorkspacePath,
 };
 pub use plan::{Permission, Plan};
 pub use prompt::{

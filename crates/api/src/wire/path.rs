@@ -97,6 +97,27 @@ pub struct UserPath {
     pub id: String,
 }
 
+/// A consent of a person.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ConsentPath {
+    /// The person's id.
+    #[param(example = "usr_01k9zq3v4w5x6y7z8a9b0c1d2e")]
+    pub id: String,
+    /// What is consented to: 1 to 64 of `a-z`, `0-9`, `.`, `_` and `-`.
+    #[param(example = "terms")]
+    pub name: String,
+}
+
+/// A consent of the person who is signed in.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct OwnConsentPath {
+    /// What is consented to: 1 to 64 of `a-z`, `0-9`, `.`, `_` and `-`.
+    #[param(example = "terms")]
+    pub name: String,
+}
+
 /// A change that other nodes may not go by yet.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]

@@ -97,6 +97,7 @@ const ROWS: &[Row] = &[
     row("GET", "/v1/plans", Needs::Credential, NO_BODY),
     row("DELETE", "/v1/plans/{name}", Needs::Operator, NO_BODY),
     row("PUT", "/v1/plans/{name}", Needs::Operator, body!({"key_limits": []})),
+    row("GET", "/v1/privacy/collected", Needs::Nothing, NO_BODY),
     row("POST", "/v1/redact", Needs::Credential, body!({"text": "call 555-123-4567"})),
     row("GET", "/v1/usage", Needs::Credential, NO_BODY),
     row("GET", "/v1/workspaces/{slug}/credits", USAGE_READ, NO_BODY),
@@ -134,7 +135,19 @@ const ROWS: &[Row] = &[
     row("POST", "/v1/users/{id}/end-sessions", Needs::Operator, NO_BODY),
     row("POST", "/v1/users/{id}/recovery", Needs::Operator, NO_BODY),
     row("DELETE", "/v1/users/{id}/totp", Needs::Operator, NO_BODY),
+    row("GET", "/v1/me", Needs::Session, NO_BODY),
+    row("DELETE", "/v1/me", Needs::Session, NO_BODY),
+    row("GET", "/v1/me/export", Needs::Session, NO_BODY),
+    row("PUT", "/v1/me/collection", Needs::Session, body!({"collect": false})),
+    row("GET", "/v1/me/consents", Needs::Session, NO_BODY),
+    row("PUT", "/v1/me/consents/{name}", Needs::Session, body!({"version": "2026-11"})),
+    row("DELETE", "/v1/me/consents/{name}", Needs::Session, NO_BODY),
+    row("POST", "/v1/workspaces/{slug}/leave", Needs::Session, NO_BODY),
     row("GET", "/v1/users/{id}/export", Needs::Operator, NO_BODY),
+    row("PUT", "/v1/users/{id}/collection", Needs::Operator, body!({"collect": false})),
+    row("GET", "/v1/users/{id}/consents", Needs::Operator, NO_BODY),
+    row("PUT", "/v1/users/{id}/consents/{name}", Needs::Operator, body!({"version": "2026-11"})),
+    row("DELETE", "/v1/users/{id}/consents/{name}", Needs::Operator, NO_BODY),
     row("GET", "/v1/whoami", Needs::Credential, NO_BODY),
     row("GET", "/v1/workspaces", Needs::Operator, NO_BODY),
     row("POST", "/v1/workspaces", Needs::Operator, body!({"slug": "SLUG"})),
@@ -408,14 +421,7 @@ async fn prepare(api: &Api, row: &Row, number: u32) -> String {
         return path.replace("{id}", answer.json()["operation"]["id"].as_str().unwrap());
     }
     if path.starts_with("/v1/users/") {
-        let samples = Samples::new(u64::from(number) + 1_000);
-        let user = samples.user();
-        let id = user.id.to_string();
-        let workspace = api.workspace_id().await;
-        let command = Command::CreateMember { user, workspace, role: Role::Viewer };
-        let context = samples.context(Samples::operator_permit());
-        api.state.store.execute(context, command).await.unwrap();
-        return path.replace("{id}", &id);
+        return path_of_user(api, row, &path, number).await;
     }
     if path.starts_with("/v1/sign-in/oidc/") {
         return path.replace("{provider}", "corp");
@@ -438,6 +444,9 @@ async fn prepare(api: &Api, row: &Row, number: u32) -> String {
     }
     if path.contains("/service-accounts/") {
         return path.replace("{id}", &api.service_account(&format!("of-{number}@company.com")).await);
+    }
+    if path.starts_with("/v1/me/") {
+        return path.replace("{name}", "terms");
     }
     if !path.contains("{id}") {
         return path.replace("{name}", "reports:read");
@@ -484,4 +493,21 @@ async fn prepare_prompt(api: &Api, row: &Row, path: &str, number: u32) -> String
         }
         _ => path,
     }
+}
+
+/// A path about a new person, who consented to what is withdrawn.
+async fn path_of_user(api: &Api, row: &Row, path: &str, number: u32) -> String {
+    let samples = Samples::new(u64::from(number) + 1_000);
+    let user = samples.user();
+    let id = user.id.to_string();
+    let workspace = api.workspace_id().await;
+    let command = Command::CreateMember { user, workspace, role: Role::Viewer };
+    let context = samples.context(Samples::operator_permit());
+    api.state.store.execute(context, command).await.unwrap();
+    let path = path.replace("{id}", &id).replace("{name}", "terms");
+    if row.method == "DELETE" && path.contains("/consents/") {
+        let given = api.call(Method::PUT, &api.operator, &path, Some(&json!({"version": "1"}))).await;
+        assert_eq!(given.status, StatusCode::OK);
+    }
+    path
 }

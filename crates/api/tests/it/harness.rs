@@ -181,7 +181,12 @@ impl Api {
 
     /// Somebody with this role in `acme`, signed in: `owner`, `admin`, `member` or `viewer`. Each call makes another person.
     pub(crate) async fn person(&self, role: &str) -> Who {
-        let user = self.join("acme", role, None).await;
+        self.person_in("acme", role).await
+    }
+
+    /// The same in another workspace.
+    pub(crate) async fn person_in(&self, slug: &str, role: &str) -> Who {
+        let user = self.join(slug, role, None).await;
         let token = SessionToken::generate(&*self.state.entropy);
         let now = self.clock.now();
         let id = SessionId::generate(now, &*self.state.entropy);

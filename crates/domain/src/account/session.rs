@@ -102,6 +102,14 @@ pub struct NewSession {
     pub agent: String,
 }
 
+impl NewSession {
+    /// The same of a person who opted out of collection: nothing is kept of what it is used with.
+    #[must_use]
+    pub fn without_agent(&self) -> Self {
+        Self { agent: String::new(), ..self.clone() }
+    }
+}
+
 /// A person, signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {

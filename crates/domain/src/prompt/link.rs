@@ -89,7 +89,9 @@ fn check_host(host: &str) -> Result<(), InvalidLink> {
     if is_local { Err(InvalidLink::Host) } else { Ok(()) }
 }
 
-fn is_public(address: IpAddr) -> bool {
+/// Whether `address` is one of the public internet: not private, loopback, link-local, reserved, or one of these inside
+/// another.
+pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => match embedded_v4(address) {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     command::{NewContext, NewPrompt, PromptCommand, PromptOutcome, PromptPatch},
     limits::*,
-    link::{InvalidLink, check_link},
+    link::{InvalidLink, check_link, is_public},
     package::{InvalidPackageName, PackageName, VersionRef},
     query::{
         Choice, FoundItem, PromptFilter, PromptQuery, PromptStore, ServeQuery, Served, ServedPrompt,

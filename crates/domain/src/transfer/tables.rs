@@ -83,6 +83,8 @@ tables! {
     users[1] { id: Blob, password_hash: Text, created_at: Integer, email_index: Blob, sealed: Blob }
     identities[1] { identity: Blob, user_id: Blob, created_at: Integer }
     memberships[1] { number: Integer, workspace: Integer, principal_kind: Integer, principal_id: Blob, role: Integer, narrowed_to: Blob, created_at: Integer, ended_at: Integer, disabled_at: Integer }
+    opt_outs[1] { person: Blob, at: Integer }
+    consents[2] { person: Blob, number: Integer, name: Text, version: Text, given_at: Integer, withdrawn_at: Integer }
     service_accounts[1] { membership: Integer, id: Blob, workspace: Integer, name: Text, email: Text, purpose: Text, owning_team: Text, created_by_kind: Integer, created_by_id: Blob, created_at: Integer, deleted_at: Integer }
     sessions[1] { id: Blob, user_id: Blob, digest: Blob, method: Integer, agent: Text, created_at: Integer, last_seen_at: Integer, authenticated_at: Integer }
     attempts[1] { subject: Blob, failures: Integer, last_at: Integer, locked_until: Integer }

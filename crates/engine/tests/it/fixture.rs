@@ -188,6 +188,7 @@ pub(crate) fn membership(number: u32) -> MembershipView {
         principal: user(number),
         permissions: PermissionSet::ALL,
         off: false,
+        collection: keywright_domain::privacy::Collection::Kept,
     }
 }
 

@@ -2,14 +2,16 @@
 
 use keywright_domain::key::KeySecret;
 use keywright_domain::{
-    change::Change,
+    change::{Change, MembershipView},
     environment::{Environment, Mode},
     ids::OperatorId,
     operator::OperatorCredential,
     permission::{Builtin, PermissionSet},
     permit::Actor,
     principal::{Creator, MembershipNumber, Principal},
+    privacy::Collection,
     time::Timestamp,
+    usage::AgentClass,
     verdict::{Check, Code},
 };
 use keywright_engine::{CheckOutcome, ExplainedCheck, Moment, PepperSet, VerifyRequest};
@@ -37,6 +39,36 @@ fn a_good_key_and_what_is_known_of_it() {
     assert_eq!((details.workspace, details.workspace_slug), (workspace_id(1), "acme"));
     assert_eq!((details.external_id, details.metadata), (Some("cust_42"), "{\"team\":\"web\"}"));
     assert_eq!(details.creator, key.creator);
+}
+
+#[test]
+fn whoever_opted_out_is_verified_like_everybody_else() {
+    let fixture = Fixture::new();
+    let (key, secret) = fixture.key(1);
+    fixture.put(&key);
+    let asked =
+        VerifyRequest { client: Some([192, 0, 2, 1].into()), agent: AgentClass::Library, ..request(&secret) };
+    let before = fixture.engine.verify(&asked);
+    fixture.apply(Change::Membership(MembershipView { collection: Collection::OptedOut, ..membership(1) }));
+    let after = fixture.engine.verify(&asked);
+    let seen = |verdict: &keywright_engine::Verdict| {
+        let hit = verdict.key.unwrap();
+        (verdict.code, hit.id, hit.permissions)
+    };
+    assert_eq!(seen(&before), seen(&after));
+    assert_eq!(after.code, Code::Valid);
+    let spool = fixture.engine.spool();
+    spool.seal().unwrap();
+    let sealed = spool.oldest_sealed().unwrap();
+    let rows: Vec<_> = spool.batches(&sealed).flat_map(|batch| batch.rows).collect();
+    let mut origins: Vec<_> = rows.iter().map(|row| (row.address, row.agent, row.count)).collect();
+    origins.sort_by_key(|(address, ..)| *address);
+    let address = Some([192, 0, 2, 1].into());
+    assert_eq!(
+        origins,
+        [(None, AgentClass::Unknown, 1), (address, AgentClass::Library, 1)],
+        "counted all the same"
+    );
 }
 
 #[test]

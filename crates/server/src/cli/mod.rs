@@ -16,6 +16,7 @@ mod follow;
 mod inspect;
 mod invitations;
 mod keys;
+mod me;
 mod members;
 mod offline;
 mod openapi;
@@ -31,7 +32,7 @@ mod values;
 mod workspaces;
 
 #[cfg(test)]
-mod fake_server;
+pub(crate) mod fake_server;
 #[cfg(test)]
 mod reference;
 
@@ -54,6 +55,7 @@ Exit codes of the client and offline commands:
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Keys(Box<keys::Keys>),
+    Me(me::Me),
     Members(members::Members),
     Invitations(invitations::Invitations),
     Users(users::Users),
@@ -85,6 +87,7 @@ impl Command {
         let console = Console::standard();
         match self {
             Self::Keys(command) => command.run(console),
+            Self::Me(command) => command.run(console),
             Self::Members(command) => command.run(console),
             Self::Invitations(command) => command.run(console),
             Self::Users(command) => command.run(console),

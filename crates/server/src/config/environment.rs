@@ -36,7 +36,7 @@ const fn key(path: &'static [&'static str], kind: Kind) -> Key {
     Key { path, kind }
 }
 
-/// Every key but the peppers and the key-encryption keys, which name variables of their own.
+/// Every key but the peppers and the key-encryption keys, which name variables of their own, and the sinks of security events.
 pub(crate) const KEYS: &[Key] = &[
     key(&["listen"], Kind::Text),
     key(&["admin_listen"], Kind::Text),
@@ -82,6 +82,13 @@ pub(crate) const KEYS: &[Key] = &[
     key(&["mail", "password_env"], Kind::Text),
     key(&["mail", "root_certificate"], Kind::Text),
     key(&["mail", "timeout_seconds"], Kind::Number),
+    key(&["retention", "audit_personal_days"], Kind::Number),
+    key(&["retention", "access_days"], Kind::Number),
+    key(&["retention", "usage_minute_days"], Kind::Number),
+    key(&["retention", "usage_hour_days"], Kind::Number),
+    key(&["security_events", "addresses"], Kind::Flag),
+    key(&["security_events", "refused_per_minute"], Kind::Number),
+    key(&["security_events", "limited_per_minute"], Kind::Number),
 ];
 
 /// Puts the values of `variables` into `table`. A variable that looks like a mistyped one of ours is refused; others

@@ -4,6 +4,8 @@ mod environment;
 pub(crate) mod mail;
 pub(crate) mod problem;
 pub(crate) mod sign_in;
+pub(crate) mod retention;
+pub(crate) mod security;
 pub(crate) mod value;
 
 pub(crate) use problem::describe as describe_toml_error;
@@ -66,6 +68,10 @@ pub(crate) struct Config {
     pub(crate) mail: Option<Mail>,
     /// The OpenID Connect providers that people sign in by.
     pub(crate) sign_in: Vec<SignIn>,
+    /// The security event log.
+    pub(crate) security_events: security::SecuritySettings,
+    /// How long things are kept.
+    pub(crate) retention: retention::RetentionSettings,
 }
 
 /// Certificate chain and private key, as PEM files.
@@ -301,6 +307,8 @@ impl Default for Config {
             telemetry: Telemetry::default(),
             mail: None,
             sign_in: Vec::new(),
+            security_events: security::SecuritySettings::default(),
+            retention: retention::RetentionSettings::default(),
         }
     }
 }
@@ -376,6 +384,12 @@ impl Config {
         if self.admin_listen.0 == Some(self.listen.0) && self.listen.0.port() != 0 {
             return wrong("listen and admin_listen are the same address".to_owned());
         }
+        if let Some(problem) = self.retention.problem() {
+            return wrong(problem);
+        }
+        if let Some(name) = self.security_events.repeated_name() {
+            return wrong(format!("security_events: two sinks are called {name}"));
+        }
         if let Err(error) = self.log.level.parse::<tracing_subscriber::filter::EnvFilter>() {
             return wrong(format!("log.level: {error}"));
         }
@@ -403,6 +417,7 @@ impl Config {
         }
         self.peppers.iter_mut().filter_map(|pepper| pepper.file.as_mut()).for_each(rebase);
         self.encryption_keys.iter_mut().filter_map(|key| key.file.as_mut()).for_each(rebase);
+        self.security_events.rebase(directory);
         self
     }
 
@@ -474,6 +489,11 @@ mod tests {
         assert_eq!(example.admin_listen, defaults.admin_listen);
         assert_eq!(example.workers, defaults.workers);
         assert_eq!(example.data_dir, defaults.data_dir);
+        assert_eq!(example.security_events.sinks.len(), 4);
+        assert_eq!(example.retention, defaults.retention);
+        assert_eq!(example.security_events.refused_per_minute, defaults.security_events.refused_per_minute);
+        assert_eq!(example.security_events.limited_per_minute, defaults.security_events.limited_per_minute);
+        assert_eq!(example.security_events.addresses, defaults.security_events.addresses);
         assert_eq!(example.telemetry.sample_percent, defaults.telemetry.sample_percent);
     }
 
@@ -518,7 +538,12 @@ mod tests {
             ("[[peppers]]\nversion = 1\nfile = \"a\"\nenv = \"B\"\n", "either `file` or `env`"),
             ("[[peppers]]\nversion = 1\nfile = \"a\"\n[[peppers]]\nversion = 1\nfile = \"b\"\n", "twice"),
             ("[mail]\nurl = \"smtp://localhost\"\n", "mail.from is missing"),
+            ("[retention]\nusage_minute_days = 30\n", "at least 733"),
             ("listen = \"127.0.0.1:9090\"\n", "same address"),
+            (
+                "[[security_events.sinks]]\nname = \"a\"\ntype = \"stdout\"\n[[security_events.sinks]]\nname = \"a\"\ntype = \"stdout\"\n",
+                "two sinks are called a",
+            ),
             ("[log]\nlevel = \"=loud=\"\n", "log.level"),
         ] {
             let error = parse(text, &[]).unwrap_err();

@@ -6,7 +6,9 @@ mod health;
 mod idle;
 mod purge;
 mod redigest;
+mod retention;
 mod rewrap;
+mod security;
 mod tls;
 mod usage;
 
@@ -19,14 +21,21 @@ use std::{
     time::Duration,
 };
 
-use keywright_api::credits::Credits;
-use keywright_domain::verdict::Code;
+use keywright_api::{
+    VerdictCounts, credits::Credits, sign_in_failures::SignInFailures, throttle::FailureThrottle,
+};
+use keywright_domain::{retention::Retention, verdict::Code};
 use tokio::{sync::watch, task::JoinSet};
 
 pub(crate) use checkpoint::sign_checkpoint;
 pub(crate) use usage::flush_everything;
 
-use crate::{installation::Opened, ops::Health, runtime::tls::TlsFiles};
+use crate::{
+    installation::Opened,
+    ops::{Health, RequestStats},
+    runtime::tls::TlsFiles,
+    security::SecurityEvents,
+};
 
 /// Longest pause after repeated failures.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
@@ -45,10 +54,13 @@ pub(crate) enum JobName {
     IdleKeys,
     CreditSlices,
     CreditSweep,
+    SecurityEvents,
+    RefusedCalls,
+    Retention,
 }
 
 impl JobName {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 14] = [
         Self::SpoolRoom,
         Self::SpoolSync,
         Self::UsageFlush,
@@ -60,6 +72,9 @@ impl JobName {
         Self::IdleKeys,
         Self::CreditSlices,
         Self::CreditSweep,
+        Self::SecurityEvents,
+        Self::RefusedCalls,
+        Self::Retention,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -75,6 +90,9 @@ impl JobName {
             Self::IdleKeys => "idle_keys",
             Self::CreditSlices => "credit_slices",
             Self::CreditSweep => "credit_sweep",
+            Self::SecurityEvents => "security_events",
+            Self::RefusedCalls => "refused_calls",
+            Self::Retention => "retention",
         }
     }
 }
@@ -94,6 +112,8 @@ pub(crate) struct JobStats {
     pub(crate) redigested: AtomicU64,
     /// Data keys wrapped anew.
     pub(crate) rewrapped: AtomicU64,
+    /// Rows that were removed or emptied because they were kept long enough.
+    pub(crate) retired_rows: AtomicU64,
     /// Whether no data key is under an older key-encryption key.
     pub(crate) is_rewrapped: AtomicBool,
     /// Last audit entry that a checkpoint covers.
@@ -115,6 +135,18 @@ pub(crate) struct Shared {
     pub(crate) health: Arc<Health>,
     pub(crate) stats: Arc<JobStats>,
     pub(crate) credits: Arc<Credits>,
+    /// How long things are kept.
+    pub(crate) retention: Retention,
+    /// The security event log, if one is configured.
+    pub(crate) security: Option<Arc<SecurityEvents>>,
+    /// Verdicts of the hot routes.
+    pub(crate) requests: Arc<RequestStats>,
+    /// Verdicts of the other routes.
+    pub(crate) router_verdicts: Arc<VerdictCounts>,
+    /// Knows which addresses were refused.
+    pub(crate) throttle: Arc<FailureThrottle>,
+    /// Attempts to sign in that failed.
+    pub(crate) sign_in_failures: Arc<SignInFailures>,
 }
 
 /// Starts all jobs. They end when `stopping` turns true.
@@ -132,6 +164,8 @@ pub(crate) fn start(
     purge::start(&mut jobs, shared, stopping);
     idle::start(&mut jobs, shared, stopping);
     credits::start(&mut jobs, shared, stopping);
+    security::start(&mut jobs, shared, stopping);
+    retention::start(&mut jobs, shared, stopping);
     if let Some(tls) = tls {
         tls::start(&mut jobs, tls, stopping);
     }

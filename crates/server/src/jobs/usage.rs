@@ -6,12 +6,16 @@ use std::{
 };
 
 use anyhow::Context as _;
-use keywright_domain::time::Clock as _;
+use keywright_domain::{
+    time::Clock as _,
+    usage::{UsageBatch, UsageRow},
+    verdict::Code,
+};
 use keywright_engine::SealedSegment;
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{JobName, JobStats, Pace, Shared, repeat};
-use crate::{installation::Opened, system::SystemClock};
+use super::{JobName, Pace, Shared, repeat};
+use crate::system::{SystemClock, SystemEntropy};
 
 /// How often room for the next segment is looked after.
 const ROOM_PERIOD: Duration = Duration::from_millis(50);
@@ -61,19 +65,20 @@ async fn flush_due(shared: &Shared) -> anyhow::Result<()> {
     if !spool.seal_if_due(SystemClock.boot_ns()).context("the usage spool cannot begin a new segment")? {
         return Ok(());
     }
-    flush_sealed(&shared.opened, &shared.stats).await
+    flush_sealed(shared).await
 }
 
 /// Seals what was counted so far and writes it to the database: at shutdown.
 pub(crate) async fn flush_everything(shared: &Shared) -> anyhow::Result<()> {
     shared.opened.engine.spool().seal().context("the usage spool cannot begin a new segment")?;
-    flush_sealed(&shared.opened, &shared.stats).await
+    flush_sealed(shared).await
 }
 
-async fn flush_sealed(opened: &Opened, stats: &JobStats) -> anyhow::Result<()> {
+async fn flush_sealed(shared: &Shared) -> anyhow::Result<()> {
+    let (opened, stats) = (&shared.opened, &shared.stats);
     while let Some(sealed) = opened.engine.spool().oldest_sealed() {
         let started_ns = SystemClock.boot_ns();
-        flush_segment(opened, stats, &sealed).await?;
+        flush_segment(shared, &sealed).await?;
         let flush_ns = SystemClock.boot_ns().saturating_sub(started_ns);
         opened.engine.spool().confirm(&sealed, flush_ns).context("a flushed segment cannot be deleted")?;
         stats.flush_last_ms.store(flush_ns / 1_000_000, Relaxed);
@@ -86,14 +91,25 @@ async fn flush_sealed(opened: &Opened, stats: &JobStats) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn flush_segment(opened: &Opened, stats: &JobStats, sealed: &Arc<SealedSegment>) -> anyhow::Result<()> {
+async fn flush_segment(shared: &Shared, sealed: &Arc<SealedSegment>) -> anyhow::Result<()> {
+    let (opened, stats) = (&shared.opened, &shared.stats);
     let spool = opened.engine.spool();
     for batch in spool.batches(sealed) {
+        let refused = shared.security.as_ref().map(|_| refused_of(&batch));
         let by_code: Vec<_> = batch.rows.iter().map(|row| (row.code, row.count)).collect();
         opened.store.flush_usage(batch).await.context("usage was not written to the database")?;
         for (code, count) in by_code {
             stats.flushed_by_code[code as usize].fetch_add(count, Relaxed);
         }
+        if let (Some(security), Some(refused)) = (&shared.security, refused) {
+            let id_of = |number| opened.engine.key_id(number).map(|id| id.to_string());
+            security.note_usage(&refused, id_of, SystemClock.now(), &SystemEntropy);
+        }
     }
     Ok(())
+}
+
+/// What the security event log looks at.
+fn refused_of(batch: &UsageBatch) -> Vec<UsageRow> {
+    batch.rows.iter().filter(|row| row.code != Code::Valid).cloned().collect()
 }

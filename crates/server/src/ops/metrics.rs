@@ -24,6 +24,7 @@ use crate::{
     jobs::JobStats,
     mail::MailStats,
     runtime::ConnectionGauges,
+    security::{Outlet, SecurityEvents},
     system::SystemClock,
 };
 
@@ -39,6 +40,8 @@ pub(crate) struct Sources {
     pub(crate) mail: Arc<MailStats>,
     /// How this process stands among others, if the store is shared.
     pub(crate) standing: Option<Arc<Standing>>,
+    /// The security event log, if one is configured.
+    pub(crate) security: Option<Arc<SecurityEvents>>,
 }
 
 /// Renders the metrics.
@@ -78,6 +81,9 @@ impl Collector for Sources {
         self.encode_mail(&mut writer)?;
         if let Some(standing) = &self.standing {
             encode_standing(&mut writer, standing, SystemClock.boot_ns())?;
+        }
+        if let Some(security) = &self.security {
+            encode_security(&mut writer, security)?;
         }
         writer.gauge("ready", "Whether verifications are answered", u64::from(self.health.is_ready()))?;
         let is_writable = u64::from(self.health.is_store_writable());
@@ -153,6 +159,11 @@ impl Sources {
             "Data keys moved to a newer key-encryption key",
             jobs.rewrapped.load(Relaxed),
         )?;
+        writer.counter(
+            "retention_rows_removed",
+            "Rows removed or emptied because they were kept long enough",
+            jobs.retired_rows.load(Relaxed),
+        )?;
         writer.gauge(
             "audit_checkpoint_sequence",
             "Last signed audit entry",
@@ -188,6 +199,24 @@ fn encode_spool(writer: &mut Writer<'_>, gauges: &SpoolGauges) -> fmt::Result {
         gauges.unattributed,
     )?;
     writer.gauge("spool_damaged_files", "Files found damaged at start and set aside", gauges.damaged_files)
+}
+
+fn encode_security(writer: &mut Writer<'_>, security: &SecurityEvents) -> fmt::Result {
+    let of = |value: fn(&Outlet) -> u64| {
+        security.outlets().iter().map(move |outlet| (vec![("sink", outlet.name().to_owned())], value(outlet)))
+    };
+    let written = of(|outlet| outlet.stats().written.load(Relaxed));
+    writer.counters("security_events_written", "Security events that a sink took", written)?;
+    let dropped = of(|outlet| outlet.notices().dropped());
+    writer.counters(
+        "security_events_dropped",
+        "Events about refused calls that were dropped, a sink being down; events of the audit trail never are",
+        dropped,
+    )?;
+    let failures = of(|outlet| outlet.stats().failures.load(Relaxed));
+    writer.counters("security_events_failures", "Deliveries to a sink that failed", failures)?;
+    let lag = of(|outlet| outlet.stats().lag.load(Relaxed));
+    writer.gauges("security_events_lag", "Audit entries that a sink has not taken yet", lag)
 }
 
 fn encode_standing(writer: &mut Writer<'_>, standing: &Standing, now_ns: u64) -> fmt::Result {

@@ -47,6 +47,17 @@ metadata = { team = "web", levels = [1, 2.5], nested = { deep = true } }
 environment = "ci"
 expires_at = "END"
 disabled = true
+service_account = "api@shop.example"
+
+[workspaces.shop.service_accounts."api@shop.example"]
+name = "api"
+owning_team = "platform"
+
+[workspaces.shop.service_accounts."idle@shop.example"]
+name = "idle"
+role = "member"
+permissions = ["prompts:read"]
+disabled = true
 
 [workspaces.closed]
 suspended = true
@@ -87,7 +98,7 @@ fn a_file_builds_an_installation_and_rebuilds_it_elsewhere() {
     assert_eq!(dry.code, Some(2), "there are differences: {}{}", dry.out, dry.err);
     assert!(dry.out.contains("+ workspace shop") && dry.out.contains("+ key shop/web"), "{}", dry.out);
     assert!(
-        dry.out.contains("6 to add, 1 to change, 0 to remove") && dry.err.is_empty(),
+        dry.out.contains("8 to add, 1 to change, 0 to remove") && dry.err.is_empty(),
         "{}{}",
         dry.out,
         dry.err
@@ -120,7 +131,11 @@ fn a_file_builds_an_installation_and_rebuilds_it_elsewhere() {
 
     let again = apply(&mut shell, &file, &["--dry-run"]);
     assert_eq!(again.code, Some(0), "nothing is left to do: {}", again.out);
-    let export = shell.works(&["export", "--keys"], "");
+    let export = shell.works(&["export", "--keys", "--people"], "");
+    assert!(
+        export.contains("service_account = \"api@shop.example\"") && export.contains("role = \"owner\""),
+        "{export}"
+    );
     assert!(issued.iter().all(|one| !export.contains(one["secret"].as_str().unwrap())));
     fs::write(&exported, &export).unwrap();
     let own = apply(&mut shell, &exported, &["--dry-run", "--prune"]);
@@ -139,7 +154,7 @@ fn rebuilt(directory: &Path, exported: &Path, export: &str) {
     assert_eq!(done.code, Some(0), "{}{}", done.out, done.err);
     let answer: Value = serde_json::from_str(&done.out).unwrap();
     assert_eq!((&answer["applied"], answer["secrets"].as_array().unwrap().len()), (&Value::from(true), 2));
-    assert_eq!(shell.works(&["export", "--keys"], ""), export);
+    assert_eq!(shell.works(&["export", "--keys", "--people"], ""), export);
     dev.stop();
 }
 

@@ -15,7 +15,7 @@ use crate::{
     fault::Fault,
     params,
     rows::{
-        each,
+        choices, each,
         installation::{self, catalogue},
         is_null, journal,
         journal::ChangeRow,
@@ -91,7 +91,7 @@ impl Others {
             return Ok(Self::default());
         }
         // Sent together: one round trip.
-        let (workspaces, memberships, plans, permissions, operators) = try_join!(
+        let (workspaces, memberships, plans, permissions, operators, opt_outs) = try_join!(
             biased;
             asked.query(connected, !asked.workspaces.is_empty(), sql::installation::WORKSPACES_BY_NUMBERS, || {
                 params![asked.workspaces.iter().copied().collect::<Vec<_>>()]
@@ -104,15 +104,17 @@ impl Others {
             }),
             asked.query(connected, asked.catalogue, sql::installation::PERMISSIONS, Vec::new),
             asked.query(connected, asked.operators, sql::installation::OPERATORS, Vec::new),
+            asked.query(connected, !asked.memberships.is_empty(), sql::privacy::OPT_OUTS, Vec::new),
         )?;
         let workspaces = each(&workspaces, installation::workspace)?;
         let memberships = each(&memberships, members::membership)?;
+        let opt_outs = choices::opt_outs(&opt_outs)?;
         let plans = each(&plans, installation::plan)?;
         Ok(Self {
             workspaces: workspaces.iter().map(|found| (found.number.0, WorkspaceView::from(found))).collect(),
             memberships: memberships
                 .iter()
-                .map(|found| (found.number.0, MembershipView::from(found)))
+                .map(|found| (found.number.0, MembershipView::of(found, &opt_outs)))
                 .collect(),
             plans: plans.into_iter().map(|plan| (plan.name.clone(), plan)).collect(),
             catalogue: Some(catalogue_change(&permissions)?),

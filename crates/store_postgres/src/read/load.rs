@@ -18,8 +18,8 @@ use crate::{
     fault::Fault,
     params,
     rows::{
-        bytes, each, flag, installation, is_null, keys, members, number, optional_text, optional_time,
-        permissions, time, variant,
+        bytes, choices, each, flag, installation, is_null, keys, members, number, optional_text,
+        optional_time, permissions, time, variant,
     },
     sql,
 };
@@ -72,7 +72,7 @@ pub(crate) async fn load(plan: &Plan, pieces: mpsc::Sender<Piece>) -> Result<u64
 }
 
 async fn all_but_keys(connected: &Connected) -> Result<(u64, i64, Vec<Change>), Fault> {
-    let (head, last_key, permissions, plans, workspaces, memberships, operators) = tokio::try_join!(
+    let (head, last_key, permissions, plans, workspaces, memberships, operators, opt_outs) = tokio::try_join!(
         biased;
         connected.first(sql::journal::SEQUENCE, params![]),
         connected.first(sql::keys::LAST_NUMBER, params![]),
@@ -81,6 +81,7 @@ async fn all_but_keys(connected: &Connected) -> Result<(u64, i64, Vec<Change>), 
         connected.query(sql::installation::LOAD_WORKSPACES, params![]),
         connected.query(sql::installation::LOAD_MEMBERSHIPS, params![]),
         connected.query(sql::installation::OPERATORS, params![]),
+        connected.query(sql::privacy::OPT_OUTS, params![]),
     )?;
     let missing = || Fault::Damaged("the table head is empty".to_owned());
     let mut all = vec![changes::catalogue_change(&permissions)?];
@@ -88,7 +89,9 @@ async fn all_but_keys(connected: &Connected) -> Result<(u64, i64, Vec<Change>), 
     let workspaces = each(&workspaces, installation::workspace)?;
     all.extend(workspaces.iter().map(WorkspaceView::from).map(Change::Workspace));
     let memberships = each(&memberships, members::membership)?;
-    all.extend(memberships.iter().map(MembershipView::from).map(Change::Membership));
+    let opt_outs = choices::opt_outs(&opt_outs)?;
+    let views = memberships.iter().map(|membership| MembershipView::of(membership, &opt_outs));
+    all.extend(views.map(Change::Membership));
     all.push(changes::operators_change(&operators)?);
     Ok((number(&head.ok_or_else(missing)?, 0)?, number(&last_key.ok_or_else(missing)?, 0)?, all))
 }

@@ -1,5 +1,6 @@
 //! Rows into values and values into parameters.
 
+pub(crate) mod choices;
 pub(crate) mod credits;
 pub(crate) mod installation;
 pub(crate) mod invitations;

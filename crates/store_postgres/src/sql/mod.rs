@@ -24,6 +24,7 @@ pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod members;
 pub(crate) mod migrations;
+pub(crate) mod privacy;
 pub(crate) mod prompts;
 pub(crate) mod purge;
 pub(crate) mod sealing;
@@ -45,6 +46,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
         usage::ALL,
         credits::ALL,
         prompts::ALL,
+        privacy::ALL,
     ]
     .into_iter()
     .flatten()
@@ -65,6 +67,7 @@ pub(crate) fn writer() -> &'static [&'static str] {
             credits::ALL,
             sealing::ALL,
             prompts::ALL,
+            privacy::ALL,
         ])
     });
     &STATEMENTS

@@ -68,6 +68,11 @@ impl Heads {
         self.key
     }
 
+    /// The last workspace's number that was given out.
+    pub(super) const fn last_workspace(&self) -> u32 {
+        self.workspace
+    }
+
     /// The next key's number.
     pub(super) fn next_key(&mut self) -> Result<u32, Fault> {
         next(&mut self.key)

@@ -1,18 +1,29 @@
 //! Commands about personal data.
 
 use keywright_domain::{
+    audit::FieldChange,
+    caps,
     change::{Change, EntityRef, MembershipView},
     command::{CommandError, Outcome},
     ids::UserId,
-    privacy::{PrivacyCommand, PrivacyError, PrivacyOutcome, end_membership},
+    key::{Effect, KeyNumber},
+    permission::Role,
+    privacy::{
+        Collection, Consent, ConsentChange, PrivacyCommand, PrivacyError, PrivacyOutcome, check_owners,
+        end_membership, give_consent, withdraw_consent,
+    },
+    retention::Cutoffs,
+    time::Timestamp,
+    vault::KeyOwner,
 };
 
 use super::record::{Draft, Entry, Scope};
 use crate::{
+    connect::Param,
     fault::Fault,
     params,
-    rows::{each, users},
-    sql::{identities, sealing as sql},
+    rows::{choices, each, number, users},
+    sql::{identities, members::COUNT_ROLE, privacy as choice_sql, sealing as sql},
 };
 
 impl Scope<'_> {
@@ -24,23 +35,28 @@ impl Scope<'_> {
                 Ok(Draft::new(Outcome::Privacy(PrivacyOutcome::Rewrapped(count)), String::new()))
             }
             PrivacyCommand::Erase { user } => self.erase(*user).await,
+            PrivacyCommand::SetCollection { user, collection } => {
+                self.set_collection(*user, *collection).await
+            }
+            PrivacyCommand::GiveConsent { user, consent } => {
+                self.change_consents(*user, |known, now| give_consent(known, consent, now)).await
+            }
+            PrivacyCommand::WithdrawConsent { user, name } => {
+                self.change_consents(*user, |known, now| withdraw_consent(known, name, now)).await
+            }
+            PrivacyCommand::Retain { cutoffs, after } => self.retain(cutoffs, *after).await,
         }
     }
 
     async fn erase(&mut self, user: UserId) -> Result<Draft, Fault> {
-        let row = self.group.transaction.first(sql::USER, params![user.to_bytes()]).await?;
-        let known = match &row {
-            Some(row) => users::user(row, self.group.sealer.sealing())?,
-            None => None,
-        };
-        if known.is_none() {
-            return Err(CommandError::from(PrivacyError::NotFound).into());
-        }
+        self.must_exist(user).await?;
         let rows = self.group.transaction.query(sql::MEMBERSHIPS_OF_PERSON, params![user.to_bytes()]).await?;
         let memberships = each(&rows, users::membership)?;
         let mut draft = Draft::new(Outcome::Done, user.to_string());
         draft.outcome = Outcome::Privacy(PrivacyOutcome::Erased(memberships.len().try_into().unwrap_or(0)));
-        for (membership, workspace, _) in memberships {
+        for (membership, workspace, slug) in memberships {
+            let owners = self.counted(COUNT_ROLE, params![workspace.0, i64::from(Role::Owner as u8)]).await?;
+            check_owners(&self.context.permit, &membership, &slug, owners).map_err(CommandError::from)?;
             let at = membership.workspace;
             let decided = end_membership(&membership, self.context.now);
             let values = params![decided.value.number.0, self.context.now];
@@ -54,14 +70,130 @@ impl Scope<'_> {
         group.transaction.write(identities::FORGET_IDENTITIES, params![user.to_bytes()]);
         group.transaction.write(sql::ERASE_USER, params![user.to_bytes()]);
         group.sealer.destroy_person(&mut group.transaction, user);
-        draft.entries.push(Entry {
-            action: "user.erased",
-            kind: "user",
-            target: user.to_string(),
-            workspace: None,
-            reason: None,
-            fields: Vec::new(),
-        });
+        group.transaction.write(choice_sql::OPT_IN, params![user.to_bytes()]);
+        group.transaction.write(choice_sql::FORGET_CONSENTS, params![user.to_bytes()]);
+        draft.entries.push(entry("user.erased", user, Vec::new()));
         Ok(draft)
+    }
+
+    async fn must_exist(&mut self, user: UserId) -> Result<(), Fault> {
+        let row = self.group.transaction.first(sql::USER, params![user.to_bytes()]).await?;
+        let known = match &row {
+            Some(row) => users::user(row, self.group.sealer.sealing())?,
+            None => None,
+        };
+        if known.is_some() { Ok(()) } else { Err(CommandError::from(PrivacyError::NotFound).into()) }
+    }
+
+    /// Engines are told of it as of a change of each membership.
+    async fn set_collection(&mut self, user: UserId, collection: Collection) -> Result<Draft, Fault> {
+        self.must_exist(user).await?;
+        let person = user.to_bytes();
+        let known = self.group.transaction.first(choice_sql::OPTED_OUT, params![person]).await?;
+        let mut draft =
+            Draft::new(Outcome::Privacy(PrivacyOutcome::Collection(collection)), user.to_string());
+        let (effect, action) = match collection {
+            Collection::OptedOut => {
+                self.group.transaction.write(choice_sql::OPT_OUT, params![person, self.context.now]);
+                (Effect::Restricting, "collection.opted_out")
+            }
+            Collection::Kept => {
+                self.group.transaction.write(choice_sql::OPT_IN, params![person]);
+                (Effect::Loosening, "collection.opted_in")
+            }
+        };
+        let rows = self.group.transaction.query(sql::MEMBERSHIPS_OF_PERSON, params![person]).await?;
+        for (membership, ..) in each(&rows, users::membership)? {
+            let change = Change::Membership(MembershipView::from(&membership));
+            draft.changes.push((EntityRef::Membership(membership.number), effect, change));
+        }
+        if known.is_some() != (collection == Collection::OptedOut) {
+            draft.entries.push(entry(action, user, Vec::new()));
+        }
+        Ok(draft)
+    }
+
+    async fn change_consents(
+        &mut self,
+        user: UserId,
+        decide: impl FnOnce(&[Consent], Timestamp) -> Result<ConsentChange, PrivacyError>,
+    ) -> Result<Draft, Fault> {
+        self.must_exist(user).await?;
+        let (now, person) = (self.context.now, user.to_bytes());
+        let rows = self.group.transaction.query(choice_sql::CONSENTS, params![person]).await?;
+        let change = decide(&each(&rows, choices::consent)?, now).map_err(CommandError::from)?;
+        let mut draft = Draft::new(Outcome::Done, user.to_string());
+        if let Some(ended) = &change.ended {
+            self.group.transaction.write(choice_sql::END_CONSENT, params![person, ended.number, now]);
+            draft.entries.push(entry("consent.withdrawn", user, fields(ended)));
+        }
+        if let Some(begun) = &change.begun {
+            let (name, version) = (begun.to.name.as_str(), begun.to.version.as_str());
+            let values = params![person, begun.number, name, version, now];
+            self.group.transaction.write(choice_sql::GIVE_CONSENT, values);
+            draft.entries.push(entry("consent.given", user, fields(begun)));
+        }
+        draft.outcome = Outcome::Privacy(PrivacyOutcome::Consent(Box::new(change)));
+        Ok(draft)
+    }
+
+    /// One step: of each kind so many rows at most, of so many keys and workspaces.
+    async fn retain(&mut self, cutoffs: &Cutoffs, after: KeyNumber) -> Result<Draft, Fault> {
+        let until = after.0.saturating_add(caps::PURGE_KEYS_PER_STEP);
+        let limit = caps::RETENTION_ROWS_PER_STEP;
+        let personal = params![Cutoffs::ms(cutoffs.audit_personal), limit];
+        let day = cutoffs.audit_personal.map_or(KeyOwner::Day(0), KeyOwner::day);
+        let days = params![day.columns().1, limit];
+        let mut removed = vec![
+            self.removed(choice_sql::OLD_PERSONAL, personal).await?,
+            self.removed(choice_sql::OLD_DAYS, days).await?,
+        ];
+        let (minute, hour) = (Cutoffs::minute(cutoffs.usage_minute), Cutoffs::hour(cutoffs.usage_hour));
+        let access_ms = Cutoffs::ms(cutoffs.access);
+        for (statement, age) in [
+            (choice_sql::OLD_LEDGER, Cutoffs::minute(cutoffs.access)),
+            (choice_sql::OLD_ORIGINS, access_ms),
+            (choice_sql::OLD_LAST_USED, access_ms),
+            (choice_sql::OLD_MINUTES, minute),
+            (choice_sql::OLD_HOURS, hour),
+            (choice_sql::OLD_WORKSPACE_MINUTES, minute),
+            (choice_sql::OLD_WORKSPACE_HOURS, hour),
+        ] {
+            removed.push(self.removed(statement, params![after.0, until, age, limit]).await?);
+        }
+        let last = self.heads.last_key().max(self.heads.last_workspace());
+        let next = if removed.iter().any(|count| *count >= u64::from(limit)) {
+            // Where one kind had as many rows as a step takes, the same keys come again.
+            Some(after)
+        } else {
+            (until < last).then_some(KeyNumber(until))
+        };
+        let outcome = PrivacyOutcome::Retained { removed: removed.iter().sum(), next };
+        Ok(Draft::new(Outcome::Privacy(outcome), String::new()))
+    }
+
+    /// Rows that the statement removed.
+    async fn removed(&mut self, statement: &'static str, values: Vec<Param>) -> Result<u64, Fault> {
+        let row = self.group.transaction.first(statement, values).await?;
+        row.map_or(Ok(0), |row| number(&row, 0))
+    }
+}
+
+/// The entry about a person.
+fn entry(action: &'static str, user: UserId, fields: Vec<FieldChange>) -> Entry {
+    Entry { action, kind: "user", target: user.to_string(), workspace: None, reason: None, fields }
+}
+
+/// What the audit trail says of a consent.
+fn fields(consent: &Consent) -> Vec<FieldChange> {
+    let field = |name: &str, before: Option<&str>, after: Option<&str>| FieldChange {
+        field: name.to_owned(),
+        before: before.map(str::to_owned),
+        after: after.map(str::to_owned),
+    };
+    let (name, version) = (Some(consent.to.name.as_str()), Some(consent.to.version.as_str()));
+    match consent.withdrawn_at {
+        None => vec![field("consent", None, name), field("version", None, version)],
+        Some(_) => vec![field("consent", name, None), field("version", version, None)],
     }
 }

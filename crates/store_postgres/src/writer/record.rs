@@ -1,16 +1,17 @@
 //! What every command has in common: its permit, its repeats, its rows of the change log and of the audit trail.
 
 use keywright_domain::{
-    audit::{AuditBody, AuditTarget, FieldChange, entry_hash},
+    audit::{AuditBody, AuditTarget, FieldChange, PersonalData, entry_hash},
     caps,
     change::{Change, EntityRef, NumberedChange},
     command::{Command, CommandError, Committed, Context, Idempotency, Outcome},
     credit,
-    ids::{AuditId, WorkspaceId},
+    ids::{AuditId, UserId, WorkspaceId},
     key::Effect,
     lease::LeaseTerm,
     permit::Action,
-    privacy::PrivacyCommand,
+    principal::Principal,
+    privacy::Collection,
     time::Timestamp,
     vault::KeyOwner,
     workspace::{Workspace, WorkspaceNumber},
@@ -21,7 +22,12 @@ use super::{
     group::{Group, Heads, Lost, Remembered, check_repeat},
     transaction::Transaction,
 };
-use crate::{fault::Fault, params, rows::journal::entity_columns, sql::journal as sql};
+use crate::{
+    fault::Fault,
+    params,
+    rows::journal::entity_columns,
+    sql::{journal as sql, privacy as sql_privacy},
+};
 
 /// What a command works with.
 pub(super) struct Scope<'group> {
@@ -129,7 +135,12 @@ impl Journal {
     }
 
     /// Appends to the audit trail.
-    fn add_entry(&mut self, heads: &mut Heads, context: &Context, position: u64, entry: Entry) {
+    fn add_entry(
+        &mut self,
+        heads: &mut Heads,
+        (context, personal, position): (&Context, &PersonalData, u64),
+        entry: Entry,
+    ) {
         let body = AuditBody {
             id: derived_id(context.audit_id, position),
             at: context.now,
@@ -140,7 +151,7 @@ impl Journal {
             request_id: context.request_id,
             reason: entry.reason,
             fields: entry.fields,
-            personal: context.personal.commitment_hex(),
+            personal: personal.commitment_hex(),
         };
         let bytes = serde_json::to_vec(&body).expect("an audit body has string keys only");
         heads.audit += 1;
@@ -210,16 +221,19 @@ impl Group {
         }
         let mut heads = self.heads;
         let reach = command.reach();
-        let draft = Scope { group: self, heads: &mut heads, context }.apply(command).await?;
+        let mut draft = Scope { group: self, heads: &mut heads, context }.apply(command).await?;
+        self.fill_in(&mut draft).await?;
+        let personal = if draft.entries.is_empty() { None } else { Some(self.personal_of(context).await?) };
+        let personal = personal.as_ref().unwrap_or(&context.personal);
         let restricting = draft.changes.iter().any(|(_, effect, _)| *effect == Effect::Restricting);
         for (entity, effect, change) in draft.changes {
             self.journal.add_change(&mut heads, &entity, effect, change);
         }
         for (position, entry) in (0..).zip(draft.entries) {
-            self.journal.add_entry(&mut heads, context, position, entry);
+            self.journal.add_entry(&mut heads, (context, personal, position), entry);
             let owner = KeyOwner::of(context.permit.actor(), context.now);
             let (owner, key) = self.sealer.key_for(&mut self.transaction, owner, context.now).await?;
-            let sealed = self.sealer.seal_personal(&key, heads.audit, &context.personal);
+            let sealed = self.sealer.seal_personal(&key, heads.audit, personal);
             self.journal.add_personal(heads.audit, context.now, owner, sealed);
         }
         if let Some(asked) = &context.idempotency {
@@ -237,6 +251,33 @@ impl Group {
         self.heads = heads;
         let wait = reach.wait(draft.wait);
         Ok(Committed { sequence: heads.sequence, restricting, wait, outcome: draft.outcome })
+    }
+
+    /// Fills in what the members of the changes chose.
+    async fn fill_in(&mut self, draft: &mut Draft) -> Result<(), Fault> {
+        for (_, _, change) in &mut draft.changes {
+            let Change::Membership(view) = change else { continue };
+            if let Principal::User(user) = view.principal
+                && self.is_opted_out(user).await?
+            {
+                view.collection = Collection::OptedOut;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is recorded of where the call came from: nothing when the person who acts opted out.
+    async fn personal_of(&mut self, context: &Context) -> Result<PersonalData, Fault> {
+        match KeyOwner::of(context.permit.actor(), context.now) {
+            KeyOwner::Person(user) if self.is_opted_out(user).await? => Ok(context.personal.without_origin()),
+            _ => Ok(context.personal.clone()),
+        }
+    }
+
+    /// Whether a person opted out of collection.
+    pub(super) async fn is_opted_out(&mut self, user: UserId) -> Result<bool, Fault> {
+        let row = self.transaction.first(sql_privacy::OPTED_OUT, params![user.to_bytes()]).await?;
+        Ok(row.is_some())
     }
 
     fn keep_repeat(&mut self, asked: &Idempotency, context: &Context, target: String, hint: Option<String>) {
@@ -316,10 +357,8 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
         | Command::DeletePlan(_)
         | Command::PutPermission { .. }
         | Command::CreateOperator(_)
-        | Command::RevokeOperator(_)
-        | Command::Privacy(PrivacyCommand::Rewrap { .. } | PrivacyCommand::Erase { .. }) => {
-            permit.covers(Action::Operate, None)
-        }
+        | Command::RevokeOperator(_) => permit.covers(Action::Operate, None),
+        Command::Privacy(command) => command.is_permitted(permit),
         Command::Account(command) => command.is_permitted(permit),
         Command::Credential(command) => command.is_permitted(permit),
         Command::Invitation(command) => {

@@ -12,13 +12,17 @@ use keywright_domain::{
     credit::{CreditCommand, CreditDraw, CreditSubject},
     environment::Environment,
     identity::{ExternalIdentity, IdentityCommand},
-    ids::{ContextId, CreditAccountId, InvitationId, PromptId, ReservationId, ServiceAccountId, SessionId},
+    ids::{
+        ContextId, CreditAccountId, InvitationId, PromptId, ReservationId, ServiceAccountId, SessionId,
+        UserId,
+    },
     key::{KeyChange, KeyNumber, KeyPatch},
     member::{MemberCommand, NewServiceAccount, Switch},
     permission::{PermissionName, PermissionSet, Role},
     permit::{Action, Actor, authorize},
     plan::Plan,
     principal::Principal,
+    privacy::{Collection, ConsentName, ConsentTo, PrivacyCommand},
     prompt::{
         CHUNK_BYTES, Content, ContextKind, NewContext, NewPrompt, PromptCommand, PromptPatch, PromptSlug,
     },
@@ -45,7 +49,9 @@ pub(crate) async fn everything<S: Store>(store: Arc<S>) -> Installation<S> {
     installation.operate(Command::PutPermission { name, description }).await.unwrap();
     installation.operate(Command::CreateWorkspace(Box::new(samples.new_workspace("other")))).await.unwrap();
     let (workspace, user) = (installation.workspace.id, samples.user());
+    let person = user.id;
     installation.operate(Command::CreateMember { user, workspace, role: Role::Viewer }).await.unwrap();
+    choices(&installation, person).await;
     service_account(&installation).await;
     accounts(&installation).await;
     prompts(&installation).await;
@@ -71,6 +77,19 @@ pub(crate) async fn everything<S: Store>(store: Arc<S>) -> Installation<S> {
     usage(&installation).await;
     checkpoint(&*installation.store).await;
     installation
+}
+
+/// Somebody who opted out, and consented to something, twice.
+async fn choices<S: Store>(installation: &Installation<S>, user: UserId) {
+    let collection = Collection::OptedOut;
+    let command = PrivacyCommand::SetCollection { user, collection };
+    installation.operate(Command::Privacy(command)).await.unwrap();
+    for version in ["2026-10", "2026-11"] {
+        let plain = |text: &str| ConsentName::parse(text).unwrap();
+        let consent = ConsentTo { name: plain("terms"), version: plain(version) };
+        let command = PrivacyCommand::GiveConsent { user, consent };
+        installation.operate(Command::Privacy(command)).await.unwrap();
+    }
 }
 
 /// A service account that is off, with narrowed permissions.

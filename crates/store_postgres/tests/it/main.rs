@@ -4,6 +4,7 @@
 mod connecting;
 mod control;
 mod crashes;
+mod erasure;
 mod furnished;
 mod limits;
 mod network;

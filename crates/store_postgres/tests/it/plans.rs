@@ -58,6 +58,8 @@ INSERT INTO key_origins SELECT n, int8send(n), 0, 0, 1, 1 FROM generate_series(1
 INSERT INTO credit_accounts SELECT int8send(n), int8send(n % 1000 + 1), 'x:' || n, 0, 0, 0, 0, 0, 1, 60, 1, n, 0 FROM generate_series(1, 20000) n;
 INSERT INTO credit_slices SELECT int8send(n), int8send(n), 1, n FROM generate_series(1, 20000) n;
 INSERT INTO credit_reservations SELECT int8send(n), int8send(n), 1, n % 2, 0, n, n, CASE n % 2 WHEN 1 THEN n END FROM generate_series(1, 20000) n;
+INSERT INTO opt_outs SELECT int8send(n), 0 FROM generate_series(1, 5000) n;
+INSERT INTO consents SELECT int8send(n), 1, 'terms', '1', 0, NULL FROM generate_series(1, 5000) n;
 INSERT INTO ledger SELECT n, n % 3000, 1, '', '', 0, 0, 1 FROM generate_series(1, 20000) n;";
 
 /// Whether there are statistics is the test's to say, not the server's, which on a busy machine has the time to look.

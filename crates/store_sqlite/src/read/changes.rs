@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use crate::{
     fault::Fault,
     rows::{
+        choices,
         installation::{self, all, first},
         journal, keys, members, sequence_column,
     },
@@ -54,9 +55,11 @@ fn newest(connection: &Connection, entity: EntityRef) -> Result<Change, Fault> {
         }
         EntityRef::Membership(number) => {
             let statement = sql::installation::MEMBERSHIP_BY_NUMBER;
-            first(connection, statement, [number.0], members::membership)?
-                .map(|membership| Change::Membership(MembershipView::from(&membership)))
-                .ok_or_else(|| missing("membership", number.0))
+            let found = first(connection, statement, [number.0], members::membership)?
+                .ok_or_else(|| missing("membership", number.0))?;
+            let mut change = Change::Membership(MembershipView::from(&found));
+            choices::fill_in(connection, std::iter::once(&mut change))?;
+            Ok(change)
         }
         EntityRef::Plan(name) => {
             Ok(installation::plan(connection, &name)?.map_or(Change::PlanRemoved(name), Change::Plan))

@@ -22,7 +22,7 @@ use super::changes;
 use crate::{
     fault::Fault,
     rows::{
-        bytes,
+        bytes, choices,
         installation::{self, all, count},
         keys, members, optional_text, optional_time, permissions, time, variant,
     },
@@ -49,8 +49,9 @@ pub(crate) fn load(
     for workspace in all(connection, sql::installation::LOAD_WORKSPACES, [], installation::workspace)? {
         sink(Change::Workspace(WorkspaceView::from(&workspace)));
     }
+    let opt_outs = choices::opt_outs(connection)?;
     for membership in all(connection, sql::installation::LOAD_MEMBERSHIPS, [], members::membership)? {
-        sink(Change::Membership(MembershipView::from(&membership)));
+        sink(Change::Membership(MembershipView::of(&membership, &opt_outs)));
     }
     sink(changes::operators(connection)?);
     load_keys(connection, assistant, sink)?;

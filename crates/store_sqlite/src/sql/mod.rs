@@ -21,6 +21,7 @@ pub(crate) mod invitations;
 pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod members;
+pub(crate) mod privacy;
 pub(crate) mod prompts;
 pub(crate) mod purge;
 pub(crate) mod sealing;

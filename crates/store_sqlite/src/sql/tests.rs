@@ -30,6 +30,7 @@ fn statements() -> impl Iterator<Item = (&'static str, &'static str)> {
         super::sealing::ALL,
         super::usage::ALL,
         super::prompts::ALL,
+        super::privacy::ALL,
     ]
     .concat()
     .into_iter()

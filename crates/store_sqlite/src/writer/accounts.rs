@@ -16,7 +16,7 @@ use rusqlite::params;
 use super::record::{Draft, Entry, Scope};
 use crate::{
     fault::Fault,
-    rows::{installation::first, sessions, users},
+    rows::{choices, installation::first, sessions, users},
     sql::accounts as sql,
 };
 
@@ -57,6 +57,8 @@ impl Scope<'_> {
         if new.method.takes_factor() {
             self.use_factor(new.user, factor)?;
         }
+        let is_out = choices::opted_out_since(self.connection, new.user)?.is_some();
+        let new = &if is_out { new.without_agent() } else { new.clone() };
         let others = sessions::of_user(self.connection, new.user)?;
         let (decided, gone) = account::create_session(new, &others, limits, self.context.now);
         for id in gone {

@@ -1,7 +1,7 @@
 //! What every command has in common: its permit, its repeats, its rows of the change log and of the audit trail.
 
 use keywright_domain::{
-    audit::{AuditBody, AuditTarget, FieldChange, entry_hash},
+    audit::{AuditBody, AuditTarget, FieldChange, PersonalData, entry_hash},
     caps,
     change::{Change, EntityRef, NumberedChange},
     command::{Command, CommandError, Committed, Context, Idempotency, IdempotencyError, Outcome},
@@ -10,7 +10,6 @@ use keywright_domain::{
     key::Effect,
     lease::LeaseTerm,
     permit::Action,
-    privacy::PrivacyCommand,
     vault::KeyOwner,
     workspace::{Workspace, WorkspaceNumber},
 };
@@ -20,7 +19,7 @@ use super::{Writer, cache::Workspaces};
 use crate::{
     fault::Fault,
     rows::{
-        bytes,
+        bytes, choices,
         installation::{count, first},
         journal::{ChangeRow, audit_head, insert_change},
         optional_text, text, time,
@@ -154,7 +153,9 @@ impl Writer {
             context,
         };
         let reach = command.reach();
-        let draft = scope.apply(command)?;
+        let mut draft = scope.apply(command)?;
+        choices::fill_in(&self.connection, draft.changes.iter_mut().map(|(_, _, change)| change))?;
+        let personal = personal_of(&self.connection, context)?;
         let restricting = draft.changes.iter().any(|(_, effect, _)| *effect == Effect::Restricting);
         for (entity, effect, change) in draft.changes {
             heads.sequence += 1;
@@ -163,7 +164,8 @@ impl Writer {
             self.changes.push(NumberedChange { sequence: heads.sequence, restricting, change });
         }
         for (position, entry) in (0..).zip(draft.entries) {
-            keep_entry(&self.connection, &mut self.sealer, &mut heads, context, position, entry)?;
+            let at = (context, &personal, position);
+            keep_entry(&self.connection, &mut self.sealer, &mut heads, at, entry)?;
         }
         if let Some(idempotency) = &context.idempotency {
             keep_repeat(&self.connection, idempotency, context, &draft.target, draft.hint.as_deref())?;
@@ -252,10 +254,8 @@ fn check_permit(context: &Context, command: &Command) -> Result<(), CommandError
         | Command::DeletePlan(_)
         | Command::PutPermission { .. }
         | Command::CreateOperator(_)
-        | Command::RevokeOperator(_)
-        | Command::Privacy(PrivacyCommand::Rewrap { .. } | PrivacyCommand::Erase { .. }) => {
-            permit.covers(Action::Operate, None)
-        }
+        | Command::RevokeOperator(_) => permit.covers(Action::Operate, None),
+        Command::Privacy(command) => command.is_permitted(permit),
         Command::Account(command) => command.is_permitted(permit),
         Command::Credential(command) => command.is_permitted(permit),
         Command::Invitation(command) => {
@@ -308,13 +308,22 @@ fn keep_repeat(
     Ok(())
 }
 
+/// What is recorded of where the call came from: nothing when the person who acts opted out.
+fn personal_of(connection: &Connection, context: &Context) -> Result<PersonalData, Fault> {
+    match KeyOwner::of(context.permit.actor(), context.now) {
+        KeyOwner::Person(user) if choices::opted_out_since(connection, user)?.is_some() => {
+            Ok(context.personal.without_origin())
+        }
+        _ => Ok(context.personal.clone()),
+    }
+}
+
 /// Appends to the audit trail.
 fn keep_entry(
     connection: &Connection,
     sealer: &mut Sealer,
     heads: &mut Heads,
-    context: &Context,
-    position: u64,
+    (context, personal, position): (&Context, &PersonalData, u64),
     entry: Entry,
 ) -> Result<(), Fault> {
     let body = AuditBody {
@@ -327,7 +336,7 @@ fn keep_entry(
         request_id: context.request_id,
         reason: entry.reason,
         fields: entry.fields,
-        personal: context.personal.commitment_hex(),
+        personal: personal.commitment_hex(),
     };
     let bytes = serde_json::to_vec(&body).expect("an audit body has string keys only");
     let sequence = heads.audit + 1;
@@ -341,7 +350,7 @@ fn keep_entry(
         bytes
     ])?;
     let owner = KeyOwner::of(context.permit.actor(), context.now);
-    sealer.keep_personal(connection, sequence, owner, context.now, &context.personal)?;
+    sealer.keep_personal(connection, sequence, owner, context.now, personal)?;
     heads.audit = sequence;
     heads.audit_hash = hash;
     Ok(())

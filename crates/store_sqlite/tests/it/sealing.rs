@@ -10,7 +10,7 @@ use keywright_domain::{
     vault::VaultError,
 };
 use keywright_store_sqlite::{DATABASE_FILE, OpenError, Options, SqliteSource, SqliteStore};
-use keywright_testkit::{Installation, Samples, vault_of, vault_with};
+use keywright_testkit::{Installation, Person, Samples, vault_of, vault_with};
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
@@ -189,4 +189,35 @@ async fn an_erased_person_leaves_no_byte_behind_not_even_their_key() {
     }
     fs::remove_file(backup.path().join("before.db")).unwrap();
     assert!(!has_key(backup.path()), "once backups of before are gone");
+}
+
+/// Whether one of the files has these bytes.
+fn has_bytes(directory: &Path, bytes: &[u8]) -> bool {
+    fs::read_dir(directory).unwrap().any(|file| {
+        let content = fs::read(file.unwrap().path()).unwrap();
+        content.windows(bytes.len()).any(|part| part == bytes)
+    })
+}
+
+#[tokio::test]
+async fn once_retention_has_passed_nothing_of_an_erased_person_is_left() {
+    let (directory, backup) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let store = Arc::new(open(directory.path(), &[1]).unwrap());
+    let installation = Installation::set_up(Arc::clone(&store)).await;
+    let person = Person::live(&installation).await;
+    assert!(
+        has_bytes(directory.path(), &Person::ADDRESS),
+        "the access ledger has it: the search finds what is there"
+    );
+    person.leave_for_good(&installation).await;
+    Person::verify_chain(&store).await;
+    store.backup_to(&backup.path().join("after.db"), |_, _| {}).await.unwrap();
+    for place in [directory.path(), backup.path()] {
+        for text in [Person::EMAIL, Person::NAME, "Quatsch", "zerlinda", Person::AGENT] {
+            assert!(!has(place, text), "{text} in {}", place.display());
+        }
+        assert!(!has_bytes(place, &Person::ADDRESS), "the address in {}", place.display());
+        assert!(!has(place, &Person::address().to_string()), "the address as text");
+        assert!(has(place, "user.erased"), "the trail tells that somebody was erased");
+    }
 }

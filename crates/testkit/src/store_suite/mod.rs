@@ -77,6 +77,9 @@ macro_rules! store_suite {
             privacy::people_are_found
             privacy::personal_data_comes_back
             privacy::nothing_to_wrap_anew
+            privacy::a_person_opts_out_of_collection
+            privacy::consents
+            privacy::retention
             privacy::an_erased_person_is_gone_and_the_chain_verifies
             permits::a_permit_for_something_else_is_refused
             prompts::versions

@@ -4,17 +4,22 @@ use std::sync::Arc;
 
 use keywright_domain::{
     audit::{AuditBody, ChainVerifier},
+    change::Change,
     command::{Command, CommandError, Outcome},
     ids::UserId,
-    key::NewKey,
+    key::{KeyNumber, NewKey},
     permission::{PermissionSet, Role},
     permit::{Action, Actor, authorize},
     principal::Creator,
-    privacy::{PrivacyCommand, PrivacyError, PrivacyOutcome, Who},
+    privacy::{Collection, ConsentName, ConsentTo, PrivacyCommand, PrivacyError, PrivacyOutcome, Who},
+    retention::Retention,
     store::Store,
+    time::Timestamp,
+    usage::{AgentClass, UsageBatch, UsageRow},
+    verdict::Code,
 };
 
-use crate::Installation;
+use crate::{Installation, Samples};
 
 /// A person is found by id and by address, in upper or lower case.
 pub async fn people_are_found<S: Store>(store: Arc<S>) {
@@ -51,6 +56,154 @@ pub async fn nothing_to_wrap_anew<S: Store>(store: Arc<S>) {
     let rewrap = Command::Privacy(PrivacyCommand::Rewrap { limit: 10 });
     let outcome = installation.operate(rewrap).await.unwrap().outcome;
     assert!(matches!(outcome, Outcome::Privacy(PrivacyOutcome::Rewrapped(0))), "{outcome:?}");
+}
+
+/// Of whoever opted out, nothing is kept of where they call from, from the next call on; engines are told with each of their
+/// memberships, also with one that begins later.
+pub async fn a_person_opts_out_of_collection<S: Store>(store: Arc<S>) {
+    let installation = Installation::set_up(Arc::clone(&store)).await;
+    let (user, workspace) = (installation.samples.user(), installation.workspace.id);
+    let command = Command::CreateMember { user: user.clone(), workspace, role: Role::Admin };
+    let Outcome::Membership(membership) = installation.operate(command).await.unwrap().outcome else {
+        panic!("another outcome")
+    };
+    let creator = Creator { principal: membership.principal, membership: membership.number };
+    let act = async |name: &str| {
+        let key = installation.samples.new_key(name);
+        let actor = Actor::Key { key: key.id, workspace, creator, permissions: PermissionSet::ALL };
+        let permit = authorize(actor, Action::WriteKeys, Some(workspace)).unwrap();
+        let new = NewKey { created_by: creator, ..key };
+        store.execute(installation.samples.context(permit), Command::CreateKey(Box::new(new))).await.unwrap();
+        let (head, _) = store.audit_head().await.unwrap();
+        store.audit_after(head - 1, 1).await.unwrap().remove(0).personal.unwrap()
+    };
+    let choose = async |collection| {
+        let command = Command::Privacy(PrivacyCommand::SetCollection { user: user.id, collection });
+        installation.operate(command).await.unwrap()
+    };
+    let told = async || installation.load().await.1.memberships[&membership.number.0].collection;
+    assert!(act("before").await.user_agent.is_some());
+    let committed = choose(Collection::OptedOut).await;
+    assert!(committed.restricting, "no node goes by the choice before");
+    assert!(store.opted_out_since(user.id).await.unwrap().is_some());
+    assert_eq!(told().await, Collection::OptedOut);
+    let after = act("after").await;
+    assert_eq!((after.address, after.user_agent), (None, None));
+    let (log, head) =
+        (store.changes_after(committed.sequence - 1, 1).await.unwrap(), store.audit_head().await.unwrap());
+    assert!(
+        matches!(&log[0].change, Change::Membership(view) if view.collection == Collection::OptedOut),
+        "{log:?}"
+    );
+    assert!(choose(Collection::OptedOut).await.restricting, "a repeat waits as well");
+    assert_eq!(store.audit_head().await.unwrap(), head, "and leaves no entry");
+    choose(Collection::Kept).await;
+    assert_eq!(told().await, Collection::Kept);
+    assert!(act("again").await.user_agent.is_some());
+    let nobody =
+        PrivacyCommand::SetCollection { user: installation.samples.user().id, collection: Collection::Kept };
+    let error = installation.operate(Command::Privacy(nobody)).await.unwrap_err();
+    assert!(matches!(error, CommandError::Privacy(PrivacyError::NotFound)), "{error}");
+}
+
+/// Consents are recorded, replaced, withdrawn, and go with the person.
+pub async fn consents<S: Store>(store: Arc<S>) {
+    let installation = Installation::set_up(Arc::clone(&store)).await;
+    let (user, workspace) = (installation.samples.user(), installation.workspace.id);
+    let command = Command::CreateMember { user: user.clone(), workspace, role: Role::Viewer };
+    installation.operate(command).await.unwrap();
+    let name = |text: &str| ConsentName::parse(text).unwrap();
+    let give = async |consent: &str, version: &str| {
+        let consent = ConsentTo { name: name(consent), version: name(version) };
+        installation.operate(Command::Privacy(PrivacyCommand::GiveConsent { user: user.id, consent })).await
+    };
+    give("terms", "1").await.unwrap();
+    give("terms", "1").await.unwrap();
+    give("newsletter", "1").await.unwrap();
+    give("terms", "2").await.unwrap();
+    let known = store.consents(user.id).await.unwrap();
+    let shown: Vec<_> = known
+        .iter()
+        .map(|consent| {
+            (consent.to.name.as_str(), consent.to.version.as_str(), consent.withdrawn_at.is_some())
+        })
+        .collect();
+    assert_eq!(shown, [("terms", "1", true), ("newsletter", "1", false), ("terms", "2", false)]);
+    let withdraw = async |consent: &str| {
+        let command = PrivacyCommand::WithdrawConsent { user: user.id, name: name(consent) };
+        installation.operate(Command::Privacy(command)).await
+    };
+    withdraw("newsletter").await.unwrap();
+    let error = withdraw("newsletter").await.unwrap_err();
+    assert!(matches!(error, CommandError::Privacy(PrivacyError::NoConsent)), "{error}");
+    installation.operate(Command::Privacy(PrivacyCommand::Erase { user: user.id })).await.unwrap();
+    assert!(store.consents(user.id).await.unwrap().is_empty());
+    assert!(matches!(give("terms", "1").await, Err(CommandError::Privacy(PrivacyError::NotFound))));
+}
+
+/// What was kept long enough goes, and nothing else; the audit chain still verifies.
+pub async fn retention<S: Store>(store: Arc<S>) {
+    let installation = Installation::set_up(Arc::clone(&store)).await;
+    let key = installation.create_key("used").await;
+    let (day, now) = (86_400, Samples::NOW);
+    let row = |minute: i64| UsageRow {
+        key: key.number,
+        secret_ordinal: 1,
+        minute,
+        address: Some([203, 0, 113, 7].into()),
+        route: String::new(),
+        code: Code::Valid,
+        agent: AgentClass::Library,
+        count: 1,
+        cost: 1,
+        last_at: Timestamp::from_unix_ms(minute * 60_000),
+    };
+    let today = now.unix_seconds().div_euclid(60);
+    let rows = vec![row(today), row(today + 10 * 1_440)];
+    store.flush_usage(UsageBatch { incarnation: [1; 16], batch: 1, rows }).await.unwrap();
+    let retention =
+        Retention { audit_personal_days: 5, access_days: 5, usage_minute_days: 5, usage_hour_days: 5 };
+    let retain = async |at: Timestamp| {
+        let (cutoffs, mut after, mut all) = (retention.cutoffs(at), KeyNumber(0), 0);
+        loop {
+            let command = Command::Privacy(PrivacyCommand::Retain { cutoffs, after });
+            let outcome = installation.operate(command).await.unwrap().outcome;
+            let Outcome::Privacy(PrivacyOutcome::Retained { removed, next }) = outcome else {
+                panic!("{outcome:?}")
+            };
+            all += removed;
+            match next {
+                Some(next) => after = next,
+                None => return all,
+            }
+        }
+    };
+    let personal = async || {
+        let entries = store.audit_after(0, 100).await.unwrap();
+        let mut chain = ChainVerifier::default();
+        for entry in &entries {
+            let body: AuditBody = serde_json::from_slice(&entry.body).unwrap();
+            chain.push(entry, &body.personal).unwrap();
+        }
+        entries.iter().filter(|entry| entry.personal.is_some()).count()
+    };
+    let before = personal().await;
+    assert_eq!(retain(now.plus_seconds(5 * day)).await, 0);
+    assert_eq!(personal().await, before);
+    // Five days and a while later the first is old, and what came ten days later is not.
+    assert!(retain(now.plus_seconds(7 * day)).await > 0);
+    assert_eq!(personal().await, 0);
+    let ledger = store.ledger(key.number, None, 10).await.unwrap();
+    assert_eq!(ledger.iter().map(|row| row.minute).collect::<Vec<_>>(), [today + 10 * 1_440]);
+    let last = &store.last_used(vec![key.number]).await.unwrap()[&key.number][0];
+    assert!(last.address.is_some(), "used ten days later");
+    retain(now.plus_seconds(17 * day)).await;
+    let last = &store.last_used(vec![key.number]).await.unwrap()[&key.number][0];
+    assert_eq!((last.address, last.at), (None, row(today + 10 * 1_440).last_at));
+    assert!(store.ledger(key.number, None, 10).await.unwrap().is_empty());
+    assert!(store.origins(key.number).await.unwrap().is_empty());
+    assert!(store.recent_cost(0).await.unwrap().is_empty());
+    assert_eq!(retain(now.plus_seconds(17 * day)).await, 0);
 }
 
 /// Who is erased is found no more; their memberships end and their keys stop, what they did is recorded without where from,

@@ -35,6 +35,34 @@ fn links_between_documents_lead_somewhere() {
     }
 }
 
+#[test]
+fn what_is_collected_is_made_of_the_schema() {
+    let page = keywright_domain::collected::page();
+    if text("docs/what-is-collected.md") != page {
+        let new = Path::new(env!("CARGO_TARGET_TMPDIR")).join("what-is-collected.md");
+        std::fs::write(&new, page).unwrap();
+        panic!("docs/what-is-collected.md is stale: look at {} and put it there", new.display());
+    }
+}
+
+#[test]
+fn data_protection_says_what_is_organisational() {
+    let guide = text("docs/guides/data-protection.md");
+    for said in [
+        "## GDPR",
+        "## CCPA",
+        "## HIPAA",
+        "makes nobody compliant",
+        "asking counsel",
+        "sells and shares no data",
+        "business associate agreements | organisational",
+        "breach notification | organisational",
+        "../what-is-collected.md",
+    ] {
+        assert!(guide.contains(said), "the guide does not say: {said}");
+    }
+}
+
 /// The targets of `[text](target)`.
 fn links(markdown: &str) -> Vec<String> {
     let mut prose = String::new();

@@ -2,6 +2,7 @@
 
 mod fields;
 mod get;
+mod leave;
 mod list;
 mod patch;
 mod remove;
@@ -32,6 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(list::handler))
         .routes(routes!(get::handler, patch::handler, remove::handler))
         .routes(routes!(transfer_ownership::handler))
+        .routes(routes!(leave::handler))
 }
 
 /// A membership that ended.

@@ -1,10 +1,11 @@
 //! `DELETE /v1/users/{id}`
 
 use axum::extract::State;
-use keywright_domain::{command::Command, ids::UserId, privacy::PrivacyCommand};
+use keywright_domain::ids::UserId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::rights;
 use crate::{
     actor::Installation,
     edge::StrictPath,
@@ -19,11 +20,11 @@ use crate::{
 pub(crate) struct ErasedUser {
     /// The id. It stays in the audit trail and names nobody any more.
     #[schema(example = "usr_01k9zq3v4w5x6y7z8a9b0c1d2e")]
-    id: String,
+    pub(super) id: String,
     /// Memberships that ended.
-    memberships_ended: u64,
+    pub(super) memberships_ended: u64,
     #[serde(flatten)]
-    receipt: Receipt,
+    pub(super) receipt: Receipt,
 }
 
 problems! {}
@@ -45,10 +46,7 @@ pub(crate) async fn handler(
 ) -> Result<Receipted<ErasedUser>, ApiError> {
     let user = UserId::parse(&id).map_err(|_| ErrorCode::NotFound)?;
     let context = caller.origin.context(&state, permit, None);
-    let command = Command::Privacy(PrivacyCommand::Erase { user });
-    let done = state.commit(&caller.origin, context, command).await?;
-    let (receipt, memberships_ended) = (done.receipt.clone(), done.erased()?);
-    Ok(Receipted::new(receipt, |receipt| ErasedUser { id: user.to_string(), memberships_ended, receipt }))
+    rights::erase(&state, &caller.origin, context, user).await
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
 //! `GET /v1/users/{id}/export`
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use http::{HeaderMap, header};
 use keywright_domain::{
     audit::{AuditBody, StoredEntry},
     ids::UserId,
@@ -12,6 +17,7 @@ use keywright_domain::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::{archive, rights::Consent};
 use crate::{
     actor::Installation,
     caps,
@@ -20,7 +26,7 @@ use crate::{
     openapi::problems,
     state::AppState,
     v1::problems,
-    wire::{AuditEntry, Time, UserPath},
+    wire::{AuditEntry, Session, Time, UserPath},
 };
 
 /// Entries that are read at once.
@@ -93,16 +99,30 @@ pub(crate) struct UserExport {
     memberships: Vec<ExportedMembership>,
     /// Keys that they created there.
     keys: Vec<ExportedKey>,
+    /// Whether addresses and user agents are kept.
+    collection: ExportedCollection,
+    /// What they consented to.
+    consents: Vec<Consent>,
+    /// Where they are signed in.
+    sessions: Vec<Session>,
     /// What they did, and what was done to them.
     audit: ExportedTrail,
+}
+
+/// What a person chose.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ExportedCollection {
+    /// Since when addresses and user agents are not kept; `null`: they are.
+    opted_out_since: Option<Time>,
 }
 
 problems! {}
 
 /// Export what is kept of a person
 ///
-/// Operator only. One document with profile, memberships, keys that they created, and audit entries by them and about them, with
-/// the addresses and user agents that are still kept.
+/// Operator only. Profile, memberships, keys that they created, what they chose and consented to, and audit entries by them and about
+/// them, with the addresses and user agents that are still kept. One JSON document; with `Accept: application/zip`, an archive with
+/// that document and a CSV file for each list in it.
 #[utoipa::path(
     get, path = "/v1/users/{id}/export", operation_id = "export_user", tag = "Privacy",
     params(UserPath),
@@ -112,40 +132,77 @@ pub(crate) async fn handler(
     State(state): State<AppState>,
     _permitted: Installation,
     StrictPath(id): StrictPath<String>,
-) -> Result<Json<UserExport>, ApiError> {
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let id = UserId::parse(&id).map_err(|_| ErrorCode::NotFound)?;
+    export_as(&state, id, &headers).await
+}
+
+/// Everything that is kept of a person, in the form that the caller asks for.
+pub(in crate::v1) async fn export_as(
+    state: &AppState,
+    id: UserId,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let export = export(state, id).await?;
+    if wants_archive(headers) { archive::answer(&export) } else { Ok(Json(export).into_response()) }
+}
+
+/// Whether the caller asks for the archive.
+fn wants_archive(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.split(',').any(|kind| kind.trim().starts_with("application/zip")))
+}
+
+/// Everything that is kept of a person.
+async fn export(state: &AppState, id: UserId) -> Result<UserExport, ApiError> {
     let user = state.store.person(Who::Id(id)).await.map_err(problems::of_store)?;
     let user = user.ok_or(ErrorCode::NotFound)?;
     let memberships = state.store.memberships_of_person(id).await.map_err(problems::of_store)?;
     let mut keys = Vec::new();
     for (membership, slug) in &memberships {
-        keys.append(&mut keys_of(&state, id, membership, slug).await?);
+        keys.append(&mut keys_of(state, id, membership, slug).await?);
     }
-    Ok(Json(UserExport {
+    let opted_out_since = state.store.opted_out_since(id).await.map_err(problems::of_store)?.map(Time);
+    let consents = state.store.consents(id).await.map_err(problems::of_store)?;
+    let sessions = state.store.sessions(id).await.map_err(problems::of_store)?;
+    let limits = state.config.session_limits;
+    Ok(UserExport {
         format: "keywright.user-export.v1",
         exported_at: Time(state.clock.now()),
-        profile: profile(user),
-        memberships: memberships.iter().map(|(membership, slug)| exported(membership, slug)).collect(),
+        profile: user.into(),
+        memberships: memberships
+            .iter()
+            .map(|(membership, slug)| ExportedMembership::new(membership, slug))
+            .collect(),
         keys,
-        audit: trail_of(&state, id).await?,
-    }))
+        collection: ExportedCollection { opted_out_since },
+        consents: consents.into_iter().map(Consent::from).collect(),
+        sessions: sessions.iter().map(|session| Session::new(session, None, limits)).collect(),
+        audit: trail_of(state, id).await?,
+    })
 }
 
-fn profile(user: User) -> Profile {
-    Profile {
-        id: user.id.to_string(),
-        has_password: user.password_hash.is_some(),
-        email: user.email,
-        name: user.name,
-        created_at: Time(user.created_at),
+impl From<User> for Profile {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.to_string(),
+            has_password: user.password_hash.is_some(),
+            email: user.email,
+            name: user.name,
+            created_at: Time(user.created_at),
+        }
     }
 }
 
-fn exported(membership: &Membership, slug: &Slug) -> ExportedMembership {
-    ExportedMembership {
-        workspace: slug.as_str().to_owned(),
-        role: membership.role.as_str().to_owned(),
-        created_at: Time(membership.created_at),
+impl ExportedMembership {
+    /// A membership in the workspace with this slug.
+    pub(in crate::v1) fn new(membership: &Membership, slug: &Slug) -> Self {
+        Self {
+            workspace: slug.as_str().to_owned(),
+            role: membership.role.as_str().to_owned(),
+            created_at: Time(membership.created_at),
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{connection::path, session::Change},
-    file::{Plan, Wanted, Workspace},
+    file::{Key, Plan, Wanted, Workspace},
+    people,
     present::{Present, text},
     wanted,
 };
@@ -47,10 +48,12 @@ pub(super) enum Phase {
     Permissions,
     NewPlans,
     NewWorkspaces,
+    NewAccounts,
     Giving,
     NewKeys,
     Taking,
     RemovedKeys,
+    RemovedPeople,
     RemovedWorkspaces,
     RemovedPlans,
 }
@@ -74,14 +77,20 @@ pub(super) struct Step {
     pub(super) change: Change,
     /// For a key that is created: workspace and name, under which its secret is handed over.
     pub(super) issues: Option<(String, String)>,
+    /// The service account that the body names, which may be created by an earlier step: the member of the body, the
+    /// workspace, and its identity.
+    pub(super) account: Option<(&'static str, String, String)>,
+    /// Whether what is created is switched off right away.
+    pub(super) turns_off: bool,
 }
 
 impl Step {
-    fn new(phase: Phase, action: Action, what: String, change: Change) -> Self {
-        Self { phase, action, what, fields: Vec::new(), change, issues: None }
+    pub(super) fn new(phase: Phase, action: Action, what: String, change: Change) -> Self {
+        let (fields, issues, account) = (Vec::new(), None, None);
+        Self { phase, action, what, fields, change, issues, account, turns_off: false }
     }
 
-    fn with(self, fields: Vec<Field>) -> Self {
+    pub(super) fn with(self, fields: Vec<Field>) -> Self {
         Self { fields, ..self }
     }
 }
@@ -117,7 +126,8 @@ pub(super) fn steps(
     for (slug, workspace) in &wanted.workspaces {
         let of_keys = keys.get(slug).unwrap_or(&none);
         workspace_steps(slug, workspace, present, &mut steps)?;
-        key_steps(slug, workspace, of_keys, &mut steps)?;
+        people::steps(slug, workspace, present, prune, &mut steps)?;
+        key_steps(slug, workspace, present, of_keys, &mut steps)?;
         if prune == Prune::Yes {
             removed_keys(slug, workspace, of_keys, &mut steps);
         }
@@ -226,6 +236,7 @@ fn gives(field: &Field) -> bool {
 fn key_steps(
     slug: &str,
     workspace: &Workspace,
+    around: &Present,
     present: &BTreeMap<String, Value>,
     steps: &mut Vec<Step>,
 ) -> Result<(), Failure> {
@@ -241,6 +252,7 @@ fn key_steps(
             let change = Change::post(path(&["v1", "workspaces", slug, "keys"]), Value::Object(body));
             let mut step = Step::new(Phase::NewKeys, Action::Add, what, change);
             step.issues = Some((slug.to_owned(), name.clone()));
+            step.account = owner(slug, key, "service_account");
             if disabled == Some(json!(true)) {
                 step.fields.push(field("disabled", json!(false), json!(true)));
             }
@@ -253,9 +265,32 @@ fn key_steps(
                 .remedy("Name the key differently in the file: a new one is created then."));
         }
         body.remove("environment");
+        steps.extend(handed_over(slug, &what, key, around, before));
         change_key(slug, &what, &body, disabled.as_ref(), before, steps);
     }
     Ok(())
+}
+
+/// The service account that the file names as the owner of a key.
+fn owner(slug: &str, key: &Key, member: &'static str) -> Option<(&'static str, String, String)> {
+    key.service_account.as_ref().map(|identity| (member, slug.to_owned(), identity.to_lowercase()))
+}
+
+/// A key that is there and belongs to somebody else.
+fn handed_over(slug: &str, what: &str, key: &Key, around: &Present, before: &Value) -> Option<Step> {
+    let account = owner(slug, key, "to")?;
+    let identity = account.2.clone();
+    let id = around.service_account(slug, &identity).map(|account| text(account, "id"));
+    let owner_now = text(&before["created_by"], "id");
+    if id.is_some_and(|id| id == owner_now) {
+        return None;
+    }
+    let place = path(&["v1", "workspaces", slug, "keys", &text(before, "id"), "hand-over"]);
+    let change = Change::post(place, json!({}));
+    let fields = vec![field("service_account", json!(owner_now), json!(identity))];
+    let mut step = Step::new(Phase::Taking, Action::Change, what.to_owned(), change).with(fields);
+    step.account = Some(account);
+    Some(step)
 }
 
 fn change_key(
@@ -319,13 +354,13 @@ fn removed(wanted: &Wanted, present: &Present, steps: &mut Vec<Step>) {
     }
 }
 
-fn field(name: &str, before: Value, after: Value) -> Field {
+pub(super) fn field(name: &str, before: Value, after: Value) -> Field {
     Field { name: name.to_owned(), before, after }
 }
 
 /// The members of `wanted` that `present` has otherwise. Members of `policy` and `rotation` one by one; lists of names
 /// whatever their order.
-fn differences(wanted: &Value, present: &Value, prefix: &str) -> Vec<Field> {
+pub(super) fn differences(wanted: &Value, present: &Value, prefix: &str) -> Vec<Field> {
     let mut fields = Vec::new();
     for (name, after) in wanted.as_object().into_iter().flatten() {
         let before = present.get(name).unwrap_or(&Value::Null);
@@ -356,7 +391,7 @@ fn is_same(name: &str, before: &Value, after: &Value) -> bool {
 }
 
 /// A body that sets these fields; a name with points is a member of members.
-fn body_of(fields: &[Field]) -> Value {
+pub(super) fn body_of(fields: &[Field]) -> Value {
     let mut body = json!({});
     for field in fields {
         let mut place = &mut body;

@@ -15,6 +15,7 @@ use super::{
         self, Key, Limit, LimitsOrPlan, ListOrAll, NumberOrNone, Period, Plan, Policy, Rotation, Wanted,
         Workspace,
     },
+    people,
     present::{self, Present, text},
 };
 use crate::{
@@ -24,14 +25,15 @@ use crate::{
 
 /// Write the installation as a file for `keywright apply`
 ///
-/// Permissions, plans, workspaces and policies as TOML, on standard output; with --keys also the keys that are not
-/// revoked or expired, without their secrets, which nobody can retrieve. Applied to the same installation it changes
+/// Permissions, plans, workspaces and policies as TOML, on standard output; with --people also members and
+/// service accounts, with --keys the keys that are not revoked or expired, without their secrets, which nobody can retrieve. Applied to the same installation it changes
 /// nothing; applied to an empty one it rebuilds it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   keywright export > installation.toml
-  keywright export --workspace acme --keys > acme.toml")]
+  keywright export --workspace acme --keys > acme.toml
+  keywright export --people --keys > all.toml")]
 pub(crate) struct Export {
     #[command(flatten)]
     connection: Connection,
@@ -41,6 +43,9 @@ pub(crate) struct Export {
     /// Keys, too
     #[arg(long)]
     keys: bool,
+    /// Members, by the addresses that they sign in with, and service accounts, too
+    #[arg(long)]
+    people: bool,
 }
 
 impl Export {
@@ -75,8 +80,20 @@ impl Export {
                 continue;
             }
             let mut one = workspace_of(workspace);
+            let mut people = Present::default();
+            if self.people {
+                people.read_people(&session.client, slug, slug)?;
+                let named = |all: &BTreeMap<String, BTreeMap<String, Value>>| {
+                    all.get(slug).cloned().unwrap_or_default().into_iter()
+                };
+                let members = named(&people.members).map(|(email, one)| (email, people::member_of(&one)));
+                one.members = Some(members.collect());
+                let accounts = named(&people.service_accounts);
+                one.service_accounts =
+                    Some(accounts.map(|(identity, one)| (identity, people::account_of(&one))).collect());
+            }
             if self.keys {
-                one.keys = Some(self.keys_of(&mut session, slug)?);
+                one.keys = Some(self.keys_of(&mut session, slug, &people)?);
             }
             wanted.workspaces.insert(slug.clone(), one);
         }
@@ -84,7 +101,12 @@ impl Export {
         session.console.finish()
     }
 
-    fn keys_of(&self, session: &mut Session, slug: &str) -> Result<BTreeMap<String, Key>, Failure> {
+    fn keys_of(
+        &self,
+        session: &mut Session,
+        slug: &str,
+        people: &Present,
+    ) -> Result<BTreeMap<String, Key>, Failure> {
         debug_assert!(self.keys, "asked for only then");
         let now = SystemClock.now();
         let mut keys = BTreeMap::new();
@@ -94,10 +116,17 @@ impl Export {
                 session.console.note(&format!("warning: key {slug}/{name} is expired and left out"));
                 continue;
             }
-            keys.insert(name, key_of(&key)?);
+            keys.insert(name, Key { service_account: owner_of(&key, slug, people), ..key_of(&key)? });
         }
         Ok(keys)
     }
+}
+
+/// The identity of the service account that a key belongs to, where service accounts are exported.
+fn owner_of(key: &Value, slug: &str, people: &Present) -> Option<String> {
+    let owner = text(&key["created_by"], "id");
+    let accounts = people.service_accounts.get(slug)?;
+    accounts.iter().find(|(_, account)| text(account, "id") == owner).map(|(identity, _)| identity.clone())
 }
 
 fn texts(value: &Value) -> Vec<String> {
@@ -133,6 +162,8 @@ fn workspace_of(workspace: &Value) -> Workspace {
         suspended: workspace["suspended"].as_bool(),
         policy: Some(policy_of(&workspace["policy"])),
         keys: None,
+        members: None,
+        service_accounts: None,
     }
 }
 
@@ -178,6 +209,7 @@ fn key_of(key: &Value) -> Result<Key, Failure> {
         allowed_ips: Some(texts(&key["allowed_ips"])),
         external_id: some_text("external_id"),
         disabled: Some(key["status"] == "disabled"),
+        service_account: None,
         metadata: None,
         // JSON, because TOML has no null and other numbers.
         metadata_json: metadata.map(|metadata| Value::Object(metadata.clone()).to_string()),

@@ -66,6 +66,40 @@ pub(super) struct Workspace {
     /// Keys by name. Their secrets are never in here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) keys: Option<BTreeMap<String, Key>>,
+    /// Members by the address that they sign in with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) members: Option<BTreeMap<String, Member>>,
+    /// Service accounts by their identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) service_accounts: Option<BTreeMap<String, ServiceAccount>>,
+}
+
+/// A member.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Member {
+    pub(super) role: String,
+    /// Permissions within the role, or `all` of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) permissions: Option<ListOrAll>,
+}
+
+/// A service account.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServiceAccount {
+    pub(super) name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) purpose: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) owning_team: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) role: Option<String>,
+    /// Permissions within the role, or `all` of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) permissions: Option<ListOrAll>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) disabled: Option<bool>,
 }
 
 /// A policy.
@@ -135,6 +169,9 @@ pub(super) struct Key {
     pub(super) external_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) disabled: Option<bool>,
+    /// The service account that it belongs to, by its identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) service_account: Option<String>,
     /// Any table. Values that TOML cannot say are in `metadata_json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) metadata: Option<serde_json::Map<String, Value>>,

@@ -3,6 +3,7 @@
 mod diff;
 mod export;
 mod file;
+mod people;
 mod present;
 mod secrets;
 mod wanted;
@@ -10,15 +11,15 @@ mod wanted;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
 
 pub(crate) use self::export::Export;
 use self::{
-    diff::{Action, Field, PresentKeys, Prune, Step},
-    file::Wanted,
+    diff::{Action, Field, Phase, PresentKeys, Prune, Step},
+    file::{Wanted, Workspace},
     present::Present,
     secrets::Secrets,
 };
@@ -33,7 +34,8 @@ use crate::failure::{Exit, Failure};
 
 /// Make the installation what a file says
 ///
-/// The file (TOML) names permissions, plans, workspaces with their policies and, if you like, keys without their secrets.
+/// The file (TOML) names permissions, plans, workspaces with their policies and, if you like, members, service accounts, and keys
+/// without their secrets.
 /// What it does not name is left alone, unless --prune is given. First the differences are shown; then you are asked;
 /// then they are carried out over the ordinary API, what others build on first and what takes something away last, with a
 /// receipt. Doing it again changes nothing.
@@ -68,7 +70,8 @@ pub(crate) struct Apply {
     /// Do not ask; needed where nobody can be asked, as in scripts
     #[arg(long, short = 'y')]
     yes: bool,
-    /// Remove plans and workspaces that the file does not name, and keys in workspaces of which it names keys
+    /// Remove plans and workspaces that the file does not name, and keys, members and service accounts in workspaces of which it
+    /// names some
     #[arg(long)]
     prune: bool,
     /// New file (mode 0600) for the secrets of keys that are created; without it they are printed
@@ -82,7 +85,7 @@ impl Apply {
         let wanted = file::read(&self.file, |limit| console.read_input(limit))?;
         let mut session = Session::open(&self.connection, console)?;
         let prune = if self.prune { Prune::Yes } else { Prune::No };
-        let steps = plan(&session, &wanted, prune)?;
+        let (steps, accounts) = plan(&session, &wanted, prune)?;
         if steps.is_empty() {
             show(&mut session, &steps, &[])?;
             return session.console.finish();
@@ -98,7 +101,7 @@ impl Apply {
         }
         self.confirm(&mut session)?;
         let mut secrets = Secrets::open(self.secrets.as_deref())?;
-        let done = carry_out(&mut session, &steps, &mut secrets)?;
+        let done = carry_out(&mut session, &steps, accounts, &mut secrets)?;
         finish(&mut session, &steps, &done, secrets)?;
         session.console.finish()
     }
@@ -110,24 +113,48 @@ impl Apply {
 }
 
 /// The steps from what there is to what is wanted.
-fn plan(session: &Session, wanted: &Wanted, prune: Prune) -> Result<Vec<Step>, Failure> {
-    let present = Present::read(&session.client)?;
+fn plan(session: &Session, wanted: &Wanted, prune: Prune) -> Result<(Vec<Step>, AccountIds), Failure> {
+    let mut present = Present::read(&session.client)?;
     let mut keys = PresentKeys::new();
     for (slug, workspace) in &wanted.workspaces {
+        let slug_now = present.workspace(slug).map(|found| present::text(found, "slug"));
+        if let Some(slug_now) = slug_now.filter(|_| asks_about_people(workspace)) {
+            present.read_people(&session.client, slug, &slug_now)?;
+        }
         if let (Some(named), Some(found)) = (&workspace.keys, present.workspace(slug)) {
             let slug_now = present::text(found, "slug");
             let of_workspace = present::keys(&session.client, &slug_now, |name| named.contains_key(name))?;
             keys.insert(slug.clone(), of_workspace);
         }
     }
-    diff::steps(wanted, &present, &keys, prune)
+    let steps = diff::steps(wanted, &present, &keys, prune)?;
+    let known = present.service_accounts.iter().flat_map(|(slug, accounts)| {
+        accounts
+            .iter()
+            .map(move |(identity, account)| ((slug.clone(), identity.clone()), present::text(account, "id")))
+    });
+    Ok((steps, known.collect()))
 }
 
+/// Whether the file says anything about members, service accounts, or whose a key is.
+fn asks_about_people(workspace: &Workspace) -> bool {
+    let names_owners = workspace.keys.iter().flatten().any(|(_, key)| key.service_account.is_some());
+    workspace.members.is_some() || workspace.service_accounts.is_some() || names_owners
+}
+
+/// The ids of service accounts by workspace and identity.
+type AccountIds = BTreeMap<(String, String), String>;
+
 /// Carries the steps out; the answers, as far as they go over the wire. The first refusal ends it.
-fn carry_out(session: &mut Session, steps: &[Step], secrets: &mut Secrets) -> Result<Vec<Value>, Failure> {
+fn carry_out(
+    session: &mut Session,
+    steps: &[Step],
+    mut accounts: AccountIds,
+    secrets: &mut Secrets,
+) -> Result<Vec<Value>, Failure> {
     let mut answers = Vec::with_capacity(steps.len());
     for (number, step) in steps.iter().enumerate() {
-        let answer = call(session, step, secrets);
+        let answer = call(session, step, &mut accounts, secrets);
         match answer {
             Ok(answer) => answers.push(answer),
             Err(failure) => {
@@ -148,14 +175,27 @@ fn carry_out(session: &mut Session, steps: &[Step], secrets: &mut Secrets) -> Re
     Ok(answers)
 }
 
-fn call(session: &mut Session, step: &Step, secrets: &mut Secrets) -> Result<Value, Failure> {
+fn call(
+    session: &mut Session,
+    step: &Step,
+    accounts: &mut AccountIds,
+    secrets: &mut Secrets,
+) -> Result<Value, Failure> {
     let once = step.issues.is_some().then(fresh_idempotency_key);
+    let body = body_with_account(step, accounts)?;
     let mut answer = session.client.send(&Call {
         method: step.change.method.clone(),
         path: step.change.path.clone(),
-        body: step.change.body.as_ref(),
+        body: body.as_ref(),
         idempotency_key: once.as_deref(),
     })?;
+    if step.phase == Phase::NewAccounts {
+        let (slug, id) = (workspace_in(&step.change.path), present::text(&answer, "id"));
+        accounts.insert((slug, present::text(&answer, "email")), id.clone());
+        if step.turns_off {
+            post(session, &format!("{}/{id}/disable", step.change.path))?;
+        }
+    }
     let Some((workspace, name)) = &step.issues else {
         session.client.follow(&mut answer, |line| session.console.note(line))?;
         return Ok(answer);
@@ -163,14 +203,35 @@ fn call(session: &mut Session, step: &Step, secrets: &mut Secrets) -> Result<Val
     secrets.keep(workspace, name, &mut answer)?;
     if step.fields.iter().any(|field| field.name == "disabled") {
         let id = answer.pointer("/key/id").and_then(Value::as_str).unwrap_or_default();
-        let place = path(&["v1", "workspaces", workspace, "keys", id, "disable"]);
-        let body = json!({});
-        let method = ureq::http::Method::POST;
-        let disable = Call { method, path: place, body: Some(&body), idempotency_key: None };
-        let mut disabled = session.client.send(&disable)?;
-        session.client.follow(&mut disabled, |line| session.console.note(line))?;
+        post(session, &path(&["v1", "workspaces", workspace, "keys", id, "disable"]))?;
     }
     Ok(answer)
+}
+
+/// Posts nothing to `place`, and follows it until it is in force.
+fn post(session: &mut Session, place: &str) -> Result<(), Failure> {
+    let (method, body) = (ureq::http::Method::POST, json!({}));
+    let call = Call { method, path: place.to_owned(), body: Some(&body), idempotency_key: None };
+    let mut answer = session.client.send(&call)?;
+    session.client.follow(&mut answer, |line| session.console.note(line))
+}
+
+/// The body of a step, with the id of the service account that it names.
+fn body_with_account(step: &Step, accounts: &AccountIds) -> Result<Option<Value>, Failure> {
+    let mut body = step.change.body.clone();
+    if let (Some((member, slug, identity)), Some(body)) = (&step.account, &mut body) {
+        let id = accounts.get(&(slug.clone(), identity.clone())).ok_or_else(|| {
+            let text = format!("{}: workspace {slug} has no service account {identity}", step.what);
+            Failure::new(Exit::Negative, text).remedy("Name it in the file, under service_accounts.")
+        })?;
+        body[*member] = json!(id);
+    }
+    Ok(body)
+}
+
+/// The workspace in the path of a call.
+fn workspace_in(place: &str) -> String {
+    place.split('/').nth(3).unwrap_or_default().to_owned()
 }
 
 fn receipt(answer: &Value) -> String {

@@ -15,6 +15,10 @@ pub(super) struct Present {
     pub(super) plans: BTreeMap<String, Value>,
     /// Workspaces by their slug.
     pub(super) workspaces: BTreeMap<String, Value>,
+    /// Members by workspace and address, of the workspaces that were asked about.
+    pub(super) members: BTreeMap<String, BTreeMap<String, Value>>,
+    /// Service accounts by workspace and identity, of the workspaces that were asked about.
+    pub(super) service_accounts: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
 impl Present {
@@ -35,6 +39,27 @@ impl Present {
             present.workspaces.insert(text(&workspace, "slug"), workspace);
         }
         Ok(present)
+    }
+
+    /// Asks for the people and service accounts of a workspace that the file calls `slug`, and the server `slug_now`.
+    ///
+    /// # Errors
+    /// As [`Present::read`].
+    pub(super) fn read_people(&mut self, client: &Client, slug: &str, slug_now: &str) -> Result<(), Failure> {
+        let of = |list: &str| -> Result<BTreeMap<String, Value>, Failure> {
+            let all = pages(client, &path(&["v1", "workspaces", slug_now, list]), &[])?;
+            // Whoever was erased has no address, and no key.
+            let named = all.into_iter().filter(|one| one["email"].is_string());
+            Ok(named.map(|one| (text(&one, "email").to_lowercase(), one)).collect())
+        };
+        self.members.insert(slug.to_owned(), of("members")?);
+        self.service_accounts.insert(slug.to_owned(), of("service-accounts")?);
+        Ok(())
+    }
+
+    /// The service account of a workspace with this identity.
+    pub(super) fn service_account(&self, slug: &str, identity: &str) -> Option<&Value> {
+        self.service_accounts.get(slug)?.get(identity)
     }
 
     /// The workspace that is, or was once, called `slug`.

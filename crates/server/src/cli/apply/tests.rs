@@ -32,6 +32,7 @@ fn present() -> Present {
         permissions: BTreeMap::from([("a:b".to_owned(), json!({"name": "a:b", "description": "A."}))]),
         plans: BTreeMap::from([("gold".to_owned(), plan)]),
         workspaces: BTreeMap::from([("acme".to_owned(), acme)]),
+        ..Present::default()
     }
 }
 
@@ -186,4 +187,63 @@ fn a_deleted_workspace_is_not_brought_back_by_accident() {
     let wanted = parse("[workspaces.acme]\nname = \"Acme\"", "x").unwrap();
     let refused = steps(&wanted, &present, &PresentKeys::new(), Prune::No).unwrap_err().to_string();
     assert!(refused.contains("keywright workspaces restore acme"), "{refused}");
+}
+
+#[test]
+fn members_and_service_accounts() {
+    let mut present = present();
+    let member = json!({"id": "usr_1", "email": "Ada@acme.example", "role": "admin", "permissions": null});
+    let account = json!({
+        "id": "sa_1", "email": "api@acme.example", "name": "api", "status": "active", "role": "member",
+        "permissions": ["prompts:read"], "purpose": null, "owning_team": "platform",
+    });
+    let of = |name: &str, one: &Value| BTreeMap::from([(name.to_owned(), one.clone())]);
+    present.members.insert("acme".to_owned(), of("ada@acme.example", &member));
+    present.service_accounts.insert("acme".to_owned(), of("api@acme.example", &account));
+    let of = |text: &str, prune| steps(&parse(text, "x").unwrap(), &present, &PresentKeys::new(), prune);
+    let same = r#"
+        [workspaces.acme.members."ada@acme.example"]
+        role = "admin"
+        permissions = "all"
+        [workspaces.acme.service_accounts."API@acme.example"]
+        name = "api"
+        permissions = ["prompts:read"]
+        disabled = false
+    "#;
+    assert!(of(same, Prune::No).unwrap().is_empty());
+    let changed = r#"
+        [workspaces.acme.members."ada@acme.example"]
+        role = "viewer"
+        [workspaces.acme.service_accounts."api@acme.example"]
+        name = "interface"
+        disabled = true
+        [workspaces.acme.service_accounts."new@acme.example"]
+        name = "new"
+        disabled = true
+        [workspaces.acme.keys.web]
+        environment = "ci"
+        service_account = "new@acme.example"
+    "#;
+    let steps = of(changed, Prune::No).unwrap();
+    assert_eq!(
+        shown(&steps),
+        [
+            "+ service account acme/new@acme.example",
+            "~ service account acme/api@acme.example",
+            "+ key acme/web",
+            "~ service account acme/api@acme.example",
+            "~ member acme/ada@acme.example",
+        ]
+    );
+    assert!(steps[0].turns_off);
+    let owner = steps[2].account.as_ref().unwrap();
+    assert_eq!((owner.0, &*owner.2), ("service_account", "new@acme.example"));
+    assert_eq!(steps[4].change.body, Some(json!({"role": "viewer"})));
+    let none = "[workspaces.acme.members]\n[workspaces.acme.service_accounts]\n";
+    assert!(of(none, Prune::No).unwrap().is_empty());
+    let removed = of(none, Prune::Yes).unwrap();
+    assert_eq!(
+        shown(&removed),
+        ["- member acme/ada@acme.example", "- service account acme/api@acme.example"]
+    );
 }

@@ -3,6 +3,7 @@
 mod certificate;
 mod checks;
 mod mail;
+mod security;
 
 use std::path::{Path, PathBuf};
 
@@ -25,8 +26,9 @@ const HEALTH_MAX_BYTES: u64 = 65_536;
 /// Look whether an installation is as it should be
 ///
 /// Looks at the data directory (permissions, lock, free space), the database (damage, schema), the end of the audit trail,
-/// the peppers and the signing key, the clock, usage that waits to be written, certificates, the mail server, and a running
-/// server. Changes nothing, and may be run beside a server. Each line says ok, warn or fail, and what to do.
+/// the peppers and the signing key, the clock, usage that waits to be written, certificates, the mail server, sinks of security
+/// events, and a running server. Changes nothing, and may be run beside a server. Each line says ok, warn or fail, and what to
+/// do.
 ///
 /// Exit code 0 when nothing failed, 1 when something did.
 #[derive(Debug, Args)]
@@ -150,6 +152,10 @@ impl Doctor {
             findings.push(checks::private_file(&tls.key, "tls key", Missing::IsBad));
         }
         findings.extend(config.as_ref().and_then(|config| config.mail.as_ref()).map(mail::server));
+        if let Some(config) = &config {
+            let sinks = &config.security_events.sinks;
+            findings.extend(sinks.iter().map(|sink| security::sink(sink, &config.data_dir)));
+        }
         findings.extend(self.url.as_ref().map(|url| examine_server(url)));
         findings
     }

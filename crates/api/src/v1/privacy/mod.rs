@@ -1,0 +1,3 @@
+//! What concerns everybody's personal data.
+
+pub(super) mod collected;
