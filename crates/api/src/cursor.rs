@@ -5,6 +5,7 @@
 //! gives no access: whoever forges one sees what they may see anyway.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use keywright_domain::query::Page;
 use sha2::{Digest, Sha256};
 
 use crate::error::{ApiError, ErrorCode};
@@ -37,6 +38,16 @@ impl CursorScope {
         bytes.extend_from_slice(&self.check(position));
         bytes.extend_from_slice(position);
         URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The cursor for going on after `page`, whose items are at `position`; `None` if it was the last one.
+    pub(crate) fn after<'page, T, P: AsRef<[u8]>>(
+        &self,
+        page: &'page Page<T>,
+        position: impl FnOnce(&'page T) -> P,
+    ) -> Option<String> {
+        let last = page.items.last().filter(|_| page.has_more)?;
+        Some(self.encode(position(last).as_ref()))
     }
 
     /// The position of a cursor.

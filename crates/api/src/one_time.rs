@@ -3,14 +3,10 @@
 
 use std::fmt;
 
-use keywright_domain::{
-    account::TokenDigest,
-    entropy::{Entropy, random_bytes},
-};
-use sha2::{Digest, Sha256};
+use keywright_domain::{account::TokenDigest, entropy::Entropy};
 use zeroize::Zeroizing;
 
-const TOKEN_BYTES: usize = 32;
+use crate::token;
 
 /// What a one-time link is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,25 +45,17 @@ pub(crate) struct OneTimeToken {
 impl OneTimeToken {
     /// A new token.
     pub(crate) fn generate(purpose: Purpose, entropy: &dyn Entropy) -> Self {
-        let mut text = Zeroizing::new(String::with_capacity(purpose.prefix().len() + 2 * TOKEN_BYTES));
-        text.push_str(purpose.prefix());
-        for nibble in random_bytes::<TOKEN_BYTES>(entropy).iter().flat_map(|byte| [byte >> 4, byte & 15]) {
-            text.push(char::from_digit(u32::from(nibble), 16).expect("a nibble"));
-        }
-        Self { purpose, text }
+        Self { purpose, text: token::generate(purpose.prefix(), entropy) }
     }
 
     /// The token with this text; `None` for a text of another form.
     pub(crate) fn parse(purpose: Purpose, text: &str) -> Option<Self> {
-        let digits = text.strip_prefix(purpose.prefix())?;
-        let is_hex = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        let is_one = digits.len() == 2 * TOKEN_BYTES && is_hex;
-        is_one.then(|| Self { purpose, text: Zeroizing::new(text.to_owned()) })
+        token::parse(purpose.prefix(), text).map(|text| Self { purpose, text })
     }
 
     /// What the store finds it by.
     pub(crate) fn digest(&self) -> TokenDigest {
-        TokenDigest(Sha256::digest(&*self.text).into())
+        token::digest(&self.text)
     }
 
     /// The link, for its receiver only.

@@ -8,6 +8,8 @@ use std::fmt;
 use async_trait::async_trait;
 use keywright_domain::time::Timestamp;
 
+use crate::state::AppState;
+
 /// Takes letters on their way. Whoever is told of a letter has had the change committed before: nothing is promised in a
 /// letter that is not so.
 #[async_trait]
@@ -75,6 +77,18 @@ impl fmt::Debug for Letter {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Letter({})", self.kind.name())
     }
+}
+
+/// Sends a link in the letter that `kind` makes of it. Where no letters are sent, the link comes back, to be shown once.
+pub(crate) async fn send_link(
+    state: &AppState,
+    to: String,
+    link: String,
+    kind: impl FnOnce(String) -> LetterKind,
+) -> Option<String> {
+    let Some(outbox) = &state.outbox else { return Some(link) };
+    outbox.send(Letter { to, kind: kind(link) }).await;
+    None
 }
 
 #[cfg(test)]

@@ -4,16 +4,16 @@
 use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use keywright_domain::{
-    account::TokenDigest,
-    entropy::{Entropy, random_bytes},
-};
-use sha2::{Digest, Sha256};
+use keywright_domain::{account::TokenDigest, entropy::Entropy};
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
 use crate::{
     credentials::presented_secret,
     error::{ApiError, ErrorCode},
+    token,
+    wire::hex,
 };
 
 /// What the token of a session begins with.
@@ -21,29 +21,22 @@ pub const TOKEN_PREFIX: &str = "kss_";
 /// The header that carries the CSRF token with a request whose credential is a cookie.
 pub const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
 
-const TOKEN_BYTES: usize = 32;
 const COOKIE_SECURE: &str = "__Host-keywright_session";
 const COOKIE_PLAIN: &str = "keywright_session";
 
 /// The token of a session: 256 random bits. Shown once, kept as a digest only.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SessionToken(String);
+pub struct SessionToken(Zeroizing<String>);
 
 impl SessionToken {
     /// A new token.
     pub fn generate(entropy: &dyn Entropy) -> Self {
-        let bytes = random_bytes::<TOKEN_BYTES>(entropy);
-        let mut text = String::with_capacity(TOKEN_PREFIX.len() + 2 * TOKEN_BYTES);
-        text.push_str(TOKEN_PREFIX);
-        push_hex(&mut text, &bytes);
-        Self(text)
+        Self(token::generate(TOKEN_PREFIX, entropy))
     }
 
     /// The token with this text; `None` for a text of another form.
     pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.strip_prefix(TOKEN_PREFIX)?;
-        let is_hex = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        (digits.len() == 2 * TOKEN_BYTES && is_hex).then(|| Self(text.to_owned()))
+        token::parse(TOKEN_PREFIX, text).map(Self)
     }
 
     /// The text, for its owner only.
@@ -53,16 +46,15 @@ impl SessionToken {
 
     /// What the store finds the session by.
     pub fn digest(&self) -> TokenDigest {
-        TokenDigest(Sha256::digest(&self.0).into())
+        token::digest(&self.0)
     }
 
     /// The CSRF token of the session. Whoever knows it has read an answer to the session's owner, which other sites can
     /// not; it does not tell the session's token.
     pub fn csrf(&self) -> String {
-        let hash = Sha256::new().chain_update(b"keywright csrf v1\0").chain_update(&self.0).finalize();
-        let mut text = String::with_capacity(64);
-        push_hex(&mut text, &hash);
-        text
+        let hash =
+            Sha256::new().chain_update(b"keywright csrf v1\0").chain_update(self.0.as_bytes()).finalize();
+        hex(&hash)
     }
 
     /// Whether `presented` is the session's CSRF token. Compares in constant time.
@@ -74,12 +66,6 @@ impl SessionToken {
 impl fmt::Debug for SessionToken {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("SessionToken(…)")
-    }
-}
-
-fn push_hex(text: &mut String, bytes: &[u8]) {
-    for nibble in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
-        text.push(char::from_digit(u32::from(nibble), 16).expect("a nibble"));
     }
 }
 

@@ -1,5 +1,7 @@
 //! Signing people in: the gate before every attempt, the check of the password, and the new session.
 
+use axum::response::Response;
+use http::{HeaderValue, header};
 use keywright_domain::{
     account::{
         AccountCommand, AccountOutcome, EmailAddress, FactorUse, Gate, NewSession, Session, SignInMethod,
@@ -19,7 +21,7 @@ use crate::{
     error::{ApiError, ErrorCode},
     outbox::{Letter, LetterKind},
     password::{Password, PasswordCheck},
-    session::SessionToken,
+    session::{CookieSafety, SessionToken, set_cookie},
     sign_in_failures::SignInFailure,
     state::AppState,
     totp,
@@ -182,21 +184,42 @@ pub(crate) async fn begin_session(
 ) -> Result<Begun, ApiError> {
     let Proof { method, factor, forgive } = proof;
     let token = SessionToken::generate(&*state.entropy);
-    let id = SessionId::generate(origin.now, &*state.entropy);
-    let session = NewSession {
-        id,
-        user,
-        digest: token.digest(),
-        method,
-        agent: describe_agent(origin.user_agent.as_deref()),
-    };
-    let permit = permit::authorize(Actor::User { user, session: id, member: None }, Action::OwnAccount, None)
-        .map_err(denied)?;
+    let session = new_session(state, origin, user, method, &token);
+    let actor = Actor::User { user, session: session.id, member: None };
+    let permit = permit::authorize(actor, Action::OwnAccount, None).map_err(denied)?;
     let limits = state.config.session_limits;
     let command = Command::Account(AccountCommand::CreateSession { session, limits, forgive, factor });
     match account_outcome(state, origin, permit, command).await? {
         AccountOutcome::Session(session) => Ok(Begun { session: *session, token }),
         _ => Err(unexpected()),
+    }
+}
+
+/// A session of `user` that begins with this request.
+pub(crate) fn new_session(
+    state: &AppState,
+    origin: &Origin,
+    user: UserId,
+    method: SignInMethod,
+    token: &SessionToken,
+) -> NewSession {
+    NewSession {
+        id: SessionId::generate(origin.now, &*state.entropy),
+        user,
+        digest: token.digest(),
+        method,
+        agent: describe_agent(origin.user_agent.as_deref()),
+    }
+}
+
+/// Sees to it that nobody keeps an answer that may hand a session over, and hands it to a browser as a cookie if there is one.
+pub(crate) fn hand_over(state: &AppState, cookie: Option<&SessionToken>, response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(token) = cookie {
+        let safety = CookieSafety::of(&state.config.base_url);
+        let max_age_seconds = state.config.session_limits.absolute_seconds;
+        headers.insert(header::SET_COOKIE, set_cookie(token, safety, max_age_seconds));
     }
 }
 
@@ -225,7 +248,7 @@ pub(crate) async fn account_outcome(
 }
 
 /// The program in words that its user recognises, and that tell nothing more: `Firefox on Linux`.
-pub(crate) fn describe_agent(user_agent: Option<&str>) -> String {
+fn describe_agent(user_agent: Option<&str>) -> String {
     const PROGRAMS: [(&str, &str); 8] = [
         ("Edg/", "Edge"),
         ("OPR/", "Opera"),

@@ -115,21 +115,23 @@ impl Sealing {
     }
 
     /// Seals what an older program wrote, piece by piece: whoever is interrupted goes on at the next start. Nodes that start
-    /// at once take turns.
+    /// at once take turns, and look only in their turn: another node drops the tables when they are empty.
     async fn convert(&self, connected: &Connected, schema: &str) -> Result<(), ConnectError> {
         let lock = migrate::advisory_lock("migrations of", schema);
-        while is_unsealed(connected, schema).await? {
-            connected.batch("BEGIN; SET LOCAL synchronous_commit TO on").await?;
+        loop {
+            connected.batch("BEGIN; SET LOCAL lock_timeout TO 0; SET LOCAL synchronous_commit TO on").await?;
             connected.query(sql::migrations::LOCK, params![lock]).await?;
-            // Another node may have been faster.
-            if is_unsealed(connected, schema).await? {
+            let is_left = is_unsealed(connected, schema).await?;
+            if is_left {
                 self.convert_users(connected).await?;
                 self.convert_entries(connected).await?;
-                drop_if_empty(connected, schema).await?;
             }
+            drop_if_empty(connected, schema).await?;
             connected.batch("COMMIT").await?;
+            if !is_left {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     async fn convert_users(&self, connected: &Connected) -> Result<(), Fault> {
@@ -358,7 +360,7 @@ fn wrapped(row: &Row, column: usize) -> Result<WrappedKey, Fault> {
     Ok(WrappedKey { kek: number(row, column)?, bytes: blob(row, column + 1)?.to_vec() })
 }
 
-/// Drops the tables of what is not sealed yet, if nothing is in them.
+/// Drops the tables of what is not sealed yet, if nothing is in them. Only for who holds the lock of the migrations.
 pub(crate) async fn drop_if_empty(connected: &Connected, schema: &str) -> Result<(), Fault> {
     if is_unsealed(connected, schema).await? {
         return Ok(());
@@ -367,7 +369,8 @@ pub(crate) async fn drop_if_empty(connected: &Connected, schema: &str) -> Result
     connected.batch(&format!("DROP TABLE IF EXISTS {users}; DROP TABLE IF EXISTS {entries}")).await
 }
 
-/// Whether there is something that is not sealed yet.
+/// Whether there is something that is not sealed yet. Only for who holds the lock of the migrations: a table may be gone
+/// between the look at the catalogue and the look into it.
 pub(crate) async fn is_unsealed(connected: &Connected, schema: &str) -> Result<bool, Fault> {
     let tables = connected.query(sql::migrations::TABLES, params![schema]).await?;
     let tables: Vec<&str> = tables.iter().map(|row| text(row, 0)).collect::<Result<_, _>>()?;

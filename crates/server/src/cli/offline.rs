@@ -1,15 +1,28 @@
 //! A data directory, read beside whoever owns it.
 
-use std::path::Path;
+use std::{fs::File, io, path::Path};
 
 use keywright_domain::store::StoreError;
 use keywright_store_sqlite::{DATABASE_FILE, SqliteStore};
+use rustix::fs::{FlockOperation, flock};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     failure::{Exit, Failure},
     installation::{DataDirectory, EncryptionKeys},
 };
+
+/// Whether another process holds the lock of a data directory, whose file this is.
+///
+/// # Errors
+/// Where the file system has no locks.
+pub(crate) fn is_locked(lock: &File) -> io::Result<bool> {
+    match flock(lock, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
 
 /// A database opened for reading. A server may run on it meanwhile.
 pub(crate) struct Offline {

@@ -23,6 +23,7 @@ use keywright_engine::ApplyError;
 use parking_lot::Mutex;
 use tokio::{
     sync::{mpsc, oneshot, watch},
+    task::spawn_blocking,
     time::{sleep, timeout},
 };
 
@@ -349,7 +350,11 @@ impl Driver {
         let parts = Arc::clone(&self.parts);
         self.spawn(async move {
             // Noted first: a run that is not in the file could not be declared dead.
-            parts.runs.begin(incarnation).map_err(|failure| StoreError::Internal(failure.to_string()))?;
+            let noting = Arc::clone(&parts);
+            spawn_blocking(move || noting.runs.begin(incarnation))
+                .await
+                .map_err(|error| StoreError::Internal(error.to_string()))?
+                .map_err(|failure| StoreError::Internal(failure.to_string()))?;
             let node = NewNode {
                 name: parts.name.clone(),
                 incarnation,
@@ -609,14 +614,22 @@ async fn keep_journal(parts: Arc<Parts>) {
             tracing::warn!(%error, "ends of keys could not be brought into effect again; will try again");
             continue;
         }
-        let new = parts.engine.tombstones_after(parts.journal.written(generation));
-        if let Err(error) = parts.journal.write(generation, &new) {
+        if let Err(error) = write_journal(Arc::clone(&parts), generation).await {
             if !is_reported {
                 tracing::error!(%error, "ends of keys cannot be written to the journal");
             }
             is_reported = true;
         }
     }
+}
+
+/// On a thread of its own: a disk that is busy for seconds must not hold up polls, acknowledgements and barriers.
+async fn write_journal(parts: Arc<Parts>, generation: u64) -> std::io::Result<()> {
+    let write = move || {
+        let new = parts.engine.tombstones_after(parts.journal.written(generation));
+        parts.journal.write(generation, &new)
+    };
+    spawn_blocking(write).await.map_err(std::io::Error::other)?
 }
 
 async fn watch_promise(parts: Arc<Parts>) {

@@ -1,6 +1,6 @@
 //! `keywright cluster`: the nodes of an installation, from outside of all of them.
 
-use std::{io::Write as _, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 use keywright_domain::control::{ControlLog as _, NodeRow};
@@ -8,7 +8,7 @@ use keywright_store_postgres::{Overview, PostgresControl};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::serve::set_database;
+use super::{print, serve::set_database};
 use crate::{
     cluster::Runs,
     config::Config,
@@ -106,10 +106,7 @@ pub(crate) struct At {
 
 impl At {
     fn config(&self) -> Result<Config, Failure> {
-        let mut config = match &self.config {
-            Some(path) => Config::load(path)?,
-            None => Config::from_environment()?,
-        };
+        let mut config = Config::of(self.config.as_deref())?;
         set_database(&mut config, self.database.clone())?;
         Ok(config)
     }
@@ -323,11 +320,4 @@ async fn adopt_signing_key(config: &Config) -> Result<(), Failure> {
         "Checkpoints are signed by {public_key} from now on.\nCopy {} to the other nodes before they start again.\n",
         path.display()
     ))
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    std::io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .map_err(|error| Failure::new(Exit::Io, format!("cannot write to standard output: {error}")))
 }

@@ -1,12 +1,13 @@
 //! `keywright config`: check a configuration, or print one that explains itself.
 
-use std::{io::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::print;
 use crate::{
     config::{Config, EXAMPLE},
-    failure::{Exit, Failure},
+    failure::Failure,
 };
 
 /// Check, show or explain the configuration of `serve`.
@@ -40,11 +41,4 @@ impl ConfigCommand {
             Self::Example => print(EXAMPLE),
         }
     }
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    std::io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .map_err(|error| Failure::new(Exit::Io, format!("cannot write to standard output: {error}")))
 }

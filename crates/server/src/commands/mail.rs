@@ -1,9 +1,10 @@
 //! `keywright mail`: try the mail server.
 
-use std::{io::Write as _, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, Subcommand};
 
+use super::print;
 use crate::{
     config::Config,
     failure::{Exit, Failure},
@@ -47,10 +48,7 @@ impl MailCommand {
 
 impl Test {
     fn run(self) -> Result<(), Failure> {
-        let config = match &self.config {
-            Some(path) => Config::load(path)?,
-            None => Config::from_environment()?,
-        };
+        let config = Config::of(self.config.as_deref())?;
         let Some(mail) = &config.mail else {
             return Err(Failure::new(Exit::Config, "no mail server is configured")
                 .remedy("Add [mail] with url and from; `keywright config example` shows it."));
@@ -70,11 +68,4 @@ impl Test {
             }
         }
     }
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    std::io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .map_err(|error| Failure::new(Exit::Io, format!("cannot write to standard output: {error}")))
 }

@@ -15,6 +15,7 @@ use keywright_store_postgres::{PostgresOptions, PostgresSource, PostgresTarget};
 use keywright_store_sqlite::{DATABASE_FILE, SqliteSource, SqliteTarget};
 use serde_json::json;
 
+use super::print;
 use crate::{
     config::value::DatabaseAddress,
     failure::{Exit, Failure},
@@ -177,10 +178,7 @@ impl Migrate {
         } else {
             as_text(&report, from, to, milliseconds)
         };
-        std::io::stdout()
-            .lock()
-            .write_all(text.as_bytes())
-            .map_err(|error| Failure::new(Exit::Io, format!("cannot write to standard output: {error}")))
+        print(&text)
     }
 
     fn note(text: &str) {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,8 +11,9 @@ use keywright_domain::{change::Change, store::Store as _, time::Clock as _};
 use keywright_store_sqlite::SqliteStore;
 use parking_lot::Mutex;
 
+use super::print;
 use crate::{
-    failure::{Exit, Failure},
+    failure::Failure,
     installation::{DataDirectory, explain_open, explain_store, peppers},
     serving::block_on,
     system::{SystemClock, SystemEntropy},
@@ -85,11 +85,4 @@ async fn status(data: &Path) -> Result<(), Failure> {
         .map(|(version, count)| format!("version {version}: {count} secrets\n"))
         .collect::<Vec<_>>();
     print(&lines.concat())
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    std::io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .map_err(|error| Failure::new(Exit::Io, format!("cannot write to standard output: {error}")))
 }

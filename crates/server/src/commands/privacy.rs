@@ -1,15 +1,13 @@
 //! `keywright privacy`: what concerns personal data, on the data directory.
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use keywright_domain::time::Clock as _;
 
+use super::print;
 use crate::{
-    failure::{Exit, Failure},
+    failure::Failure,
     installation::{DataDirectory, encryption_keys},
     system::{SystemClock, SystemEntropy},
 };
@@ -54,11 +52,4 @@ fn rekey(data: &Path) -> Result<(), Failure> {
          copies.\n",
         directory.encryption_keys().display()
     ))
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    std::io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .map_err(|error| Failure::new(Exit::Io, format!("cannot write to standard output: {error}")))
 }

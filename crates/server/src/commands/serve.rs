@@ -50,10 +50,7 @@ pub(crate) struct Serve {
 impl Serve {
     /// Serves until a signal ends it.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let mut config = match &self.config {
-            Some(path) => Config::load(path)?,
-            None => Config::from_environment()?,
-        };
+        let mut config = Config::of(self.config.as_deref())?;
         set_database(&mut config, self.database)?;
         ops::log::start(&config.log)?;
         block_on(serve(&config, Duration::from_secs(self.start_timeout.into())))

@@ -322,6 +322,11 @@ impl Config {
             .map(|config| config.relative_to(directory))
     }
 
+    /// That of the file, or, where none is named, of the environment alone.
+    pub(crate) fn of(file: Option<&Path>) -> Result<Self, Failure> {
+        file.map_or_else(Self::from_environment, Self::load)
+    }
+
     /// The defaults and the overrides of the environment.
     pub(crate) fn from_environment() -> Result<Self, Failure> {
         Self::parse("", "the environment", &process_environment())

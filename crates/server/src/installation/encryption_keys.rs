@@ -12,7 +12,7 @@ use keywright_vault::{KeyEncryptionKey, KeyVault};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{DataDirectory, private_file};
+use super::{DataDirectory, private_file, secret_source::from_environment};
 use crate::{
     config::KeySource,
     failure::{Exit, Failure},
@@ -188,7 +188,9 @@ fn from_sources(sources: &[KeySource]) -> Result<EncryptionKeys, Failure> {
                 })?;
                 (text, format!("in {}", path.display()))
             }
-            (None, Some(name), _) => (from_environment(name)?, format!("in the variable {name}")),
+            (None, Some(name), _) => {
+                (from_environment(name, "a key-encryption key")?, format!("in the variable {name}"))
+            }
             (None, None, Some((program, arguments))) => {
                 (from_command(program, arguments)?, format!("printed by {program}"))
             }
@@ -198,16 +200,6 @@ fn from_sources(sources: &[KeySource]) -> Result<EncryptionKeys, Failure> {
         by_version.insert(version, key);
     }
     Ok(EncryptionKeys { by_version })
-}
-
-#[expect(clippy::disallowed_methods, reason = "the configuration names the variable")]
-fn from_environment(name: &str) -> Result<Zeroizing<String>, Failure> {
-    std::env::var(name).map(Zeroizing::new).map_err(|_| {
-        Failure::new(
-            Exit::Config,
-            format!("the variable {name}, which is to hold a key-encryption key, is not set"),
-        )
-    })
 }
 
 /// What a command prints. Its standard error goes to ours; what it printed is never shown.

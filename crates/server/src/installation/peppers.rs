@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{DataDirectory, private_file};
+use super::{DataDirectory, private_file, secret_source::from_environment};
 use crate::{
     cluster::AuditKeys,
     config::PepperSource,
@@ -270,20 +270,13 @@ fn from_sources(sources: &[PepperSource]) -> Result<Peppers, Failure> {
                 })?;
                 (text, format!("in {}", path.display()))
             }
-            (None, Some(name)) => (from_environment(name)?, format!("in the variable {name}")),
+            (None, Some(name)) => (from_environment(name, "a pepper")?, format!("in the variable {name}")),
             (None, None) => unreachable!("the configuration checked that one is named"),
         };
         let pepper = decode(text.trim()).ok_or_else(|| not_a_pepper(version, &origin))?;
         by_version.insert(version, pepper);
     }
     Ok(Peppers { by_version, origin: "the configuration".to_owned() })
-}
-
-#[expect(clippy::disallowed_methods, reason = "the configuration names the variable")]
-fn from_environment(name: &str) -> Result<Zeroizing<String>, Failure> {
-    std::env::var(name).map(Zeroizing::new).map_err(|_| {
-        Failure::new(Exit::Config, format!("the variable {name}, which is to hold a pepper, is not set"))
-    })
 }
 
 fn not_a_pepper(version: u16, origin: &str) -> Failure {

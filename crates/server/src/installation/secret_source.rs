@@ -37,8 +37,9 @@ pub(crate) fn read_secret(
     Ok(Some(Zeroizing::new(secret.to_owned())))
 }
 
+/// What the variable `name` holds, which is `what`.
 #[expect(clippy::disallowed_methods, reason = "the configuration names the variable")]
-fn from_environment(name: &str, what: &str) -> Result<Zeroizing<String>, Failure> {
+pub(super) fn from_environment(name: &str, what: &str) -> Result<Zeroizing<String>, Failure> {
     std::env::var(name).map(Zeroizing::new).map_err(|_| {
         Failure::new(Exit::Config, format!("the variable {name}, which is to hold {what}, is not set"))
     })

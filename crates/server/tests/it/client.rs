@@ -16,7 +16,8 @@ impl Client {
     pub(crate) fn new(url: String, credential: String) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(crate::process::SOON))
+            // Longer than a call waits for other nodes by default.
+            .timeout_global(Some(2 * crate::process::SOON))
             .build();
         Self { agent: config.into(), url, credential, header: None }
     }

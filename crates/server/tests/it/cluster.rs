@@ -170,6 +170,11 @@ fn verification_outlives_the_database_for_a_while_and_revocation_says_that_it_di
     for node in [&a, &b, &c] {
         assert_eq!(node.verify(&secret), "revoked_key");
     }
+    let body = json!({"name": "again", "environment": "production"});
+    eventually("this node reaches the database, too", || {
+        let (status, _) = b.operator.try_post("/v1/workspaces/acme/keys", &body).unwrap();
+        (status == 201).then_some(())
+    });
     let (id, secret) = create(&b, &[&c]);
     server.restart_immediate();
     eventually("revocation works after a crash", || (c.revoke(&id).0 == 200).then_some(()));

@@ -2,23 +2,16 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use keywright_domain::{
-    account::{AccountOutcome, CredentialCommand, EmailAddress},
-    principal::User,
-    privacy::Who,
-};
+use keywright_domain::{account::EmailAddress, privacy::Who};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::change;
 use crate::{
     actor::Origin,
-    commit::unexpected,
     edge::StrictJson,
     error::ApiError,
-    one_time::{OneTimeToken, Purpose},
     openapi::problems,
-    outbox::{Letter, LetterKind},
+    recovery::make_link,
     sign_in::{begin_attempt, subjects, system_permit},
     state::AppState,
     v1::problems::of_store,
@@ -66,24 +59,11 @@ pub(crate) async fn handler(
     // In a task of its own: the time of the answer tells nobody whether there is such an account.
     if let Some(user) = user.filter(|user| user.password_hash.is_some()) {
         tokio::spawn(async move {
-            if let Err(error) = send(&state, &origin, user).await {
+            let made = async { make_link(&state, &origin, system_permit()?, user).await };
+            if let Err(error) = made.await {
                 tracing::error!(code = error.code().slug(), "a letter about a password could not be written");
             }
         });
     }
     Ok(StatusCode::ACCEPTED)
-}
-
-async fn send(state: &AppState, origin: &Origin, user: User) -> Result<(), ApiError> {
-    let token = OneTimeToken::generate(Purpose::Recovery, &*state.entropy);
-    let command = CredentialCommand::StartRecovery { user: user.id, digest: token.digest() };
-    let AccountOutcome::LinkUntil(expires_at) = change(state, origin, system_permit()?, command).await?
-    else {
-        return Err(unexpected());
-    };
-    if let Some(outbox) = &state.outbox {
-        let kind = LetterKind::PasswordRecovery { link: token.link(&state.config.base_url), expires_at };
-        outbox.send(Letter { to: user.email, kind }).await;
-    }
-    Ok(())
 }

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, header};
-use keywright_domain::{audit::StoredEntry, ids::WorkspaceId, query::AuditQuery};
+use keywright_domain::{ids::WorkspaceId, query::AuditQuery};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -79,8 +79,7 @@ async fn page(
         limit,
     };
     let found = state.store.audit(query).await.map_err(of_store)?;
-    let last = found.items.last().filter(|_| found.has_more);
-    let cursor = last.map(|entry: &StoredEntry| cursors.encode(&entry.sequence.to_be_bytes()));
+    let cursor = cursors.after(&found, |entry| entry.sequence.to_be_bytes());
     let data = found.items.into_iter().map(AuditEntry::try_from).collect::<Result<_, _>>()?;
     Ok(Json(Page::new(data, cursor)))
 }

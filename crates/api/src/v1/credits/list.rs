@@ -56,7 +56,6 @@ pub(crate) async fn handler(
     let cursors = CursorScope::new("credits", &[scope.workspace.slug.as_str()]);
     let after = cursors.decode_array(request.cursor.as_deref())?.map(CreditAccountId::from_bytes);
     let page = state.store.credit_accounts(workspace, after, limit).await.map_err(of_store)?;
-    let last = page.items.last().filter(|_| page.has_more);
-    let cursor = last.map(|account| cursors.encode(&account.id.to_bytes()));
+    let cursor = cursors.after(&page, |account| account.id.to_bytes());
     Ok(Json(Page::new(page.items.into_iter().map(Into::into).collect(), cursor)))
 }

@@ -5,12 +5,12 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use keywright_domain::{
-    account::{AccountOutcome, InvitationCommand, NewSession, Newcomer, SignInMethod},
+    account::{AccountOutcome, InvitationCommand, Newcomer, SignInMethod},
     caps,
     command::Command,
-    ids::{SessionId, UserId},
+    ids::UserId,
     key::is_printable,
     privacy::Who,
 };
@@ -26,8 +26,8 @@ use crate::{
     openapi::problems,
     password::Password,
     password_rules,
-    session::{CookieSafety, SessionToken, set_cookie},
-    sign_in::{describe_agent, system_permit},
+    session::SessionToken,
+    sign_in::{hand_over, new_session, system_permit},
     state::AppState,
     v1::problems::of_store,
     wire::Session,
@@ -122,13 +122,7 @@ async fn newcomer(
     Ok(Newcomer {
         name,
         password_hash: state.passwords.hash(password, &*state.entropy).await?,
-        session: NewSession {
-            id: SessionId::generate(origin.now, &*state.entropy),
-            user,
-            digest: session.digest(),
-            method: SignInMethod::Invitation,
-            agent: describe_agent(origin.user_agent.as_deref()),
-        },
+        session: new_session(state, origin, user, SignInMethod::Invitation, session),
         limits: state.config.session_limits,
     })
 }
@@ -148,11 +142,6 @@ fn answer(
         csrf_token: has_begun.then(|| token.csrf()),
     };
     let mut response = (StatusCode::OK, Json(body)).into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if has_begun && as_cookie {
-        let safety = CookieSafety::of(&state.config.base_url);
-        let cookie = set_cookie(token, safety, state.config.session_limits.absolute_seconds);
-        response.headers_mut().insert(header::SET_COOKIE, cookie);
-    }
+    hand_over(state, (has_begun && as_cookie).then_some(token), &mut response);
     response
 }

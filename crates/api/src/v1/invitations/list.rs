@@ -52,7 +52,6 @@ pub(crate) async fn handler(
     let catalogue = state.plane.catalogue();
     let email = |user| people.get(user).map(|person| person.email.clone());
     let shown = page.items.iter().map(|one| Invitation::new(one, email(&one.user), &catalogue)).collect();
-    let last = page.items.last().filter(|_| page.has_more);
-    let cursor = last.map(|invitation| cursors.encode(&invitation.id.to_bytes()));
+    let cursor = cursors.after(&page, |invitation| invitation.id.to_bytes());
     Ok(Json(Page::new(shown, cursor)))
 }

@@ -22,7 +22,7 @@ use crate::{
     commit::unexpected,
     error::{ApiError, ErrorCode},
     one_time::{OneTimeToken, Purpose},
-    outbox::{Letter, LetterKind},
+    outbox::{LetterKind, send_link},
     state::AppState,
     wire::Invitation,
 };
@@ -93,16 +93,12 @@ async fn send(
     email: String,
     token: &OneTimeToken,
 ) -> SentInvitation {
-    let link = token.link(&state.config.base_url);
     let shown = Invitation::new(invitation, Some(email.clone()), &state.plane.catalogue());
-    let Some(outbox) = &state.outbox else {
-        return SentInvitation { invitation: shown, delivered: false, link: Some(link) };
-    };
-    let kind = LetterKind::Invitation {
+    let letter = |link| LetterKind::Invitation {
         workspace_name: workspace.name.clone(),
         link,
         expires_at: invitation.expires_at,
     };
-    outbox.send(Letter { to: email, kind }).await;
-    SentInvitation { invitation: shown, delivered: true, link: None }
+    let link = send_link(state, email, token.link(&state.config.base_url), letter).await;
+    SentInvitation { invitation: shown, delivered: link.is_none(), link }
 }

@@ -77,8 +77,7 @@ pub(crate) async fn handler(
     };
     let page = state.store.keys(query).await.map_err(of_store)?;
     let last_uses = LastUses::of(&state, &page.items).await?;
-    let last = page.items.last().filter(|_| page.has_more);
-    let cursor = last.map(|key| cursors.encode(&key.id.to_bytes()));
+    let cursor = cursors.after(&page, |key| key.id.to_bytes());
     let texts =
         KeyTexts { state: &state, workspace: &scope.workspace, last_uses: &last_uses, now: scope.now() };
     // What was counted since the last flush, the engine knows: a key that was used a moment ago is not idle.

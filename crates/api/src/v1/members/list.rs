@@ -56,7 +56,6 @@ pub(crate) async fn handler(
         limit,
     };
     let page = state.store.members(query).await.map_err(of_store)?;
-    let last = page.items.last().filter(|_| page.has_more);
-    let cursor = last.map(|membership| cursors.encode(&membership.number.0.to_be_bytes()));
+    let cursor = cursors.after(&page, |membership| membership.number.0.to_be_bytes());
     Ok(Json(Page::new(shown(&state, &page.items).await?, cursor)))
 }

@@ -62,8 +62,7 @@ pub(crate) async fn handler(
     let after = cursors.decode_array(cursor.as_deref())?.map(PromptId::from_bytes);
     let query = PromptQuery { workspace, filter, after, limit };
     let page = state.store.prompts(query).await.map_err(of_store)?;
-    let last = page.items.last().filter(|_| page.has_more);
-    let cursor = last.map(|prompt| cursors.encode(&prompt.id.to_bytes()));
+    let cursor = cursors.after(&page, |prompt| prompt.id.to_bytes());
     let data = page.items.into_iter().map(|prompt| Prompt::new(prompt, &scope.workspace)).collect();
     Ok(Json(Page::new(data, cursor)))
 }

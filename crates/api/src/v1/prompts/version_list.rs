@@ -45,7 +45,6 @@ pub(crate) async fn handler(
     let cursors = CursorScope::new("prompt_versions", &[&author.prompt.id.to_string()]);
     let before = cursors.decode_array(request.cursor.as_deref())?.map(u32::from_be_bytes);
     let page = state.store.prompt_versions(author.prompt.id, before, limit).await.map_err(of_store)?;
-    let last = page.items.last().filter(|_| page.has_more);
-    let cursor = last.map(|version| cursors.encode(&version.number.to_be_bytes()));
+    let cursor = cursors.after(&page, |version| version.number.to_be_bytes());
     Ok(Json(Page::new(page.items.into_iter().map(Into::into).collect(), cursor)))
 }

@@ -55,8 +55,7 @@ pub(crate) async fn handler(
         limit,
     };
     let page = state.store.service_accounts(query).await.map_err(of_store)?;
-    let last = page.items.last().filter(|_| page.has_more);
-    let cursor = last.map(|(_, membership)| cursors.encode(&membership.number.0.to_be_bytes()));
+    let cursor = cursors.after(&page, |(_, membership)| membership.number.0.to_be_bytes());
     let catalogue = state.plane.catalogue();
     let show = |(account, membership)| ServiceAccount::new(account, &membership, &catalogue);
     Ok(Json(Page::new(page.items.into_iter().map(show).collect(), cursor)))

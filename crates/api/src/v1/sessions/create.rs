@@ -5,7 +5,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -15,7 +15,6 @@ use crate::{
     error::ApiError,
     openapi::problems,
     password::Password,
-    session::{CookieSafety, set_cookie},
     sign_in::{self, Begun},
     state::AppState,
     wire::Session,
@@ -79,17 +78,12 @@ pub(crate) async fn handler(
 
 fn answer(state: &AppState, begun: Begun, as_cookie: bool) -> Response {
     let Begun { session, token } = begun;
-    let limits = state.config.session_limits;
     let csrf_token = token.csrf();
-    let shown = Session::new(&session, Some(session.id), limits);
+    let shown = Session::new(&session, Some(session.id), state.config.session_limits);
     let in_body = (!as_cookie).then(|| token.expose().to_owned());
     let body = Json(BegunSession { session: shown, token: in_body, csrf_token });
     let mut response = (StatusCode::CREATED, body).into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
-    if as_cookie {
-        let cookie = set_cookie(&token, CookieSafety::of(&state.config.base_url), limits.absolute_seconds);
-        response.headers_mut().insert(header::SET_COOKIE, cookie);
-    }
+    sign_in::hand_over(state, as_cookie.then_some(&token), &mut response);
     response
 }
 

@@ -1,24 +1,16 @@
 //! `POST /v1/users/{id}/recovery`
 
 use axum::{Json, extract::State};
-use keywright_domain::{
-    account::{AccountOutcome, CredentialCommand},
-    command::Command,
-    ids::UserId,
-    privacy::Who,
-};
+use keywright_domain::{ids::UserId, privacy::Who};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     actor::Installation,
-    commit::unexpected,
     edge::StrictPath,
     error::{ApiError, ErrorCode},
-    one_time::{OneTimeToken, Purpose},
     openapi::problems,
-    outbox::{Letter, LetterKind},
-    sign_in::account_outcome,
+    recovery::make_link,
     state::AppState,
     v1::problems::of_store,
     wire::{Time, UserPath},
@@ -58,19 +50,12 @@ pub(crate) async fn handler(
 ) -> Result<(http::StatusCode, Json<RecoveryLink>), ApiError> {
     let user = UserId::parse(&id).map_err(|_| ErrorCode::NotFound)?;
     let person = state.store.person(Who::Id(user)).await.map_err(of_store)?.ok_or(ErrorCode::NotFound)?;
-    let token = OneTimeToken::generate(Purpose::Recovery, &*state.entropy);
-    let command = CredentialCommand::StartRecovery { user, digest: token.digest() };
-    let outcome = account_outcome(&state, &caller.origin, permit, Command::Credential(command)).await?;
-    let AccountOutcome::LinkUntil(expires_at) = outcome else { return Err(unexpected()) };
-    let link = token.link(&state.config.base_url);
-    let (delivered, link) = match &state.outbox {
-        Some(outbox) => {
-            let kind = LetterKind::PasswordRecovery { link, expires_at };
-            outbox.send(Letter { to: person.email, kind }).await;
-            (true, None)
-        }
-        None => (false, Some(link)),
+    let made = make_link(&state, &caller.origin, permit, person).await?;
+    let shown = RecoveryLink {
+        user: user.to_string(),
+        expires_at: made.expires_at.into(),
+        delivered: made.undelivered.is_none(),
+        link: made.undelivered,
     };
-    let made = RecoveryLink { user: user.to_string(), expires_at: expires_at.into(), delivered, link };
-    Ok((http::StatusCode::CREATED, Json(made)))
+    Ok((http::StatusCode::CREATED, Json(shown)))
 }

@@ -46,8 +46,7 @@ pub(crate) async fn handler(
     let scope = CursorScope::new("workspaces", &[]);
     let after = request.cursor.map(|cursor| slug_of(&scope, &cursor)).transpose()?;
     let page = state.store.workspaces(after, limit).await.map_err(of_store)?;
-    let last = page.items.last().filter(|_| page.has_more);
-    let cursor = last.map(|workspace| scope.encode(workspace.slug.as_str().as_bytes()));
+    let cursor = scope.after(&page, |workspace| workspace.slug.as_str().as_bytes());
     let catalogue = state.plane.catalogue();
     // What cannot be restored any more is not there any more, even if its data still is.
     let there = page.items.into_iter().filter(|workspace| !workspace.is_gone(caller.origin.now));

@@ -274,13 +274,14 @@ fn count(copy: &Offline) -> Result<BTreeMap<String, u64>, Failure> {
     Ok(counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect())
 }
 
+/// A new file that its owner alone can read.
+fn create_private(path: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
 /// Writes a new file that its owner alone can read; durable when this returns.
 fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
+    create_private(path)
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
         .map_err(|error| cannot(&format!("write {}", path.display()), &error))
 }

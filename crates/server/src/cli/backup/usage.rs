@@ -6,20 +6,19 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use keywright_store_sqlite::LOCK_FILE;
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use super::{cannot, manifest::Part};
+use super::{cannot, create_private, manifest::Part};
 use crate::{
-    cli::console::Console,
+    cli::{console::Console, offline::is_locked},
     failure::{Exit, Failure},
     installation::DataDirectory,
 };
@@ -59,14 +58,9 @@ pub(super) fn secure(data: &Path, target: &Path, console: &mut Console) -> Resul
     }
 }
 
-/// Whether a process uses the data directory.
 fn is_served(data: &Path) -> io::Result<bool> {
-    let Ok(file) = File::open(data.join(LOCK_FILE)) else { return Ok(false) };
-    match flock(&file, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Ok(false),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
-        Err(error) => Err(error.into()),
-    }
+    let Ok(lock) = File::open(data.join(LOCK_FILE)) else { return Ok(false) };
+    is_locked(&lock)
 }
 
 fn wait_for_server(spool: &Path, console: &mut Console) -> io::Result<()> {
@@ -96,7 +90,7 @@ fn copy(spool: &Path, target: &Path) -> io::Result<Option<Usage>> {
     if paths.is_empty() {
         return Ok(None);
     }
-    let mut output = OpenOptions::new().write(true).create_new(true).mode(0o600).open(target)?;
+    let mut output = create_private(target)?;
     let mut files = BTreeMap::new();
     let named = paths.iter().filter_map(|path| Some((path.file_name()?.to_str()?.to_owned(), path)));
     for (name, path) in named.collect::<BTreeMap<_, _>>() {
@@ -123,7 +117,7 @@ pub(super) fn restore(source: &Path, usage: &Usage, data: &Path) -> Result<(), F
                 "the manifest names a file of the usage spool that is none",
             ));
         }
-        let mut output = new_file(&spool.join(name)).map_err(failed)?;
+        let mut output = create_private(&spool.join(name)).map_err(failed)?;
         let copied = io::copy(&mut (&input).take(*bytes), &mut output).map_err(failed)?;
         output.flush().and_then(|()| output.sync_all()).map_err(failed)?;
         if copied != *bytes {
@@ -134,8 +128,4 @@ pub(super) fn restore(source: &Path, usage: &Usage, data: &Path) -> Result<(), F
         }
     }
     Ok(())
-}
-
-fn new_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }

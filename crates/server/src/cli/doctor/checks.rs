@@ -9,12 +9,12 @@ use keywright_domain::{
 };
 use keywright_store_postgres::PostgresControl;
 use keywright_store_sqlite::{DATABASE_FILE, LOCK_FILE};
-use rustix::fs::{FlockOperation, flock, statvfs};
+use rustix::fs::statvfs;
 use serde::Deserialize;
 
 use super::{Finding, certificate};
 use crate::{
-    cli::offline::Offline,
+    cli::offline::{Offline, is_locked},
     config::Database,
     installation::{explain_connect, in_force, postgres_options},
     serving::block_on,
@@ -68,8 +68,8 @@ pub(super) fn lock(directory: &Path) -> Finding {
     let Ok(file) = fs::File::open(&path) else {
         return Finding::ok(name, "no server has run here yet");
     };
-    match flock(&file, FlockOperation::NonBlockingLockShared) {
-        Err(rustix::io::Errno::WOULDBLOCK) => {
+    match is_locked(&file) {
+        Ok(true) => {
             let owner = fs::read_to_string(&path).unwrap_or_default();
             Finding::ok(name, format!("in use by process {}", owner.trim()))
         }
@@ -78,7 +78,7 @@ pub(super) fn lock(directory: &Path) -> Finding {
             format!("cannot be tested: {error}"),
             "Use a local file system that has locks.",
         ),
-        Ok(()) => Finding::ok(name, "free: no server runs on this directory"),
+        Ok(false) => Finding::ok(name, "free: no server runs on this directory"),
     }
 }
 
