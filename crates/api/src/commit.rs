@@ -41,6 +41,16 @@ pub(crate) struct Carried {
     takes_away: TakesAway,
 }
 
+impl Carried {
+    /// How many prompts were deleted of the person who is to be erased.
+    pub(crate) fn prompts_erased(self) -> Result<u64, ApiError> {
+        match self.committed.outcome {
+            Outcome::Privacy(PrivacyOutcome::PromptsErased(count)) => Ok(count),
+            _ => Err(unexpected()),
+        }
+    }
+}
+
 /// Whether a command takes something away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TakesAway {
@@ -183,6 +193,7 @@ fn takes_away(command: &Command) -> TakesAway {
         | Command::DeletePlan(_)
         | Command::Privacy(
             PrivacyCommand::Erase { .. }
+            | PrivacyCommand::ErasePrompts { .. }
             | PrivacyCommand::SetCollection { collection: Collection::OptedOut, .. },
         ) => true,
         Command::Bootstrap(_)

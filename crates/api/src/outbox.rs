@@ -46,11 +46,6 @@ pub enum LetterKind {
         /// When it ends.
         expires_at: Timestamp,
     },
-    /// An address is to be confirmed.
-    EmailVerification {
-        /// The one-time link, with its token in the fragment.
-        link: String,
-    },
     /// Somebody signed in with a program that was not signed in before.
     NewSignIn {
         /// The kind of browser or program.
@@ -66,7 +61,6 @@ impl LetterKind {
         match self {
             Self::Invitation { .. } => "invitation",
             Self::PasswordRecovery { .. } => "password_recovery",
-            Self::EmailVerification { .. } => "email_verification",
             Self::NewSignIn { .. } => "new_sign_in",
         }
     }

@@ -140,5 +140,7 @@ pub const ATTEMPTS_FORGOTTEN_SECONDS: i64 = 86_400;
 pub const CONSENT_TEXT_MAX_BYTES: usize = 64;
 /// Most consents of a person on record, those withdrawn included.
 pub const CONSENTS_MAX: usize = 200;
+/// Prompts of an erased person that one step removes.
+pub const ERASE_PROMPTS_PER_STEP: u32 = 100;
 /// Rows of each kind that one step of retention removes.
 pub const RETENTION_ROWS_PER_STEP: u32 = 2_000;

@@ -34,6 +34,14 @@ pub enum PrivacyCommand {
         /// How many at most.
         limit: u32,
     },
+    /// Delete prompts that a person created and of which nobody else published a version, at most so many: the first steps of
+    /// an erasure. Needs `Operate` on the installation, or to be the person.
+    ErasePrompts {
+        /// Who.
+        user: UserId,
+        /// How many at most.
+        limit: u32,
+    },
     /// Erase a person: their memberships end, so that their keys stop; their data key, and what it sealed of them, is
     /// destroyed. Ids stay, in the audit trail too, and name nobody any more. Needs
     /// `Operate` on the installation, or to be the person.
@@ -78,6 +86,7 @@ impl PrivacyCommand {
     pub fn is_permitted(&self, permit: &Permit) -> bool {
         let is_own = match self {
             Self::Erase { user }
+            | Self::ErasePrompts { user, .. }
             | Self::SetCollection { user, .. }
             | Self::GiveConsent { user, .. }
             | Self::WithdrawConsent { user, .. } => permit.is_for_account(*user),
@@ -255,6 +264,8 @@ pub enum PrivacyOutcome {
     Rewrapped(u64),
     /// Number of memberships that ended with the person.
     Erased(u64),
+    /// Number of prompts that were deleted.
+    PromptsErased(u64),
     /// What the person chose.
     Collection(Collection),
     /// What changed in the record of consents.

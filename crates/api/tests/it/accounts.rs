@@ -384,6 +384,7 @@ async fn dangerous_actions_ask_again_who_it_is() {
     assert_eq!(delete(&api, &ada, "/v1/workspaces/acme?confirm=acme").await.outcome(), stale);
     assert_eq!(api.post(&ada, "/v1/account/totp", &json!({})).await.outcome(), stale);
     assert_eq!(delete(&api, &ada, "/v1/account/totp").await.outcome(), stale);
+    assert_eq!(delete(&api, &ada, "/v1/me").await.outcome(), stale);
     let to_owner = json!({"role": "owner"});
     let bob_place = format!("{MEMBERS}/{}", bob_id.as_str().unwrap());
     assert_eq!(api.patch(&ada, &bob_place, &to_owner).await.outcome(), stale);

@@ -87,10 +87,13 @@ enum MeCommand {
     },
     /// Erase you for good
     ///
-    /// Your memberships and sessions end, your keys stop, and everything personal becomes unreadable. There is no way back:
-    /// export first. The last Owner of a workspace hands it over before.
+    /// Your memberships and sessions end, your keys stop, prompts that are yours alone go, and everything personal becomes
+    /// unreadable. There is no way back: export first. The last Owner of a workspace hands it over before.
     #[command(after_help = "Examples:\n  keywright me export > me.json && keywright me erase --yes")]
     Erase {
+        /// Keep the prompts that you created and of which nobody else published a version
+        #[arg(long)]
+        keep_prompts: bool,
         #[command(flatten)]
         confirmation: Confirmation,
     },
@@ -135,8 +138,9 @@ impl MeCommand {
                 consents(session, &change)
             }
             Self::Withdraw { name } => consents(session, &Change::delete(place(&["consents", &name]))),
-            Self::Erase { confirmation } => {
-                let change = Change::delete(place(&[]));
+            Self::Erase { keep_prompts, confirmation } => {
+                let rest = if keep_prompts { "?prompts=keep" } else { "" };
+                let change = Change::delete(format!("{}{rest}", place(&[])));
                 let question =
                     "Everything personal becomes unreadable, and the keys stop. There is no way back.";
                 match session.change(&change, &confirmation, Some(question))? {
@@ -227,6 +231,8 @@ mod tests {
             run(vec![(200, json!({"id": "usr_1", "memberships_ended": 1}).to_string())], &["erase", "--yes"]);
         result.unwrap();
         assert!(out.contains("Erased.") && requests[0].starts_with("DELETE /v1/me "));
+        let (_, _, requests) = run(vec![(200, "{}".to_owned())], &["erase", "--yes", "--keep-prompts"]);
+        assert!(requests[0].starts_with("DELETE /v1/me?prompts=keep "), "{requests:?}");
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("me.zip");
         let (result, _, requests) =

@@ -3,9 +3,9 @@
 mod environment;
 pub(crate) mod mail;
 pub(crate) mod problem;
-pub(crate) mod sign_in;
 pub(crate) mod retention;
 pub(crate) mod security;
+pub(crate) mod sign_in;
 pub(crate) mod value;
 
 pub(crate) use problem::describe as describe_toml_error;

@@ -46,13 +46,6 @@ fn text(kind: LetterKind) -> Text {
                 )),
             ],
         },
-        LetterKind::EmailVerification { link } => Text {
-            subject: "Confirm your address".to_owned(),
-            parts: vec![
-                Part::Say("Confirm with this link that this address is yours:".to_owned()),
-                Part::Link(link),
-            ],
-        },
         LetterKind::NewSignIn { agent, at } => Text {
             subject: "New sign-in to your account".to_owned(),
             parts: vec![
@@ -98,8 +91,6 @@ mod tests {
         assert!(invitation.html().contains("Acme &lt;b&gt;"));
         let recovery = text(LetterKind::PasswordRecovery { link: link.clone(), expires_at });
         assert!(recovery.plain().contains("until 2026-11-27 18:05 UTC."));
-        let verification = text(LetterKind::EmailVerification { link: link.clone() });
-        assert!(verification.plain().contains(&link));
         let notice = text(LetterKind::NewSignIn { agent: String::new(), at: expires_at });
         assert!(notice.plain().contains("a program that did not say"));
         assert!(!notice.plain().contains("http"), "no link that somebody could forge");

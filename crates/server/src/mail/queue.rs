@@ -94,11 +94,12 @@ impl Letterbox {
     /// Puts a letter in; it is dropped when there is no room.
     pub(crate) fn post(&self, posted: Posted) {
         let kind = posted.kind;
+        // Counted before it can be delivered: the number never falls below none.
+        self.stats.waiting.fetch_add(1, Relaxed);
         if self.queue.try_send(posted).is_err() {
+            self.stats.waiting.fetch_sub(1, Relaxed);
             self.stats.dropped.fetch_add(1, Relaxed);
             tracing::error!(kind, "a letter was dropped: too many wait for the mail server");
-        } else {
-            self.stats.waiting.fetch_add(1, Relaxed);
         }
     }
 }
@@ -211,6 +212,7 @@ impl<C: Carry> Delivery<C> {
         }
         if lost > 0 {
             self.stats.dropped.fetch_add(lost, Relaxed);
+            self.stats.waiting.store(0, Relaxed);
             tracing::error!(letters = lost, "letters were not delivered before the end; ask for them again");
         }
     }

@@ -8,6 +8,7 @@ use keywright_domain::{
     ids::UserId,
     key::{Effect, KeyNumber},
     permission::Role,
+    principal::Membership,
     privacy::{
         Collection, Consent, ConsentChange, PrivacyCommand, PrivacyError, PrivacyOutcome, check_owners,
         end_membership, give_consent, withdraw_consent,
@@ -15,6 +16,7 @@ use keywright_domain::{
     retention::Cutoffs,
     time::Timestamp,
     vault::KeyOwner,
+    workspace::WorkspaceNumber,
 };
 
 use super::record::{Draft, Entry, Scope};
@@ -34,6 +36,11 @@ impl Scope<'_> {
                 let count = group.sealer.rewrap(&mut group.transaction, *limit).await?;
                 Ok(Draft::new(Outcome::Privacy(PrivacyOutcome::Rewrapped(count)), String::new()))
             }
+            PrivacyCommand::ErasePrompts { user, limit } => {
+                // Whoever may not go keeps everything.
+                self.memberships_to_end(*user).await?;
+                self.erase_prompts(*user, *limit).await
+            }
             PrivacyCommand::Erase { user } => self.erase(*user).await,
             PrivacyCommand::SetCollection { user, collection } => {
                 self.set_collection(*user, *collection).await
@@ -48,15 +55,27 @@ impl Scope<'_> {
         }
     }
 
-    async fn erase(&mut self, user: UserId) -> Result<Draft, Fault> {
+    /// The memberships of somebody who is to be erased and may be.
+    async fn memberships_to_end(
+        &mut self,
+        user: UserId,
+    ) -> Result<Vec<(Membership, WorkspaceNumber)>, Fault> {
         self.must_exist(user).await?;
         let rows = self.group.transaction.query(sql::MEMBERSHIPS_OF_PERSON, params![user.to_bytes()]).await?;
-        let memberships = each(&rows, users::membership)?;
-        let mut draft = Draft::new(Outcome::Done, user.to_string());
-        draft.outcome = Outcome::Privacy(PrivacyOutcome::Erased(memberships.len().try_into().unwrap_or(0)));
-        for (membership, workspace, slug) in memberships {
+        let mut found = Vec::with_capacity(rows.len());
+        for (membership, workspace, slug) in each(&rows, users::membership)? {
             let owners = self.counted(COUNT_ROLE, params![workspace.0, i64::from(Role::Owner as u8)]).await?;
             check_owners(&self.context.permit, &membership, &slug, owners).map_err(CommandError::from)?;
+            found.push((membership, workspace));
+        }
+        Ok(found)
+    }
+
+    async fn erase(&mut self, user: UserId) -> Result<Draft, Fault> {
+        let memberships = self.memberships_to_end(user).await?;
+        let mut draft = Draft::new(Outcome::Done, user.to_string());
+        draft.outcome = Outcome::Privacy(PrivacyOutcome::Erased(memberships.len().try_into().unwrap_or(0)));
+        for (membership, workspace) in memberships {
             let at = membership.workspace;
             let decided = end_membership(&membership, self.context.now);
             let values = params![decided.value.number.0, self.context.now];

@@ -4,16 +4,17 @@ use super::record::{Draft, Scope};
 use crate::{
     fault::Fault,
     params,
-    rows::{each, prompts},
+    rows::{each, principal_columns, prompts},
     sql::prompts as sql,
 };
 use keywright_domain::{
     administration::Decided,
     change::{Change, EntityRef},
     command::{CommandError, Outcome},
-    ids::{ContextId, PromptId},
+    ids::{ContextId, PromptId, UserId},
     key::Effect,
     principal::Principal,
+    privacy::PrivacyOutcome,
     prompt::{
         self as rules, NewContext, NewPrompt, Prompt, PromptCommand, PromptError, PromptOutcome, PromptPatch,
     },
@@ -186,6 +187,27 @@ impl Scope<'_> {
 
     async fn delete_prompt(&mut self, id: PromptId, workspace: &Workspace) -> Result<Draft, Fault> {
         let decided = rules::delete(self.found_prompt(id, workspace).await?);
+        self.remove_prompt(id).await?;
+        Ok(prompt_draft(workspace, id, &decided, PromptOutcome::Prompt(decided.value.clone())))
+    }
+
+    /// Deletes prompts of a person who is to be erased, at most `limit`.
+    pub(super) async fn erase_prompts(&mut self, user: UserId, limit: u32) -> Result<Draft, Fault> {
+        let (kind, creator) = principal_columns(Principal::User(user));
+        let values = params![kind, creator, i64::from(limit)];
+        let rows = self.group.transaction.query(sql::PROMPTS_OF_NOBODY_ELSE, values).await?;
+        let found = each(&rows, prompts::prompt)?;
+        let deleted = PrivacyOutcome::PromptsErased(found.len().try_into().unwrap_or(u64::MAX));
+        let mut draft = Draft::new(Outcome::Privacy(deleted), user.to_string());
+        for prompt in found {
+            let workspace = self.group.workspace(prompt.workspace).await?.workspace.clone();
+            self.remove_prompt(prompt.id).await?;
+            record(&mut draft, &workspace, &rules::delete(prompt));
+        }
+        Ok(draft)
+    }
+
+    async fn remove_prompt(&mut self, id: PromptId) -> Result<(), Fault> {
         let rows = self.group.transaction.query(sql::CONTEXT_ITEMS, params![id.to_bytes()]).await?;
         let items = each(&rows, prompts::context_item)?;
         for item in items {
@@ -193,7 +215,7 @@ impl Scope<'_> {
         }
         self.group.transaction.write(sql::DELETE_VERSIONS, params![id.to_bytes()]);
         self.group.transaction.write(sql::DELETE_PROMPT, params![id.to_bytes()]);
-        Ok(prompt_draft(workspace, id, &decided, PromptOutcome::Prompt(decided.value.clone())))
+        Ok(())
     }
 }
 
@@ -206,9 +228,13 @@ fn prompt_draft<T>(
     let mut draft = Draft::new(Outcome::Prompt(Box::new(outcome)), id.to_string());
     draft.wait = Some(workspace.policy.wait);
     if decided.effect != Effect::None {
-        let number = workspace.number;
-        let (entity, change) = (EntityRef::Prompts(number), Change::Prompts(number));
-        draft.record("prompt", Some((workspace.id, number)), decided, entity, change);
+        record(&mut draft, workspace, decided);
     }
     draft
+}
+
+fn record<T>(draft: &mut Draft, workspace: &Workspace, decided: &Decided<T>) {
+    let number = workspace.number;
+    let (entity, change) = (EntityRef::Prompts(number), Change::Prompts(number));
+    draft.record("prompt", Some((workspace.id, number)), decided, entity, change);
 }

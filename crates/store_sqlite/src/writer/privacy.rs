@@ -8,6 +8,7 @@ use keywright_domain::{
     ids::UserId,
     key::{Effect, KeyNumber},
     permission::Role,
+    principal::Membership,
     privacy::{
         Collection, Consent, ConsentChange, PrivacyCommand, PrivacyError, PrivacyOutcome, check_owners,
         end_membership, give_consent, withdraw_consent,
@@ -15,6 +16,7 @@ use keywright_domain::{
     retention::Cutoffs,
     time::Timestamp,
     vault::KeyOwner,
+    workspace::{Slug, WorkspaceNumber},
 };
 use rusqlite::{ToSql, params};
 
@@ -22,7 +24,9 @@ use super::record::{Draft, Entry, Scope};
 use crate::{
     fault::Fault,
     rows::{choices, members, users},
-    sql::{identities, installation::LAST_WORKSPACE, keys::LAST_NUMBER, privacy as choice_sql, sealing as sql},
+    sql::{
+        identities, installation::LAST_WORKSPACE, keys::LAST_NUMBER, privacy as choice_sql, sealing as sql,
+    },
 };
 
 impl Scope<'_> {
@@ -31,6 +35,11 @@ impl Scope<'_> {
             PrivacyCommand::Rewrap { limit } => {
                 let count = self.sealer.rewrap(self.connection, *limit)?;
                 Ok(Draft::new(Outcome::Privacy(PrivacyOutcome::Rewrapped(count)), String::new()))
+            }
+            PrivacyCommand::ErasePrompts { user, limit } => {
+                // Whoever may not go keeps everything.
+                self.memberships_to_end(*user)?;
+                self.erase_prompts(*user, *limit)
             }
             PrivacyCommand::Erase { user } => self.erase(*user),
             PrivacyCommand::SetCollection { user, collection } => self.set_collection(*user, *collection),
@@ -44,15 +53,23 @@ impl Scope<'_> {
         }
     }
 
-    fn erase(&mut self, user: UserId) -> Result<Draft, Fault> {
+    /// The memberships of somebody who is to be erased and may be.
+    fn memberships_to_end(&self, user: UserId) -> Result<Vec<(Membership, WorkspaceNumber)>, Fault> {
         self.must_exist(user)?;
-        let mut draft = Draft::new(Outcome::Done, user.to_string());
-        let memberships = users::memberships(self.connection, user)?;
-        draft.outcome = Outcome::Privacy(PrivacyOutcome::Erased(memberships.len().try_into().unwrap_or(0)));
-        for (membership, workspace, slug) in memberships {
+        let check = |(membership, workspace, slug): (Membership, WorkspaceNumber, Slug)| {
             let owners = members::count_role(self.connection, workspace, Role::Owner)?;
             check_owners(&self.context.permit, &membership, &slug, owners)
                 .map_err(|error| Fault::Refused(error.into()))?;
+            Ok((membership, workspace))
+        };
+        users::memberships(self.connection, user)?.into_iter().map(check).collect()
+    }
+
+    fn erase(&mut self, user: UserId) -> Result<Draft, Fault> {
+        let memberships = self.memberships_to_end(user)?;
+        let mut draft = Draft::new(Outcome::Done, user.to_string());
+        draft.outcome = Outcome::Privacy(PrivacyOutcome::Erased(memberships.len().try_into().unwrap_or(0)));
+        for (membership, workspace) in memberships {
             let at = membership.workspace;
             let decided = end_membership(&membership, self.context.now);
             let parameters = params![decided.value.number.0, self.context.now.unix_ms()];

@@ -4,9 +4,10 @@ use keywright_domain::{
     administration::Decided,
     change::{Change, EntityRef},
     command::{CommandError, Outcome},
-    ids::{ContextId, PromptId},
+    ids::{ContextId, PromptId, UserId},
     key::Effect,
     principal::Principal,
+    privacy::PrivacyOutcome,
     prompt::{
         self as rules, NewContext, NewPrompt, Prompt, PromptCommand, PromptError, PromptOutcome, PromptPatch,
     },
@@ -19,7 +20,7 @@ use crate::{
     fault::Fault,
     rows::{
         installation::{all, count, first},
-        prompts, time_column,
+        principal_columns, prompts, time_column,
     },
     sql::prompts as sql,
 };
@@ -172,13 +173,33 @@ impl Scope<'_> {
 
     fn delete_prompt(&mut self, id: PromptId, workspace: &Workspace) -> Result<Draft, Fault> {
         let decided = rules::delete(self.found_prompt(id, workspace)?);
+        self.remove_prompt(id)?;
+        Ok(prompt_draft(workspace, id, &decided, PromptOutcome::Prompt(decided.value.clone())))
+    }
+
+    /// Deletes prompts of a person who is to be erased, at most `limit`.
+    pub(super) fn erase_prompts(&mut self, user: UserId, limit: u32) -> Result<Draft, Fault> {
+        let (kind, creator) = principal_columns(Principal::User(user));
+        let parameters = params![kind, creator, limit];
+        let found = all(self.connection, sql::PROMPTS_OF_NOBODY_ELSE, parameters, prompts::prompt)?;
+        let deleted = PrivacyOutcome::PromptsErased(found.len().try_into().unwrap_or(u64::MAX));
+        let mut draft = Draft::new(Outcome::Privacy(deleted), user.to_string());
+        for prompt in found {
+            let workspace = self.workspaces.get(self.connection, prompt.workspace)?.workspace.clone();
+            self.remove_prompt(prompt.id)?;
+            record(&mut draft, &workspace, &rules::delete(prompt));
+        }
+        Ok(draft)
+    }
+
+    fn remove_prompt(&mut self, id: PromptId) -> Result<(), Fault> {
         let items = all(self.connection, sql::CONTEXT_ITEMS, [id.to_bytes()], prompts::context_item)?;
         for item in items {
             prompts::delete_item(self.connection, item.id)?;
         }
         self.connection.prepare_cached(sql::DELETE_VERSIONS)?.execute([id.to_bytes()])?;
         self.connection.prepare_cached(sql::DELETE_PROMPT)?.execute([id.to_bytes()])?;
-        Ok(prompt_draft(workspace, id, &decided, PromptOutcome::Prompt(decided.value.clone())))
+        Ok(())
     }
 }
 
@@ -191,9 +212,13 @@ fn prompt_draft<T>(
     let mut draft = Draft::new(Outcome::Prompt(Box::new(outcome)), id.to_string());
     draft.wait = Some(workspace.policy.wait);
     if decided.effect != Effect::None {
-        let number = workspace.number;
-        let (entity, change) = (EntityRef::Prompts(number), Change::Prompts(number));
-        draft.record("prompt", Some((workspace.id, number)), decided, entity, change);
+        record(&mut draft, workspace, decided);
     }
     draft
+}
+
+fn record<T>(draft: &mut Draft, workspace: &Workspace, decided: &Decided<T>) {
+    let number = workspace.number;
+    let (entity, change) = (EntityRef::Prompts(number), Change::Prompts(number));
+    draft.record("prompt", Some((workspace.id, number)), decided, entity, change);
 }

@@ -86,6 +86,7 @@ macro_rules! store_suite {
             prompts::context_items
             prompts::prompt_pages
             prompts::served_as_of
+            prompts::prompts_of_an_erased_person_go
             usage::rollups
             usage::batches_count_once
             usage::large_batches_count_once

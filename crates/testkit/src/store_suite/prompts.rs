@@ -6,7 +6,10 @@ use keywright_domain::{
     change::Change,
     command::{Command, CommandError, Committed, Outcome},
     ids::{ContextId, PromptId, WorkspaceId},
-    permit::Action,
+    permission::{PermissionSet, Role},
+    permit::{Action, Actor, authorize},
+    principal::{Creator, Principal},
+    privacy::{PrivacyCommand, PrivacyError, PrivacyOutcome},
     prompt::{
         CHUNK_BYTES, Content, ContextItem, ContextKind, NewContext, NewPrompt, Prompt, PromptCommand,
         PromptError, PromptFilter, PromptOutcome, PromptPatch, PromptQuery, PromptSlug, ServeQuery, Served,
@@ -24,11 +27,26 @@ fn slug(text: &str) -> PromptSlug {
 
 impl<S: Store + ?Sized> Installation<S> {
     async fn on_prompts(&self, command: PromptCommand) -> Result<Committed, CommandError> {
-        let permit = Samples::permit(Action::WritePrompts, Some(self.workspace.id));
+        self.on_prompts_by(self.owner, command).await
+    }
+
+    async fn on_prompts_by(
+        &self,
+        creator: Creator,
+        command: PromptCommand,
+    ) -> Result<Committed, CommandError> {
+        let key = self.samples.new_key("writer").id;
+        let workspace = self.workspace.id;
+        let actor = Actor::Key { key, workspace, creator, permissions: PermissionSet::ALL };
+        let permit = authorize(actor, Action::WritePrompts, Some(workspace)).unwrap();
         self.store.execute(self.samples.context(permit), Command::Prompt(command)).await
     }
 
     async fn new_prompt(&self, name: &str) -> Prompt {
+        self.new_prompt_by(self.owner, name).await
+    }
+
+    async fn new_prompt_by(&self, creator: Creator, name: &str) -> Prompt {
         let id = PromptId::generate(Samples::NOW, self.samples.entropy());
         let draft = Content {
             title: format!("The prompt {name}"),
@@ -37,7 +55,7 @@ impl<S: Store + ?Sized> Installation<S> {
             ..Content::default()
         };
         let new = NewPrompt { id, slug: slug(name), draft };
-        prompt_of(self.on_prompts(PromptCommand::Create(Box::new(new))).await.unwrap())
+        prompt_of(self.on_prompts_by(creator, PromptCommand::Create(Box::new(new))).await.unwrap())
     }
 
     async fn edit(&self, prompt: &Prompt, generator: &str) -> Prompt {
@@ -285,4 +303,46 @@ pub async fn served_as_of<S: Store>(store: Arc<S>) {
     let entries = store.audit_after(0, 1_000).await.unwrap();
     let last = String::from_utf8(entries.last().unwrap().body.clone()).unwrap();
     assert!(last.contains("prompt.updated") && !last.contains("Other."), "{last}");
+}
+
+/// What a person made alone goes with them, some at a time; what somebody else published stays.
+pub async fn prompts_of_an_erased_person_go<S: Store>(store: Arc<S>) {
+    let installation = Installation::set_up(Arc::clone(&store)).await;
+    let (user, workspace) = (installation.samples.user(), installation.workspace.id);
+    let command = Command::CreateMember { user: user.clone(), workspace, role: Role::Admin };
+    let Outcome::Membership(membership) = installation.operate(command).await.unwrap().outcome else {
+        panic!("another outcome")
+    };
+    let author = Creator { principal: Principal::User(user.id), membership: membership.number };
+    for name in ["first", "second", "third", "shared"] {
+        let prompt = installation.new_prompt_by(author, name).await;
+        installation.add_file(&prompt, b"by somebody").await;
+        let by = if name == "shared" { installation.owner } else { author };
+        let publish = PromptCommand::Publish { prompt: prompt.id, if_revision: None };
+        installation.on_prompts_by(by, publish).await.unwrap();
+    }
+    installation.new_prompt("others").await;
+    let erase = async || {
+        let command = PrivacyCommand::ErasePrompts { user: user.id, limit: 2 };
+        let committed = installation.operate(Command::Privacy(command)).await.unwrap();
+        let Outcome::Privacy(PrivacyOutcome::PromptsErased(count)) = committed.outcome else {
+            panic!("another outcome")
+        };
+        (count, committed.restricting)
+    };
+    assert_eq!(erase().await, (2, true), "caches are told");
+    assert_eq!(erase().await, (1, true));
+    assert_eq!(erase().await.0, 0);
+    let left = PromptQuery { workspace, filter: PromptFilter::default(), after: None, limit: 10 };
+    let left = store.prompts(left).await.unwrap().items;
+    let mut names: Vec<_> = left.iter().map(|prompt| prompt.slug.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["others", "shared"]);
+    let entries = store.audit_after(0, 1_000).await.unwrap();
+    let deleted =
+        entries.iter().filter(|entry| String::from_utf8_lossy(&entry.body).contains("prompt.deleted"));
+    assert_eq!(deleted.count(), 3, "each is on record");
+    let nobody = PrivacyCommand::ErasePrompts { user: installation.samples.user().id, limit: 2 };
+    let error = installation.operate(Command::Privacy(nobody)).await.unwrap_err();
+    assert!(matches!(error, CommandError::Privacy(PrivacyError::NotFound)), "{error}");
 }

@@ -4,31 +4,35 @@ use axum::extract::State;
 
 use crate::{
     actor::Caller,
+    edge::StrictQuery,
     error::ApiError,
     openapi::{Accepted, problems},
     state::AppState,
-    v1::users::{ErasedUser, rights},
+    v1::users::{EraseRequest, ErasedUser, rights},
     wire::Receipted,
 };
 
-problems! { LastOwner }
+problems! { LastOwner, ReauthenticationRequired }
 
 /// Erase me
 ///
 /// Ends the memberships of the person who is signed in, so that no key of theirs is accepted when the answer is there, their
-/// sessions, and destroys the key that everything personal of them is sealed under. There is no way back: export first
+/// sessions, deletes the prompts that are theirs alone unless `prompts=keep`, and destroys the key that everything personal
+/// of them is sealed under. There is no way back: export first
 /// (`GET /v1/me/export`). The last Owner of a workspace hands it over before (`transfer-ownership`), or deletes it.
 #[utoipa::path(
     delete, path = "/v1/me", operation_id = "erase_me", tag = "Privacy",
+    params(EraseRequest),
     responses((status = 200, description = "What was ended, and the receipt.", body = ErasedUser), Accepted<ErasedUser>, Problems),
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
     caller: Caller,
+    StrictQuery(request): StrictQuery<EraseRequest>,
 ) -> Result<Receipted<ErasedUser>, ApiError> {
     let (signed_in, permit) = caller.own_account()?;
-    let context = caller.origin.context(&state, permit, None);
-    rights::erase(&state, &caller.origin, context, signed_in.session.user).await
+    caller.require_fresh()?;
+    rights::erase(&state, &caller.origin, permit, signed_in.session.user, request.prompts).await
 }
 
 #[cfg(test)]

@@ -2,13 +2,13 @@
 
 use axum::extract::State;
 use keywright_domain::ids::UserId;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::rights;
 use crate::{
     actor::Installation,
-    edge::StrictPath,
+    edge::{StrictPath, StrictQuery},
     error::{ApiError, ErrorCode},
     openapi::{Accepted, problems},
     state::AppState,
@@ -23,8 +23,32 @@ pub(crate) struct ErasedUser {
     pub(super) id: String,
     /// Memberships that ended.
     pub(super) memberships_ended: u64,
+    /// Prompts that were deleted.
+    pub(super) prompts_deleted: u64,
     #[serde(flatten)]
     pub(super) receipt: Receipt,
+}
+
+/// How a person is erased.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Request {
+    /// What becomes of the prompts that the person created and of which nobody else published a version. Other prompts stay;
+    /// they name nobody any more.
+    #[serde(default)]
+    pub(crate) prompts: OwnPrompts,
+}
+
+/// What becomes of the prompts of a person who is erased.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OwnPrompts {
+    /// They go, with their versions and files.
+    #[default]
+    Delete,
+    /// They stay in their workspaces.
+    Keep,
 }
 
 problems! {}
@@ -33,20 +57,20 @@ problems! {}
 ///
 /// Operator only. Ends the person's memberships, so that no key of theirs is accepted when the answer is there, and destroys the
 /// key that their name, e-mail address and the addresses and user agents of what they did are sealed under. The audit trail
-/// still verifies. There is no way back: export first (`GET /v1/users/{id}/export`).
+/// still verifies. Prompts that are theirs alone go, unless `prompts=keep`. There is no way back: export first (`GET /v1/users/{id}/export`).
 #[utoipa::path(
     delete, path = "/v1/users/{id}", operation_id = "erase_user", tag = "Privacy",
-    params(UserPath),
+    params(UserPath, Request),
     responses((status = 200, description = "What was ended, and the receipt.", body = ErasedUser), Accepted<ErasedUser>, Problems),
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
     Installation { caller, permit }: Installation,
     StrictPath(id): StrictPath<String>,
+    StrictQuery(request): StrictQuery<Request>,
 ) -> Result<Receipted<ErasedUser>, ApiError> {
     let user = UserId::parse(&id).map_err(|_| ErrorCode::NotFound)?;
-    let context = caller.origin.context(&state, permit, None);
-    rights::erase(&state, &caller.origin, context, user).await
+    rights::erase(&state, &caller.origin, permit, user, request.prompts).await
 }
 
 #[cfg(test)]

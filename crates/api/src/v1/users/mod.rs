@@ -16,7 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::state::AppState;
 
-pub(super) use erase::ErasedUser;
+pub(super) use erase::{ErasedUser, OwnPrompts, Request as EraseRequest};
 pub(super) use export::{ExportedMembership, Profile, UserExport, export_as};
 
 /// The routes about people.

@@ -1,14 +1,16 @@
 //! What people choose over what is kept of them: the same whether they do it themselves or the operator does it for them.
 
 use keywright_domain::{
+    caps,
     command::{Command, Context},
     ids::UserId,
+    permit::Permit,
     privacy::{self, Collection, ConsentName, ConsentTo, PrivacyCommand, Who},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::ErasedUser;
+use super::{ErasedUser, OwnPrompts};
 use crate::{
     actor::Origin,
     error::{ApiError, ErrorCode},
@@ -131,14 +133,31 @@ pub(in crate::v1) async fn withdraw(
     consents(state, user).await
 }
 
-/// Erases a person.
+/// Erases a person, and first, some at a time, the prompts that are theirs alone. Whoever is interrupted asks again: what was
+/// done stays done. The receipt of the last step holds for all.
 pub(in crate::v1) async fn erase(
     state: &AppState,
     origin: &Origin,
-    context: Context,
+    permit: Permit,
     user: UserId,
+    prompts: OwnPrompts,
 ) -> Result<Receipted<ErasedUser>, ApiError> {
+    let mut prompts_deleted = 0;
+    if prompts == OwnPrompts::Delete {
+        let limit = caps::ERASE_PROMPTS_PER_STEP;
+        loop {
+            let step = Command::Privacy(PrivacyCommand::ErasePrompts { user, limit });
+            let carried = state.carry_out(origin.context(state, permit, None), step).await?;
+            let deleted = carried.prompts_erased()?;
+            prompts_deleted += deleted;
+            if deleted < u64::from(limit) {
+                break;
+            }
+        }
+    }
+    let context = origin.context(state, permit, None);
     let done = state.commit(origin, context, Command::Privacy(PrivacyCommand::Erase { user })).await?;
     let (receipt, memberships_ended) = (done.receipt.clone(), done.erased()?);
-    Ok(Receipted::new(receipt, |receipt| ErasedUser { id: user.to_string(), memberships_ended, receipt }))
+    let id = user.to_string();
+    Ok(Receipted::new(receipt, |receipt| ErasedUser { id, memberships_ended, prompts_deleted, receipt }))
 }
