@@ -33,6 +33,9 @@ idle_action = "disable"
 allowed_permissions = ["prompts:read", "reports:export"]
 rotation = { production = "30d", ci = "none", staging = "2mo" }
 
+[workspaces.shop.members."ada@shop.example"]
+role = "admin"
+
 [workspaces.shop.keys.web]
 environment = "production"
 purpose = "The web shop"
@@ -98,7 +101,7 @@ fn a_file_builds_an_installation_and_rebuilds_it_elsewhere() {
     assert_eq!(dry.code, Some(2), "there are differences: {}{}", dry.out, dry.err);
     assert!(dry.out.contains("+ workspace shop") && dry.out.contains("+ key shop/web"), "{}", dry.out);
     assert!(
-        dry.out.contains("8 to add, 1 to change, 0 to remove") && dry.err.is_empty(),
+        dry.out.contains("9 to add, 1 to change, 0 to remove") && dry.err.is_empty(),
         "{}{}",
         dry.out,
         dry.err
@@ -128,12 +131,15 @@ fn a_file_builds_an_installation_and_rebuilds_it_elsewhere() {
         serde_json::json!({"team": "web", "levels": [1, 2.5], "nested": {"deep": true}})
     );
     assert_eq!(verdict("off")["code"], "disabled_key");
+    assert!(secret("ada@shop.example").contains("/invite#"), "somebody who is not there is invited");
 
     let again = apply(&mut shell, &file, &["--dry-run"]);
     assert_eq!(again.code, Some(0), "nothing is left to do: {}", again.out);
     let export = shell.works(&["export", "--keys", "--people"], "");
     assert!(
-        export.contains("service_account = \"api@shop.example\"") && export.contains("role = \"owner\""),
+        export.contains("service_account = \"api@shop.example\"")
+            && export.contains("role = \"owner\"")
+            && export.contains("ada@shop.example"),
         "{export}"
     );
     assert!(issued.iter().all(|one| !export.contains(one["secret"].as_str().unwrap())));
@@ -153,7 +159,7 @@ fn rebuilt(directory: &Path, exported: &Path, export: &str) {
     let done = apply(&mut shell, exported, &["--yes", "--json"]);
     assert_eq!(done.code, Some(0), "{}{}", done.out, done.err);
     let answer: Value = serde_json::from_str(&done.out).unwrap();
-    assert_eq!((&answer["applied"], answer["secrets"].as_array().unwrap().len()), (&Value::from(true), 2));
+    assert_eq!((&answer["applied"], answer["secrets"].as_array().unwrap().len()), (&Value::from(true), 3));
     assert_eq!(shell.works(&["export", "--keys", "--people"], ""), export);
     dev.stop();
 }

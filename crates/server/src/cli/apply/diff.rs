@@ -49,6 +49,8 @@ pub(super) enum Phase {
     NewPlans,
     NewWorkspaces,
     NewAccounts,
+    Withdrawn,
+    Invitations,
     Giving,
     NewKeys,
     Taking,
@@ -75,7 +77,8 @@ pub(super) struct Step {
     pub(super) what: String,
     pub(super) fields: Vec<Field>,
     pub(super) change: Change,
-    /// For a key that is created: workspace and name, under which its secret is handed over.
+    /// For a key that is created, or somebody who is invited: workspace and name, under which the secret or the link is
+    /// handed over.
     pub(super) issues: Option<(String, String)>,
     /// The service account that the body names, which may be created by an earlier step: the member of the body, the
     /// workspace, and its identity.
@@ -126,7 +129,7 @@ pub(super) fn steps(
     for (slug, workspace) in &wanted.workspaces {
         let of_keys = keys.get(slug).unwrap_or(&none);
         workspace_steps(slug, workspace, present, &mut steps)?;
-        people::steps(slug, workspace, present, prune, &mut steps)?;
+        people::steps(slug, workspace, present, prune, &mut steps);
         key_steps(slug, workspace, present, of_keys, &mut steps)?;
         if prune == Prune::Yes {
             removed_keys(slug, workspace, of_keys, &mut steps);

@@ -86,7 +86,9 @@ impl Export {
                 let named = |all: &BTreeMap<String, BTreeMap<String, Value>>| {
                     all.get(slug).cloned().unwrap_or_default().into_iter()
                 };
-                let members = named(&people.members).map(|(email, one)| (email, people::member_of(&one)));
+                // Whoever is invited is named as well: the file says who is to be there.
+                let members = named(&people.invitations).chain(named(&people.members));
+                let members = members.map(|(email, one)| (email, people::member_of(&one)));
                 one.members = Some(members.collect());
                 let accounts = named(&people.service_accounts);
                 one.service_accounts =

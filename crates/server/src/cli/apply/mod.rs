@@ -181,7 +181,7 @@ fn call(
     accounts: &mut AccountIds,
     secrets: &mut Secrets,
 ) -> Result<Value, Failure> {
-    let once = step.issues.is_some().then(fresh_idempotency_key);
+    let once = (step.phase == Phase::NewKeys).then(fresh_idempotency_key);
     let body = body_with_account(step, accounts)?;
     let mut answer = session.client.send(&Call {
         method: step.change.method.clone(),
@@ -200,6 +200,10 @@ fn call(
         session.client.follow(&mut answer, |line| session.console.note(line))?;
         return Ok(answer);
     };
+    if step.phase == Phase::Invitations {
+        secrets.keep_link(workspace, name, &mut answer)?;
+        return Ok(answer);
+    }
     secrets.keep(workspace, name, &mut answer)?;
     if step.fields.iter().any(|field| field.name == "disabled") {
         let id = answer.pointer("/key/id").and_then(Value::as_str).unwrap_or_default();

@@ -1,7 +1,9 @@
 //! Members and service accounts of the declarative file.
 //!
 //! Members are found by the address that they sign in with, service accounts by their identity. Nobody becomes a member by a
-//! file: whoever is named and not there yet is invited.
+//! file: whoever is named and not there yet is invited, and counts as named while the invitation waits.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
@@ -11,8 +13,6 @@ use super::{
     file::{ListOrAll, Member, ServiceAccount, Workspace},
     present::{Present, text},
 };
-use crate::failure::{Exit, Failure};
-
 /// The steps about people and service accounts of a workspace.
 pub(super) fn steps(
     slug: &str,
@@ -20,34 +20,69 @@ pub(super) fn steps(
     present: &Present,
     prune: Prune,
     steps: &mut Vec<Step>,
-) -> Result<(), Failure> {
+) {
     for (identity, account) in workspace.service_accounts.iter().flatten() {
         service_account(slug, identity, account, present, steps);
     }
     for (email, member) in workspace.members.iter().flatten() {
-        steps.extend(member_step(slug, email, member, present)?);
+        member_steps(slug, email, member, present, steps);
     }
     if prune == Prune::Yes {
         removed(slug, workspace, present, steps);
     }
-    Ok(())
 }
 
-/// A member who has another role or other permissions than the file says.
-fn member_step(slug: &str, email: &str, member: &Member, present: &Present) -> Result<Option<Step>, Failure> {
-    let what = format!("member {slug}/{email}");
-    let email = email.to_lowercase();
-    let found = present.members.get(slug).and_then(|members| members.get(&email));
+/// A member who has another role or other permissions than the file says, or who is not there yet.
+fn member_steps(slug: &str, email: &str, member: &Member, present: &Present, steps: &mut Vec<Step>) {
+    let address = email.to_lowercase();
     let mut body = Map::from_iter([("role".to_owned(), json!(member.role))]);
     put_permissions(&mut body, member.permissions.as_ref());
-    let Some(before) = found else {
-        return Err(Failure::new(Exit::Negative, format!("{email} is no member of workspace {slug}"))
-            .remedy("People become members by invitation; apply the file again when they have joined."));
+    let find = |all: &BTreeMap<String, BTreeMap<String, Value>>| {
+        all.get(slug).and_then(|of_workspace| of_workspace.get(&address)).cloned()
     };
-    let fields = differences(&Value::Object(body), before, "");
-    let place = path(&["v1", "workspaces", slug, "members", &text(before, "id")]);
-    let change = Change::patch(place, body_of(&fields));
-    Ok((!fields.is_empty()).then(|| Step::new(Phase::Taking, Action::Change, what, change).with(fields)))
+    let Some(before) = find(&present.members) else {
+        return invitation_steps(slug, email, body, find(&present.invitations).as_ref(), steps);
+    };
+    let fields = differences(&Value::Object(body), &before, "");
+    if !fields.is_empty() {
+        let place = path(&["v1", "workspaces", slug, "members", &text(&before, "id")]);
+        let change = Change::patch(place, body_of(&fields));
+        let what = format!("member {slug}/{email}");
+        steps.push(Step::new(Phase::Taking, Action::Change, what, change).with(fields));
+    }
+}
+
+/// Somebody to be invited; an invitation to something else is withdrawn before, and one whose link has ended is sent again.
+fn invitation_steps(
+    slug: &str,
+    email: &str,
+    mut body: Map<String, Value>,
+    waiting: Option<&Value>,
+    steps: &mut Vec<Step>,
+) {
+    let place = |end: &[&str]| path(&[&["v1", "workspaces", slug, "invitations"], end].concat());
+    let sent = |action, change| {
+        let step = Step::new(Phase::Invitations, action, format!("invitation {slug}/{email}"), change);
+        Step { issues: Some((slug.to_owned(), email.to_owned())), ..step }
+    };
+    if let Some(waiting) = waiting {
+        let id = text(waiting, "id");
+        if differences(&Value::Object(body.clone()), waiting, "").is_empty() {
+            if waiting["is_over"] == true {
+                steps.push(sent(Action::Change, Change::post(place(&[&id, "resend"]), json!({}))));
+            }
+            return;
+        }
+        steps.push(withdrawn(slug, email, waiting, Phase::Withdrawn));
+    }
+    body.retain(|_, value| !value.is_null());
+    body.insert("email".to_owned(), json!(email));
+    steps.push(sent(Action::Add, Change::post(place(&[]), json!({"invitations": [body]}))));
+}
+
+fn withdrawn(slug: &str, email: &str, invitation: &Value, phase: Phase) -> Step {
+    let place = path(&["v1", "workspaces", slug, "invitations", &text(invitation, "id")]);
+    Step::new(phase, Action::Remove, format!("invitation {slug}/{email}"), Change::delete(place))
 }
 
 fn put_permissions(body: &mut Map<String, Value>, permissions: Option<&ListOrAll>) {
@@ -114,6 +149,11 @@ fn removed(slug: &str, workspace: &Workspace, present: &Present, steps: &mut Vec
         for (email, member) in members.iter().filter(|(email, _)| !is_named(email)) {
             remove("member", "members", email, member);
         }
+        for (email, invitation) in present.invitations.get(slug).into_iter().flatten() {
+            if !is_named(email) {
+                steps.push(withdrawn(slug, email, invitation, Phase::RemovedPeople));
+            }
+        }
     }
     if let (Some(wanted), Some(accounts)) = (&workspace.service_accounts, present.service_accounts.get(slug))
     {
@@ -124,7 +164,7 @@ fn removed(slug: &str, workspace: &Workspace, present: &Present, steps: &mut Vec
     }
 }
 
-/// What the file says of a member who is there.
+/// What the file says of a member who is there, or is invited.
 pub(super) fn member_of(member: &Value) -> Member {
     Member { role: text(member, "role"), permissions: Some(permissions_of(member)) }
 }

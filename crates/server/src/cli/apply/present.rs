@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use keywright_domain::time::{Clock as _, Timestamp};
+use serde_json::{Value, json};
 
 use super::super::connection::{Client, path};
-use crate::failure::{Exit, Failure};
+use crate::{
+    failure::{Exit, Failure},
+    system::SystemClock,
+};
 
 /// Things of the installation, as the API shows them, by name.
 #[derive(Debug, Default)]
@@ -17,6 +21,8 @@ pub(super) struct Present {
     pub(super) workspaces: BTreeMap<String, Value>,
     /// Members by workspace and address, of the workspaces that were asked about.
     pub(super) members: BTreeMap<String, BTreeMap<String, Value>>,
+    /// Invitations by workspace and address, of the workspaces that were asked about; with `is_over` when the link has ended.
+    pub(super) invitations: BTreeMap<String, BTreeMap<String, Value>>,
     /// Service accounts by workspace and identity, of the workspaces that were asked about.
     pub(super) service_accounts: BTreeMap<String, BTreeMap<String, Value>>,
 }
@@ -53,6 +59,13 @@ impl Present {
             Ok(named.map(|one| (text(&one, "email").to_lowercase(), one)).collect())
         };
         self.members.insert(slug.to_owned(), of("members")?);
+        let now = SystemClock.now();
+        let mut invitations = of("invitations")?;
+        for invitation in invitations.values_mut() {
+            let end = Timestamp::parse_rfc3339(&text(invitation, "expires_at"));
+            invitation["is_over"] = json!(end.is_ok_and(|end| end <= now));
+        }
+        self.invitations.insert(slug.to_owned(), invitations);
         self.service_accounts.insert(slug.to_owned(), of("service-accounts")?);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The secrets of keys that were created: written to a file of their own as they come, or shown once in the end.
+//! The secrets of keys that were created, and links of invitations: written to a file of their own as they come, or shown once in the end.
 
 use std::{
     fs::File,
@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::super::session::Session;
+use super::{super::session::Session, present::text};
 use crate::failure::{Exit, Failure};
 
 /// Where secrets go.
@@ -56,6 +56,30 @@ impl Secrets {
             id,
             secret: Zeroizing::new(secret),
         };
+        let remedy = format!("The key exists. For a new secret: keywright keys rotate {}", issued.id);
+        self.hand_over(issued, remedy)
+    }
+
+    /// Takes the link of an invitation out of the answer that made it, if it did not go out by e-mail.
+    ///
+    /// # Errors
+    /// When the file cannot be written; the link is lost then, and the invitation can be sent again.
+    pub(super) fn keep_link(
+        &mut self,
+        workspace: &str,
+        email: &str,
+        answer: &mut Value,
+    ) -> Result<(), Failure> {
+        let place = if answer.get("data").is_some() { "/data/0" } else { "" };
+        let Some(invitation) = answer.pointer_mut(place) else { return Ok(()) };
+        let id = text(invitation, "id");
+        let Some(Value::String(link)) = invitation.get_mut("link").map(Value::take) else { return Ok(()) };
+        let remedy = format!("For a new link: keywright invitations resend {id}");
+        let (workspace, name, secret) = (workspace.to_owned(), email.to_owned(), Zeroizing::new(link));
+        self.hand_over(Issued { workspace, name, id, secret }, remedy)
+    }
+
+    fn hand_over(&mut self, issued: Issued, remedy: String) -> Result<(), Failure> {
         let Some((place, file)) = &mut self.file else {
             self.shown.push(issued);
             return Ok(());
@@ -63,7 +87,7 @@ impl Secrets {
         let line = Zeroizing::new(format!("{}\n", issued.to_json()));
         file.write_all(line.as_bytes()).and_then(|()| file.sync_data()).map_err(|error| {
             Failure::new(Exit::Negative, format!("cannot write a secret to {}: {error}", place.display()))
-                .remedy(format!("The key exists. For a new secret: keywright keys rotate {}", issued.id))
+                .remedy(remedy)
         })?;
         self.written += 1;
         Ok(())

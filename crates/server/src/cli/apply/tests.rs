@@ -247,3 +247,38 @@ fn members_and_service_accounts() {
         ["- member acme/ada@acme.example", "- service account acme/api@acme.example"]
     );
 }
+
+#[test]
+fn whoever_is_not_there_is_invited() {
+    let mut present = present();
+    let of = |present: &Present, text: &str, prune| {
+        steps(&parse(text, "x").unwrap(), present, &PresentKeys::new(), prune).unwrap()
+    };
+    let file = r#"
+        [workspaces.acme.members."Ada@acme.example"]
+        role = "admin"
+        permissions = "all"
+    "#;
+    let invite = of(&present, file, Prune::No);
+    assert_eq!(shown(&invite), ["+ invitation acme/Ada@acme.example"]);
+    let body = json!({"invitations": [{"role": "admin", "email": "Ada@acme.example"}]});
+    assert_eq!(invite[0].change.body, Some(body));
+    let mut waiting = |role: &str, is_over: bool| {
+        let one = json!({
+            "id": "inv_1", "email": "ada@acme.example", "role": role, "permissions": null, "is_over": is_over,
+        });
+        let waiting = BTreeMap::from([("ada@acme.example".to_owned(), one)]);
+        present.invitations.insert("acme".to_owned(), waiting);
+        of(&present, file, Prune::Yes)
+    };
+    assert!(waiting("admin", false).is_empty(), "an invitation that waits is enough");
+    let again = waiting("admin", true);
+    assert_eq!(shown(&again), ["~ invitation acme/Ada@acme.example"]);
+    assert!(again[0].change.path.ends_with("/invitations/inv_1/resend"), "{}", again[0].change.path);
+    let other = waiting("viewer", false);
+    let both = ["- invitation acme/Ada@acme.example", "+ invitation acme/Ada@acme.example"];
+    assert_eq!(shown(&other), both);
+    let removed = of(&present, "[workspaces.acme.members]\n", Prune::Yes);
+    assert_eq!(shown(&removed), ["- invitation acme/ada@acme.example"]);
+    assert!(of(&present, "[workspaces.acme.members]\n", Prune::No).is_empty());
+}
