@@ -145,7 +145,7 @@ class Pages(unittest.TestCase):
 
     def test_4_invitation(self):
         before = len(self.sink.letters)
-        self.operate("POST", "/v1/workspaces/acme/invitations", {"email": GUEST, "role": "member"})
+        self.operate("POST", "/v1/workspaces/acme/invitations", {"invitations": [{"email": GUEST, "role": "member"}]})
         text, link = self.sink.letter_to(GUEST, before)
         self.assertIn("acme", text)
         page = self.guest

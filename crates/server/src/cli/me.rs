@@ -31,12 +31,12 @@ Examples:
   keywright me show
   keywright me export --archive my-data.zip
   keywright me opt-out
-  keywright me --user usr_01… erase --yes")]
+  keywright me erase --user usr_01… --yes")]
 pub(crate) struct Me {
     #[command(flatten)]
     connection: Connection,
     /// Somebody else, by id; needs an operator credential
-    #[arg(long, value_name = "USER")]
+    #[arg(long, global = true, value_name = "USER")]
     user: Option<String>,
     #[command(subcommand)]
     command: MeCommand,
@@ -46,7 +46,7 @@ pub(crate) struct Me {
 enum MeCommand {
     /// Who you are, and where you are a member
     ///
-    /// Not for somebody else: `keywright me --user … export` says everything.
+    /// Not for somebody else: `keywright me export --user …` says everything.
     #[command(after_help = "Examples:\n  keywright me show")]
     Show,
     /// Everything that is kept of you

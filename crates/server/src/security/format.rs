@@ -100,7 +100,7 @@ mod tests {
         let line = Format::Json.line(&samples::event("key.revoked"));
         assert!(!line.contains('\n'), "one line, whatever the reason says");
         let value: Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(value["timestamp"], "2026-11-18T10:26:40.123Z");
+        assert_eq!(value["timestamp"], "2026-11-18T11:06:40.123Z");
         assert_eq!(value["logger"], "security");
         assert_eq!(value["level"], "INFO");
         assert!(value["user_id"].as_str().unwrap().starts_with("usr_"));
@@ -116,7 +116,7 @@ mod tests {
     fn the_documents_line() {
         let line = Format::Text.line(&samples::event("key.compromised"));
         let mut parts = line.splitn(4, " - ");
-        assert_eq!(parts.next(), Some("2026-11-18 10:26:40,123"));
+        assert_eq!(parts.next(), Some("2026-11-18 11:06:40,123"));
         assert_eq!(parts.next(), Some("security"));
         assert_eq!(parts.next(), Some("ERROR"));
         let value: Value = serde_json::from_str(parts.next().unwrap()).unwrap();

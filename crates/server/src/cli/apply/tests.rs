@@ -244,7 +244,7 @@ fn members_and_service_accounts() {
     let removed = of(none, Prune::Yes).unwrap();
     assert_eq!(
         shown(&removed),
-        ["- member acme/ada@acme.example", "- service account acme/api@acme.example"]
+        ["- member acme/ada@acme.example", "- service account acme/api@acme.example", "- plan gold"]
     );
 }
 
@@ -269,7 +269,7 @@ fn whoever_is_not_there_is_invited() {
         });
         let waiting = BTreeMap::from([("ada@acme.example".to_owned(), one)]);
         present.invitations.insert("acme".to_owned(), waiting);
-        of(&present, file, Prune::Yes)
+        of(&present, file, Prune::No)
     };
     assert!(waiting("admin", false).is_empty(), "an invitation that waits is enough");
     let again = waiting("admin", true);
@@ -279,6 +279,6 @@ fn whoever_is_not_there_is_invited() {
     let both = ["- invitation acme/Ada@acme.example", "+ invitation acme/Ada@acme.example"];
     assert_eq!(shown(&other), both);
     let removed = of(&present, "[workspaces.acme.members]\n", Prune::Yes);
-    assert_eq!(shown(&removed), ["- invitation acme/ada@acme.example"]);
+    assert_eq!(shown(&removed), ["- invitation acme/ada@acme.example", "- plan gold"]);
     assert!(of(&present, "[workspaces.acme.members]\n", Prune::No).is_empty());
 }

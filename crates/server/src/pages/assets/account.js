@@ -3,6 +3,7 @@ import { alarm, call, element, forget, onSubmit, reason, show, tell } from "/ui/
 const byId = (id) => document.getElementById(id);
 let account;
 let proven;
+let isOut = false;
 
 /** Calls; when the server wants a fresh proof of who this is, asks for it and calls once more. */
 async function dangerous(method, path, body) {
@@ -26,14 +27,24 @@ onSubmit("prove-form", async ({ password, code }, form) => {
 });
 byId("prove-cancel").addEventListener("click", () => proven(false));
 
-async function load() {
-  const answer = await call("GET", "/v1/account");
+/** Asks for what is shown; `undefined` when that came to nothing. Whoever signed out meanwhile is told nothing more. */
+async function ask(path) {
+  const answer = await call("GET", path);
+  if (isOut) return undefined;
   if (answer.status === 401) {
     forget();
-    return location.replace("/sign-in");
+    location.replace("/sign-in");
+    return undefined;
   }
-  if (!answer.ok) return alarm(reason(answer));
-  account = answer.data;
+  if (answer.ok) return answer.data;
+  alarm(reason(answer));
+  return undefined;
+}
+
+async function load() {
+  const known = await ask("/v1/account");
+  if (!known) return;
+  account = known;
   byId("who").textContent = `${account.name} (${account.email})`;
   byId("account-email").value = account.email;
   byId("memberships").replaceChildren(...account.memberships.map(membership));
@@ -42,7 +53,7 @@ async function load() {
   byId("current").required = account.has_password;
   showFactor();
   await loadSessions();
-  if (byId("account-section").hidden) show("account-section");
+  if (!isOut && byId("account-section").hidden) show("account-section");
 }
 
 function membership({ slug, role }) {
@@ -52,10 +63,10 @@ function membership({ slug, role }) {
 }
 
 async function loadSessions() {
-  const answer = await call("GET", "/v1/sessions");
-  if (!answer.ok) return alarm(reason(answer));
-  byId("sessions").replaceChildren(...answer.data.data.map(session));
-  byId("others-form").hidden = answer.data.data.length < 2;
+  const sessions = await ask("/v1/sessions");
+  if (!sessions) return;
+  byId("sessions").replaceChildren(...sessions.data.map(session));
+  byId("others-form").hidden = sessions.data.length < 2;
 }
 
 function session({ id, agent, last_used_at, current }) {
@@ -87,6 +98,8 @@ function showFactor() {
 onSubmit("out-form", async () => {
   const answer = await call("DELETE", "/v1/sessions/current");
   if (!answer.ok && answer.status !== 401) return alarm(reason(answer));
+  isOut = true;
+  alarm("");
   forget();
   show("out-section");
 });

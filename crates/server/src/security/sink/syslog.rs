@@ -125,7 +125,7 @@ mod tests {
     fn check(message: &str, priority: u8, action: &str) {
         let rest = message.strip_prefix(&format!("<{priority}>1 ")).unwrap_or_else(|| panic!("{message}"));
         let fields: Vec<_> = rest.splitn(7, ' ').collect();
-        assert_eq!(fields[0], "2026-11-18T10:26:40.123Z");
+        assert_eq!(fields[0], "2026-11-18T11:06:40.123Z");
         assert!(!fields[1].is_empty() && fields[2] == "keywright");
         assert_eq!(fields[3], std::process::id().to_string());
         assert_eq!((fields[4], fields[5]), (action, "-"));
