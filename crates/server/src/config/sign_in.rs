@@ -65,7 +65,8 @@ impl TryFrom<String> for MappedWorkspace {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Group {
     /// The group, as the provider names it.
-    pub(crate) group: String,
+    #[serde(rename = "group")]
+    pub(crate) name: String,
     /// The workspace.
     pub(crate) workspace: MappedWorkspace,
     /// The role there.
@@ -213,10 +214,10 @@ mod tests {
         assert!(one(&BASE.replace("\"keywright\"", "\"\"")).unwrap_err().contains("client_id"));
         let twice = read(&format!("[[sign_in]]\n{BASE}[[sign_in]]\n{BASE}")).unwrap_err();
         assert!(twice.contains("twice"), "{twice}");
-        let many: String = (0..=PROVIDERS_MAX)
+        let many: Vec<_> = (0..=PROVIDERS_MAX)
             .map(|number| format!("[[sign_in]]\n{}", BASE.replace("corp", &format!("corp{number}"))))
             .collect();
-        assert!(read(&many).unwrap_err().contains("at most"));
+        assert!(read(&many.concat()).unwrap_err().contains("at most"));
     }
 
     #[test]

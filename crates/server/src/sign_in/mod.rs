@@ -13,11 +13,14 @@ use crate::{
 };
 use network::HttpNetwork;
 
+/// A provider, and the way to it.
+type Reachable = (ProviderSettings, Arc<dyn Network>);
+
 /// The providers that `sections` describe. Reads the clients' secrets and the certificates; asks no provider anything.
 ///
 /// # Errors
 /// When one of them cannot be read.
-pub(crate) fn providers(sections: &[SignIn]) -> Result<Vec<(ProviderSettings, Arc<dyn Network>)>, Failure> {
+pub(crate) fn providers(sections: &[SignIn]) -> Result<Vec<Reachable>, Failure> {
     let provider = |section: &SignIn| {
         let network: Arc<dyn Network> = Arc::new(HttpNetwork::new(section.root_certificate.as_deref())?);
         Ok((settings(section)?, network))
@@ -29,7 +32,7 @@ fn settings(section: &SignIn) -> Result<ProviderSettings, Failure> {
     let (file, env) = (section.client_secret_file.as_deref(), section.client_secret_env.as_deref());
     let secret = read_secret(file, env, "the client secret of a sign-in provider")?;
     let mapping = |group: &crate::config::sign_in::Group| GroupMapping {
-        group: group.group.clone(),
+        group: group.name.clone(),
         workspace: group.workspace.0.clone(),
         role: group.role.0,
     };

@@ -138,7 +138,7 @@ mod tests {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut sink = Syslog::new(SyslogAddress::Udp(server.local_addr().unwrap().to_string()));
         deliver(&mut sink, &["key.created", "key.compromised"]).unwrap();
-        let mut buffer = [0; 65_536];
+        let mut buffer = vec![0; 65_536];
         for (priority, action) in [(85, "key.created"), (83, "key.compromised")] {
             let length = server.recv(&mut buffer).unwrap();
             check(std::str::from_utf8(&buffer[..length]).unwrap(), priority, action);
@@ -153,7 +153,7 @@ mod tests {
         assert!(deliver(&mut sink, &["key.created"]).is_err(), "nobody listens");
         let server = UnixDatagram::bind(&path).unwrap();
         deliver(&mut sink, &["session.ended"]).unwrap();
-        let mut buffer = [0; 65_536];
+        let mut buffer = vec![0; 65_536];
         let length = server.recv(&mut buffer).unwrap();
         check(std::str::from_utf8(&buffer[..length]).unwrap(), 86, "session.ended");
     }
