@@ -1,17 +1,21 @@
 """The documents' own snippets, run as their pages print them; only placeholders of keys are replaced. Their host names lead
 to a real server: see redirect.py."""
 
+import http.server
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
 
 from installation import Installation
+from mail import MailSink
 from redirect import Redirect
 
 SNIPPETS = Path(__file__).parent / "snippets"
@@ -142,6 +146,55 @@ class Usage(unittest.TestCase):
             time.sleep(0.5)
         self.assertRegex(alerts[0], r"^Unusual API usage: \d+ requests \(avg: 20\.0\)$")
         self.assertRegex(alerts[1], r"^High error rate: \d+\.\d+%$")
+
+
+class JsonSink(http.server.ThreadingHTTPServer):
+    """Keeps what is posted to it, by path."""
+
+    def __init__(self):
+        sink = self
+        self.posted = {}
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                sink.posted[self.path] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Channels(unittest.TestCase):
+    """`send_alert` of docs/guides/usage-alerts.md, as it is printed."""
+
+    def test_each_channel_that_is_named_is_told(self):
+        guide = (Path(__file__).parents[2] / "docs/guides/usage-alerts.md").read_text()
+        names = {}
+        exec(re.search(r"```python\n(.*?)```", guide, re.S)[1], names)
+        alert = "High error rate: 12.5%"
+        names["send_alert"](alert)
+        hooks, mail = JsonSink(), MailSink()
+        base = f"http://127.0.0.1:{hooks.server_address[1]}"
+        os.environ |= {
+            "ALERT_EMAIL": "oncall@example.com", "ALERT_SMTP_HOST": "127.0.0.1", "ALERT_SMTP_PORT": str(mail.port),
+            "SLACK_WEBHOOK_URL": f"{base}/slack", "PAGERDUTY_ROUTING_KEY": "routing", "PAGERDUTY_URL": f"{base}/pagerduty",
+            "ALERT_WEBHOOK_URL": f"{base}/other",
+        }
+        self.assertEqual((hooks.posted, mail.letters), ({}, []), "nobody was named")
+        names["send_alert"](alert)
+        (to, letter), = mail.letters
+        self.assertEqual((to, letter.get_content().strip()), ("oncall@example.com", alert))
+        self.assertEqual(hooks.posted["/slack"], {"text": alert})
+        event = hooks.posted["/pagerduty"]
+        self.assertEqual((event["routing_key"], event["event_action"], event["payload"]["summary"]), ("routing", "trigger", alert))
+        self.assertEqual(hooks.posted["/other"], {"message": alert})
+        for server in (hooks, mail):
+            server.shutdown()
+            server.server_close()
 
 
 class Local(unittest.TestCase):

@@ -2,8 +2,8 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
-    path::PathBuf,
+    io::{self, BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
 };
 
 use clap::{Args, ValueEnum};
@@ -21,16 +21,22 @@ const PIECE_BYTES: usize = 64 << 10;
 /// [`CARD_REDACTED`] and [`API_KEY_REDACTED`] in the place of what it finds. Lines come out as soon as they are complete, so it
 /// can stand between a program and its log for as long as the program runs. Nothing leaves this machine. The rules are those
 /// of POST /v1/redact and of this server's own logs.
+///
+/// With --check nothing is written: each finding is listed by file, line and column, and the exit code is 3 if there is one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   my-server 2>&1 | keywright redact >> my-server.log
   keywright redact yesterday.log > yesterday.redacted.log
-  keywright redact --only email,card --least likely < chat.txt")]
+  keywright redact --only email,card --least likely < chat.txt
+  keywright redact --check --least likely prompts/*.md     in CI: no personal data in prompts")]
 pub(crate) struct Redact {
-    /// File to read; standard input unless named
+    /// Files to read, one after the other; standard input unless named
     #[arg(value_name = "FILE")]
-    file: Option<PathBuf>,
+    files: Vec<PathBuf>,
+    /// List where something was found, without what it is; exit code 3 if anything was
+    #[arg(long)]
+    check: bool,
     /// Look only for these
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     only: Vec<Wanted>,
@@ -61,16 +67,42 @@ impl Redact {
     /// Does what the arguments say.
     pub(crate) fn run(self, mut console: Console) -> Result<(), Failure> {
         let redactor = self.redactor();
-        if let Some(path) = &self.file {
-            let mut file = File::open(path).map_err(|error| {
-                Failure::new(Exit::Negative, format!("cannot read {}: {error}", path.display()))
-            })?;
-            let output = console.output();
-            finish(copy(&mut file, output, redactor))
-        } else {
-            let (input, output) = console.both();
-            finish(copy(input, output, redactor))
+        if self.check {
+            return self.check(&mut console, &redactor);
         }
+        if self.files.is_empty() {
+            let (input, output) = console.both();
+            return finish(copy(input, output, redactor));
+        }
+        for path in &self.files {
+            let mut file = File::open(path).map_err(|error| cannot_read(path, &error))?;
+            finish(copy(&mut file, console.output(), redactor.clone()))?;
+        }
+        Ok(())
+    }
+
+    fn check(&self, console: &mut Console, redactor: &Redactor) -> Result<(), Failure> {
+        let mut found = 0;
+        if self.files.is_empty() {
+            let mut lines = Vec::new();
+            let (input, _) = console.both();
+            let read = report(&mut BufReader::new(input), "-", redactor, &mut lines);
+            found += read.map_err(|error| cannot_read(Path::new("-"), &error))?;
+            lines.iter().try_for_each(|line| console.answer(line))?;
+        }
+        for path in &self.files {
+            let mut lines = Vec::new();
+            let name = path.display().to_string();
+            let read = File::open(path)
+                .and_then(|file| report(&mut BufReader::new(file), &name, redactor, &mut lines));
+            found += read.map_err(|error| cannot_read(path, &error))?;
+            lines.iter().try_for_each(|line| console.answer(line))?;
+        }
+        if found == 0 {
+            return Ok(());
+        }
+        Err(Failure::new(Exit::Found, format!("{found} finding(s)"))
+            .remedy("Take them out, or leave what is less sure with --least likely."))
     }
 
     fn redactor(&self) -> Redactor {
@@ -96,6 +128,32 @@ impl From<Kind> for Wanted {
             Kind::ApiKey => Self::ApiKey,
         }
     }
+}
+
+fn cannot_read(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(Exit::Negative, format!("cannot read {}: {error}", path.display()))
+}
+
+/// Puts a line for each finding into `lines`; how many there are.
+fn report(
+    input: &mut dyn BufRead,
+    name: &str,
+    redactor: &Redactor,
+    lines: &mut Vec<String>,
+) -> io::Result<u64> {
+    let (mut found, mut line) = (0, Vec::new());
+    for number in 1_u64.. {
+        line.clear();
+        if input.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        for finding in redactor.findings_in(&line) {
+            let column = String::from_utf8_lossy(&line[..finding.range.start]).chars().count() + 1;
+            lines.push(format!("{name}:{number}:{column}: {}", finding.kind.name()));
+            found += 1;
+        }
+    }
+    Ok(found)
 }
 
 /// Copies a stream through the rules. What is complete is passed on at once.
@@ -128,10 +186,13 @@ fn finish(copied: io::Result<()>) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::console::{Dialogue, captured::console},
+        *,
+    };
 
     fn redacted(text: &str, only: &[Wanted], least: Least) -> String {
-        let command = Redact { file: None, only: only.to_vec(), least };
+        let command = Redact { files: Vec::new(), check: false, only: only.to_vec(), least };
         let mut out = Vec::new();
         copy(&mut text.as_bytes(), &mut out, command.redactor()).unwrap();
         String::from_utf8(out).unwrap()
@@ -150,6 +211,27 @@ mod tests {
             log.replace("(555) 123-4567", "[PHONE_REDACTED]")
         );
         assert!(redacted(log, &[Wanted::Card], Least::Certain).contains("card [CARD_REDACTED], call (555)"));
+    }
+
+    #[test]
+    fn what_is_found_is_listed_without_being_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        let (clean, dirty) = (directory.path().join("clean.md"), directory.path().join("dirty.md"));
+        std::fs::write(&clean, "Answer {{question}} in the name of the shop.\n").unwrap();
+        std::fs::write(&dirty, "Line\nAsk éva@example.com, or call (555) 123-4567\n").unwrap();
+        let check = |files: &[&PathBuf]| {
+            let files = files.iter().map(|file| (*file).clone()).collect();
+            let command = Redact { files, check: true, only: Vec::new(), least: Least::Possible };
+            let (console, out, _) = console(b"", Dialogue::Impossible);
+            (command.run(console), out.text())
+        };
+        let (result, out) = check(&[&clean]);
+        assert!(result.is_ok() && out.is_empty(), "{out}");
+        let (result, out) = check(&[&clean, &dirty]);
+        assert_eq!(result.unwrap_err().exit(), Exit::Found);
+        let name = dirty.display();
+        assert_eq!(out, format!("{name}:2:5: email\n{name}:2:30: phone\n"));
+        assert!(check(&[&directory.path().join("none")]).0.is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use keywright_domain::{
     ids::{ContextId, PromptId, WorkspaceId},
     permission::{PermissionSet, Role},
     permit::{Action, Actor, authorize},
-    principal::{Creator, Principal},
+    principal::Creator,
     privacy::{PrivacyCommand, PrivacyError, PrivacyOutcome},
     prompt::{
         CHUNK_BYTES, Content, ContextItem, ContextKind, NewContext, NewPrompt, Prompt, PromptCommand,
@@ -19,6 +19,7 @@ use keywright_domain::{
     workspace::WorkspacePatch,
 };
 
+use super::members::creator;
 use crate::{Installation, Samples};
 
 fn slug(text: &str) -> PromptSlug {
@@ -27,7 +28,7 @@ fn slug(text: &str) -> PromptSlug {
 
 impl<S: Store + ?Sized> Installation<S> {
     async fn on_prompts(&self, command: PromptCommand) -> Result<Committed, CommandError> {
-        self.on_prompts_by(self.owner, command).await
+        self.on_prompts_by(creator(&self.owner), command).await
     }
 
     async fn on_prompts_by(
@@ -43,7 +44,7 @@ impl<S: Store + ?Sized> Installation<S> {
     }
 
     async fn new_prompt(&self, name: &str) -> Prompt {
-        self.new_prompt_by(self.owner, name).await
+        self.new_prompt_by(creator(&self.owner), name).await
     }
 
     async fn new_prompt_by(&self, creator: Creator, name: &str) -> Prompt {
@@ -313,11 +314,11 @@ pub async fn prompts_of_an_erased_person_go<S: Store>(store: Arc<S>) {
     let Outcome::Membership(membership) = installation.operate(command).await.unwrap().outcome else {
         panic!("another outcome")
     };
-    let author = Creator { principal: Principal::User(user.id), membership: membership.number };
+    let author = creator(&membership);
     for name in ["first", "second", "third", "shared"] {
         let prompt = installation.new_prompt_by(author, name).await;
         installation.add_file(&prompt, b"by somebody").await;
-        let by = if name == "shared" { installation.owner } else { author };
+        let by = if name == "shared" { creator(&installation.owner) } else { author };
         let publish = PromptCommand::Publish { prompt: prompt.id, if_revision: None };
         installation.on_prompts_by(by, publish).await.unwrap();
     }

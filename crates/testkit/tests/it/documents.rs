@@ -63,6 +63,23 @@ fn data_protection_says_what_is_organisational() {
     }
 }
 
+#[test]
+fn the_guide_of_risks_names_each() {
+    let guide = text("docs/guides/owasp.md");
+    for said in [
+        "| Prompt injection |",
+        "| Sensitive data in prompts and answers |",
+        "| Broken authentication |",
+        "| Abuse, floods |",
+        "| Too much access |",
+        "## No personal data in prompts",
+        "## Limits in place of Flask-Limiter",
+        "key_limits = [\"hour=100/3600s\", \"minute=10/60s\"]",
+    ] {
+        assert!(guide.contains(said), "the guide does not say: {said}");
+    }
+}
+
 /// The targets of `[text](target)`.
 fn links(markdown: &str) -> Vec<String> {
     let mut prose = String::new();

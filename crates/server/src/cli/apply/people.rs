@@ -73,16 +73,12 @@ fn invitation_steps(
             }
             return;
         }
-        steps.push(withdrawn(slug, email, waiting, Phase::Withdrawn));
+        let what = format!("invitation {slug}/{email}");
+        steps.push(Step::new(Phase::Withdrawn, Action::Remove, what, Change::delete(place(&[&id]))));
     }
     body.retain(|_, value| !value.is_null());
     body.insert("email".to_owned(), json!(email));
     steps.push(sent(Action::Add, Change::post(place(&[]), json!({"invitations": [body]}))));
-}
-
-fn withdrawn(slug: &str, email: &str, invitation: &Value, phase: Phase) -> Step {
-    let place = path(&["v1", "workspaces", slug, "invitations", &text(invitation, "id")]);
-    Step::new(phase, Action::Remove, format!("invitation {slug}/{email}"), Change::delete(place))
 }
 
 fn put_permissions(body: &mut Map<String, Value>, permissions: Option<&ListOrAll>) {
@@ -144,15 +140,13 @@ fn removed(slug: &str, workspace: &Workspace, present: &Present, steps: &mut Vec
         let what = format!("{kind} {slug}/{identity}");
         steps.push(Step::new(Phase::RemovedPeople, Action::Remove, what, change));
     };
-    if let (Some(wanted), Some(members)) = (&workspace.members, present.members.get(slug)) {
+    if let Some(wanted) = &workspace.members {
         let is_named = |email: &String| wanted.keys().any(|name| name.to_lowercase() == *email);
-        for (email, member) in members.iter().filter(|(email, _)| !is_named(email)) {
-            remove("member", "members", email, member);
-        }
-        for (email, invitation) in present.invitations.get(slug).into_iter().flatten() {
-            if !is_named(email) {
-                steps.push(withdrawn(slug, email, invitation, Phase::RemovedPeople));
-            }
+        let kinds =
+            [("member", "members", &present.members), ("invitation", "invitations", &present.invitations)];
+        for (kind, list, all) in kinds {
+            let others = all.get(slug).into_iter().flatten().filter(|(email, _)| !is_named(email));
+            others.for_each(|(email, one)| remove(kind, list, email, one));
         }
     }
     if let (Some(wanted), Some(accounts)) = (&workspace.service_accounts, present.service_accounts.get(slug))
