@@ -201,6 +201,7 @@ fn takes_away(command: &Command) -> TakesAway {
         | Command::Redigest(_)
         | Command::Privacy(
             PrivacyCommand::Rewrap { .. }
+            | PrivacyCommand::RecordExport { .. }
             | PrivacyCommand::SetCollection { collection: Collection::Kept, .. }
             | PrivacyCommand::GiveConsent { .. }
             | PrivacyCommand::WithdrawConsent { .. }

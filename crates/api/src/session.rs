@@ -21,8 +21,7 @@ pub const TOKEN_PREFIX: &str = "kss_";
 /// The header that carries the CSRF token with a request whose credential is a cookie.
 pub const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
 
-const COOKIE_SECURE: &str = "__Host-keywright_session";
-const COOKIE_PLAIN: &str = "keywright_session";
+const NAMES: CookieNames = CookieNames { secure: "__Host-keywright_session", plain: "keywright_session" };
 
 /// The token of a session: 256 random bits. Shown once, kept as a digest only.
 #[derive(Clone, PartialEq, Eq)]
@@ -97,7 +96,7 @@ pub fn presented_session(headers: &HeaderMap) -> Result<Option<(SessionToken, Ca
 
 /// The session token in the request's cookies.
 pub fn cookie_token(headers: &HeaderMap) -> Option<SessionToken> {
-    [COOKIE_SECURE, COOKIE_PLAIN].into_iter().find_map(|name| SessionToken::parse(cookie(headers, name)?))
+    [NAMES.secure, NAMES.plain].into_iter().find_map(|name| SessionToken::parse(cookie(headers, name)?))
 }
 
 /// The value of the first cookie with this name.
@@ -145,18 +144,33 @@ impl CookieSafety {
 
 /// The header `Set-Cookie` that begins a session in a browser.
 pub fn set_cookie(token: &SessionToken, safety: CookieSafety, max_age_seconds: i64) -> HeaderValue {
-    session_cookie(token.expose(), safety, max_age_seconds)
+    lax_cookie(NAMES, token.expose(), safety, max_age_seconds)
 }
 
 /// The header `Set-Cookie` that makes a browser forget a session.
 pub fn clear_cookie(safety: CookieSafety) -> HeaderValue {
-    session_cookie("", safety, 0)
+    lax_cookie(NAMES, "", safety, 0)
 }
 
-fn session_cookie(value: &str, safety: CookieSafety, max_age_seconds: i64) -> HeaderValue {
+/// What a cookie is called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CookieNames {
+    /// Over HTTPS: browsers take one that is so called from no other host.
+    pub(crate) secure: &'static str,
+    /// Over plain HTTP.
+    pub(crate) plain: &'static str,
+}
+
+/// The header `Set-Cookie` for one that scripts cannot read, and that comes along when a link leads here from elsewhere.
+pub(crate) fn lax_cookie(
+    names: CookieNames,
+    value: &str,
+    safety: CookieSafety,
+    max_age_seconds: i64,
+) -> HeaderValue {
     let (name, secure) = match safety {
-        CookieSafety::Secure => (COOKIE_SECURE, "; Secure"),
-        CookieSafety::Plain => (COOKIE_PLAIN, ""),
+        CookieSafety::Secure => (names.secure, "; Secure"),
+        CookieSafety::Plain => (names.plain, ""),
     };
     let text = format!("{name}={value}; Path=/; Max-Age={max_age_seconds}; HttpOnly; SameSite=Lax{secure}");
     let mut value = HeaderValue::from_str(&text).expect("a cookie of visible characters");

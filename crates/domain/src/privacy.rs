@@ -49,6 +49,11 @@ pub enum PrivacyCommand {
         /// Who.
         user: UserId,
     },
+    /// Record that what is kept of a person was handed over. Needs `Operate` on the installation, or to be the person.
+    RecordExport {
+        /// Whose.
+        user: UserId,
+    },
     /// Keep addresses and user agents of what a person, and the keys that they created, do; or do not from now on. Needs
     /// `Operate` on the installation, or to be the person.
     SetCollection {
@@ -87,6 +92,7 @@ impl PrivacyCommand {
         let is_own = match self {
             Self::Erase { user }
             | Self::ErasePrompts { user, .. }
+            | Self::RecordExport { user }
             | Self::SetCollection { user, .. }
             | Self::GiveConsent { user, .. }
             | Self::WithdrawConsent { user, .. } => permit.is_for_account(*user),
@@ -158,6 +164,22 @@ pub struct Consent {
     pub given_at: Timestamp,
     /// When it was withdrawn, or another version took its place.
     pub withdrawn_at: Option<Timestamp>,
+}
+
+impl Consent {
+    /// What the audit trail says of it.
+    pub fn recorded(&self) -> Vec<FieldChange> {
+        let field = |name: &str, before: Option<&str>, after: Option<&str>| FieldChange {
+            field: name.to_owned(),
+            before: before.map(str::to_owned),
+            after: after.map(str::to_owned),
+        };
+        let (name, version) = (Some(self.to.name.as_str()), Some(self.to.version.as_str()));
+        match self.withdrawn_at {
+            None => vec![field("consent", None, name), field("version", None, version)],
+            Some(_) => vec![field("consent", name, None), field("version", version, None)],
+        }
+    }
 }
 
 /// What becomes of a person's record of consents.

@@ -42,6 +42,12 @@ impl Scope<'_> {
                 self.erase_prompts(*user, *limit)
             }
             PrivacyCommand::Erase { user } => self.erase(*user),
+            PrivacyCommand::RecordExport { user } => {
+                self.must_exist(*user)?;
+                let mut draft = Draft::new(Outcome::Done, user.to_string());
+                draft.entries.push(entry("user.exported", *user, Vec::new()));
+                Ok(draft)
+            }
             PrivacyCommand::SetCollection { user, collection } => self.set_collection(*user, *collection),
             PrivacyCommand::GiveConsent { user, consent } => {
                 self.change_consents(*user, |known, now| give_consent(known, consent, now))
@@ -137,13 +143,13 @@ impl Scope<'_> {
         if let Some(ended) = &change.ended {
             let parameters = params![person, ended.number, now.unix_ms()];
             self.connection.prepare_cached(choice_sql::END_CONSENT)?.execute(parameters)?;
-            draft.entries.push(entry("consent.withdrawn", user, fields(ended)));
+            draft.entries.push(entry("consent.withdrawn", user, ended.recorded()));
         }
         if let Some(begun) = &change.begun {
             let (name, version) = (begun.to.name.as_str(), begun.to.version.as_str());
             let parameters = params![person, begun.number, name, version, now.unix_ms()];
             self.connection.prepare_cached(choice_sql::GIVE_CONSENT)?.execute(parameters)?;
-            draft.entries.push(entry("consent.given", user, fields(begun)));
+            draft.entries.push(entry("consent.given", user, begun.recorded()));
         }
         draft.outcome = Outcome::Privacy(PrivacyOutcome::Consent(Box::new(change)));
         Ok(draft)
@@ -197,18 +203,4 @@ fn retained(removed: &[usize], (after, until): (KeyNumber, u32), last: u32) -> P
 /// The entry about a person.
 fn entry(action: &'static str, user: UserId, fields: Vec<FieldChange>) -> Entry {
     Entry { action, kind: "user", target: user.to_string(), workspace: None, reason: None, fields }
-}
-
-/// What the audit trail says of a consent.
-fn fields(consent: &Consent) -> Vec<FieldChange> {
-    let field = |name: &str, before: Option<&str>, after: Option<&str>| FieldChange {
-        field: name.to_owned(),
-        before: before.map(str::to_owned),
-        after: after.map(str::to_owned),
-    };
-    let (name, version) = (Some(consent.to.name.as_str()), Some(consent.to.version.as_str()));
-    match consent.withdrawn_at {
-        None => vec![field("consent", None, name), field("version", None, version)],
-        Some(_) => vec![field("consent", name, None), field("version", version, None)],
-    }
 }

@@ -26,6 +26,6 @@ pub(crate) async fn handler(
     caller: Caller,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let (signed_in, _permit) = caller.own_account()?;
-    export_as(&state, signed_in.session.user, &headers).await
+    let (signed_in, permit) = caller.own_account()?;
+    export_as(&state, &caller.origin, permit, signed_in.session.user, &headers).await
 }

@@ -99,6 +99,8 @@ mod tests {
         assert_eq!(told["memberships"][0]["workspace"], "acme");
         assert_eq!(told["memberships"][0]["role"], "admin");
         assert_eq!(told["audit"]["entries"][0]["action"], "member.created");
+        let handed_over = api.get(&api.operator, "/v1/audit?limit=1").await.json();
+        assert_eq!(handed_over["data"][0]["action"], "user.exported", "the trail tells of it");
         let erased = api.call(http::Method::DELETE, &api.operator, &path, None).await.json();
         assert_eq!(erased["memberships_ended"], 1);
         assert_eq!(erased["effective"], json!({"nodes": 1, "waited_ms": 0.0, "silent": 0}));

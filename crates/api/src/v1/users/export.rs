@@ -8,9 +8,11 @@ use axum::{
 use http::{HeaderMap, header};
 use keywright_domain::{
     audit::{AuditBody, StoredEntry},
+    command::Command,
     ids::UserId,
+    permit::Permit,
     principal::{Membership, Principal, User},
-    privacy::Who,
+    privacy::{PrivacyCommand, Who},
     query::{KeyFilter, KeyQuery},
     workspace::Slug,
 };
@@ -19,7 +21,7 @@ use utoipa::ToSchema;
 
 use super::{archive, rights::Consent};
 use crate::{
-    actor::Installation,
+    actor::{Installation, Origin},
     caps,
     edge::StrictPath,
     error::{ApiError, ErrorCode},
@@ -121,7 +123,7 @@ problems! {}
 /// Export what is kept of a person
 ///
 /// Operator only. Profile, memberships, keys that they created, what they chose and consented to, and audit entries by them and about
-/// them, with the addresses and user agents that are still kept. One JSON document; with `Accept: application/zip`, an archive with
+/// them, with the addresses and user agents that are still kept. The audit trail tells of the export. One JSON document; with `Accept: application/zip`, an archive with
 /// that document and a CSV file for each list in it.
 #[utoipa::path(
     get, path = "/v1/users/{id}/export", operation_id = "export_user", tag = "Privacy",
@@ -130,20 +132,25 @@ problems! {}
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
-    _permitted: Installation,
+    Installation { caller, permit }: Installation,
     StrictPath(id): StrictPath<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let id = UserId::parse(&id).map_err(|_| ErrorCode::NotFound)?;
-    export_as(&state, id, &headers).await
+    export_as(&state, &caller.origin, permit, id, &headers).await
 }
 
-/// Everything that is kept of a person, in the form that the caller asks for.
+/// Everything that is kept of a person, in the form that the caller asks for. That it was handed over is on record, in what is
+/// handed over as well.
 pub(in crate::v1) async fn export_as(
     state: &AppState,
+    origin: &Origin,
+    permit: Permit,
     id: UserId,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
+    let record = Command::Privacy(PrivacyCommand::RecordExport { user: id });
+    state.carry_out(origin.context(state, permit, None), record).await?;
     let export = export(state, id).await?;
     if wants_archive(headers) { archive::answer(&export) } else { Ok(Json(export).into_response()) }
 }
