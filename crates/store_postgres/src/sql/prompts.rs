@@ -29,7 +29,7 @@ statements! {
     PROMPTS_OF_NOBODY_ELSE = concat!(
         "SELECT ", prompt_columns!(), " FROM prompts p JOIN workspaces w ON w.number = p.workspace \
          WHERE p.creator_kind = $1 AND p.creator_id = $2 AND NOT EXISTS (SELECT 1 FROM prompt_versions v \
-         WHERE v.prompt = p.id AND (v.publisher_kind <> $1 OR v.publisher_id <> $2)) ORDER BY p.id LIMIT $3"
+         WHERE v.prompt = p.id AND (v.publisher_kind <> $1 OR v.publisher_id <> $2)) LIMIT $3"
     );
     /// A prompt by id.
     PROMPT_BY_ID = concat!(

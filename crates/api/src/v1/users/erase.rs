@@ -37,6 +37,7 @@ pub(crate) struct Request {
     /// What becomes of the prompts that the person created and of which nobody else published a version. Other prompts stay;
     /// they name nobody any more.
     #[serde(default)]
+    #[param(inline, required = false)]
     pub(crate) prompts: OwnPrompts,
 }
 
