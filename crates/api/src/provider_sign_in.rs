@@ -5,21 +5,21 @@ use keywright_domain::{
     account::SignInMethod,
     command::Command,
     identity::{ExternalIdentity, IdentityCommand},
-    ids::{UserId, WorkspaceId},
+    ids::UserId,
     key::is_printable,
     member::{MemberCommand, MemberPatch},
     permission::Role,
-    permit::{self, Action, Actor, Permit},
+    permit::Action,
     principal::{Membership, Principal, User},
     privacy::Who,
     workspace::Workspace,
 };
 
 use crate::{
-    actor::{Origin, denied},
+    actor::Origin,
     error::{ApiError, ErrorCode},
     oidc::{Claims, ExchangeError, ProviderSettings, UnknownPeople},
-    sign_in::{Begun, Proof, begin_session},
+    sign_in::{Begun, Proof, begin_session, system_permit, system_permit_for},
     state::AppState,
     v1::problems,
 };
@@ -91,7 +91,7 @@ async fn newcomer(
             (user.id, IdentityCommand::Create { user, identity })
         }
     };
-    let context = origin.context(state, system_permit(Action::Operate, None)?, None);
+    let context = origin.context(state, system_permit()?, None);
     state.carry_out(context, Command::Identity(command)).await?;
     Ok(user)
 }
@@ -115,7 +115,7 @@ async fn adjust_memberships(
     user: UserId,
     groups: &[String],
 ) -> Result<(), ApiError> {
-    let principal = Principal::User(user);
+    let memberships = state.store.memberships_of(Principal::User(user)).await.map_err(problems::of_store)?;
     for (slug, role) in provider.roles(groups) {
         let found = state.store.workspace(slug.clone()).await.map_err(problems::of_store)?;
         let Some(workspace) = found else {
@@ -126,9 +126,8 @@ async fn adjust_memberships(
             );
             continue;
         };
-        let memberships = state.store.memberships_of(principal).await.map_err(problems::of_store)?;
-        let before = memberships.into_iter().find(|membership| membership.workspace == workspace.id);
-        adjust(state, origin, &workspace, user, before.as_ref(), role).await?;
+        let before = memberships.iter().find(|membership| membership.workspace == workspace.id);
+        adjust(state, origin, &workspace, user, before, role).await?;
     }
     Ok(())
 }
@@ -160,7 +159,7 @@ async fn adjust(
         (None, None) | (Some(_), Some(_)) => return Ok(()),
     };
     let on = (action == Action::WriteMembers).then_some(workspace.id);
-    let context = origin.context(state, system_permit(action, on)?, None);
+    let context = origin.context(state, system_permit_for(action, on)?, None);
     match state.commit(origin, context, command).await {
         Err(error) if error.code() == ErrorCode::LastOwner => {
             // Groups do not leave a workspace without an Owner.
@@ -172,8 +171,4 @@ async fn adjust(
         }
         other => other.map(|_| ()),
     }
-}
-
-fn system_permit(action: Action, workspace: Option<WorkspaceId>) -> Result<Permit, ApiError> {
-    permit::authorize(Actor::System, action, workspace).map_err(denied)
 }

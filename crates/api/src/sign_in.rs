@@ -9,7 +9,7 @@ use keywright_domain::{
     },
     caps,
     command::{Command, Outcome},
-    ids::{SessionId, UserId},
+    ids::{SessionId, UserId, WorkspaceId},
     permit::{self, Action, Actor, Permit},
     principal::User,
     privacy::Who,
@@ -225,7 +225,12 @@ pub(crate) fn hand_over(state: &AppState, cookie: Option<&SessionToken>, respons
 
 /// The permit of the installation itself, for what nobody who is signed in does.
 pub(crate) fn system_permit() -> Result<Permit, ApiError> {
-    permit::authorize(Actor::System, Action::Operate, None).map_err(denied)
+    system_permit_for(Action::Operate, None)
+}
+
+/// The permit of the installation itself for something else, perhaps in a workspace.
+pub(crate) fn system_permit_for(action: Action, workspace: Option<WorkspaceId>) -> Result<Permit, ApiError> {
+    permit::authorize(Actor::System, action, workspace).map_err(denied)
 }
 
 /// Carries out a command on an account.

@@ -301,6 +301,17 @@ pub enum PrivacyOutcome {
     },
 }
 
+impl PrivacyOutcome {
+    /// What a step of retention did, which removed so many rows of each kind, of keys and workspaces with numbers after
+    /// `after` and up to `until`; `last` is the last number there is. Where one kind had as many rows as a step takes, the same
+    /// keys come again.
+    pub fn retained(removed: &[u64], (after, until): (KeyNumber, u32), last: u32) -> Self {
+        let is_full = removed.iter().any(|count| *count >= u64::from(crate::caps::RETENTION_ROWS_PER_STEP));
+        let next = if is_full { Some(after) } else { (until < last).then_some(KeyNumber(until)) };
+        Self::Retained { removed: removed.iter().sum(), next }
+    }
+}
+
 /// The questions about personal data.
 #[async_trait]
 pub trait PrivacyStore: Send + Sync {

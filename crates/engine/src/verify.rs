@@ -359,6 +359,19 @@ impl Engine {
         if self.state.is_quiet(found.reading.facts.membership) {
             return self.count_quietly(hash, found, code, request, now);
         }
+        self.count_at(place, hash, found, code, request, now);
+    }
+
+    #[inline]
+    fn count_at(
+        &self,
+        place: &Place,
+        hash: LocatorHash,
+        found: &Found<'_>,
+        code: Code,
+        request: &VerifyRequest<'_>,
+        now: Moment,
+    ) {
         let is_valid = code == Code::Valid;
         let event = UsageEvent {
             key: KeyNumber(found.number),
@@ -386,21 +399,8 @@ impl Engine {
         now: Moment,
     ) {
         let request = VerifyRequest { client: None, agent: AgentClass::Unknown, ..*request };
-        let event = UsageEvent {
-            key: KeyNumber(found.number),
-            secret_ordinal: found.secret.ordinal,
-            address: None,
-            route: request.route,
-            code,
-            agent: AgentClass::Unknown,
-            at: now.wall,
-        };
-        let place = self.spool.place(hash.bits(), event.at, None, event.route);
-        let is_valid = code == Code::Valid;
-        self.spool.record_at(&place, hash.bits(), &event, if is_valid { request.cost } else { 0 });
-        if is_valid {
-            self.state.touch(found, &request, now.wall);
-        }
+        let place = self.spool.place(hash.bits(), now.wall, None, request.route);
+        self.count_at(&place, hash, found, code, &request, now);
     }
 }
 

@@ -125,8 +125,9 @@ impl Sealing {
             if is_left {
                 self.convert_users(connected).await?;
                 self.convert_entries(connected).await?;
+            } else {
+                drop_unsealed(connected).await?;
             }
-            drop_if_empty(connected, schema).await?;
             connected.batch("COMMIT").await?;
             if !is_left {
                 return Ok(());
@@ -362,9 +363,10 @@ fn wrapped(row: &Row, column: usize) -> Result<WrappedKey, Fault> {
 
 /// Drops the tables of what is not sealed yet, if nothing is in them. Only for who holds the lock of the migrations.
 pub(crate) async fn drop_if_empty(connected: &Connected, schema: &str) -> Result<(), Fault> {
-    if is_unsealed(connected, schema).await? {
-        return Ok(());
-    }
+    if is_unsealed(connected, schema).await? { Ok(()) } else { drop_unsealed(connected).await }
+}
+
+async fn drop_unsealed(connected: &Connected) -> Result<(), Fault> {
     let [users, entries] = UNSEALED;
     connected.batch(&format!("DROP TABLE IF EXISTS {users}; DROP TABLE IF EXISTS {entries}")).await
 }

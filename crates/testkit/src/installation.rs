@@ -4,12 +4,15 @@ use keywright_domain::{
     change::Change,
     command::{Command, CommandError, Committed, Context, Outcome},
     ids::KeyId,
-    key::{ApiKey, KeyChange, NewKey},
+    key::{ApiKey, KeyChange, KeyNumber, NewKey},
     operator::OperatorCredential,
     permit::{Action, Permit},
     principal::Membership,
+    privacy::{PrivacyCommand, PrivacyOutcome},
     query::{KeyFilter, KeyQuery},
+    retention::Retention,
     store::Store,
+    time::Timestamp,
     workspace::{Workspace, WorkspacePatch},
 };
 use parking_lot::Mutex;
@@ -99,6 +102,23 @@ impl<S: Store + ?Sized> Installation<S> {
     /// As the store.
     pub async fn execute(&self, context: Context, command: Command) -> Result<Committed, CommandError> {
         self.store.execute(context, command).await
+    }
+
+    /// Removes all that was kept long enough at `at`; how many rows.
+    pub async fn retain(&self, retention: &Retention, at: Timestamp) -> u64 {
+        let (cutoffs, mut after, mut all) = (retention.cutoffs(at), KeyNumber(0), 0);
+        loop {
+            let command = Command::Privacy(PrivacyCommand::Retain { cutoffs, after });
+            let outcome = self.operate(command).await.unwrap().outcome;
+            let Outcome::Privacy(PrivacyOutcome::Retained { removed, next }) = outcome else {
+                panic!("{outcome:?}")
+            };
+            all += removed;
+            match next {
+                Some(next) => after = next,
+                None => return all,
+            }
+        }
     }
 
     /// A question for keys of the first workspace.

@@ -6,11 +6,10 @@ use keywright_domain::{
     audit::{AuditBody, ChainVerifier, PersonalData},
     command::{Command, Context, Outcome},
     ids::UserId,
-    key::{KeyNumber, NewKey},
+    key::NewKey,
     permission::{PermissionSet, Role},
     permit::{Action, Actor, authorize},
-    principal::Creator,
-    privacy::{ConsentName, ConsentTo, PrivacyCommand, PrivacyOutcome},
+    privacy::{ConsentName, ConsentTo, PrivacyCommand},
     retention::Retention,
     store::Store,
     time::Timestamp,
@@ -18,7 +17,7 @@ use keywright_domain::{
     verdict::Code,
 };
 
-use crate::{Installation, Samples};
+use crate::{Installation, Samples, store_suite::members::creator};
 
 const DAY_SECONDS: i64 = 86_400;
 
@@ -57,7 +56,7 @@ impl Person {
         let consent = ConsentTo { name: plain("terms"), version: plain("2026-11") };
         let command = Command::Privacy(PrivacyCommand::GiveConsent { user: id, consent });
         installation.operate(command).await.unwrap();
-        let creator = Creator { principal: membership.principal, membership: membership.number };
+        let creator = creator(&membership);
         let new = NewKey { created_by: creator, ..installation.samples.new_key("of the person") };
         let actor = Actor::Key { key: new.id, workspace, creator, permissions: PermissionSet::ALL };
         let permit = authorize(actor, Action::WriteKeys, Some(workspace)).unwrap();
@@ -92,16 +91,7 @@ impl Person {
         installation.operate(erase).await.unwrap();
         let retention =
             Retention { audit_personal_days: 30, access_days: 30, usage_minute_days: 0, usage_hour_days: 0 };
-        let cutoffs = retention.cutoffs(Samples::NOW.plus_seconds(32 * DAY_SECONDS));
-        let mut after = Some(KeyNumber(0));
-        while let Some(step) = after {
-            let command = Command::Privacy(PrivacyCommand::Retain { cutoffs, after: step });
-            let outcome = installation.operate(command).await.unwrap().outcome;
-            let Outcome::Privacy(PrivacyOutcome::Retained { next, .. }) = outcome else {
-                panic!("another outcome")
-            };
-            after = next;
-        }
+        installation.retain(&retention, Samples::NOW.plus_seconds(32 * DAY_SECONDS)).await;
     }
 
     /// The audit chain holds, as `keywright audit verify` looks at it.

@@ -1,6 +1,7 @@
 //! What stands between the network and the endpoints: request ids, limits, strict reading of requests, and the one
 //! place where failures become answers and log lines.
 
+mod accept;
 mod allowance;
 mod body;
 mod boundary;
@@ -10,6 +11,7 @@ mod path;
 mod query;
 mod serde_text;
 
+pub(crate) use accept::accepts;
 pub use allowance::Allowance;
 pub use body::{read_body, read_body_within};
 pub use boundary::{EdgeSettings, RequestId, RequestIdSource, guard};

@@ -1,6 +1,6 @@
 //! `keywright me`: what is kept of a person, and what they choose about it.
 
-use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
+use std::{io, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -12,7 +12,10 @@ use super::{
     session::{Change, Session},
     table::{Column, column},
 };
-use crate::failure::{Exit, Failure};
+use crate::{
+    failure::{Exit, Failure},
+    installation::create_private,
+};
 
 const CONSENTS: [Column; 4] = [
     column("NAME", "/name"),
@@ -172,7 +175,7 @@ fn save(session: &mut Session, place: &str, file: &std::path::Path) -> Result<()
     let cannot = |error: io::Error| {
         Failure::new(Exit::CannotCreate, format!("cannot write {}: {error}", file.display()))
     };
-    let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(cannot)?;
+    let mut out = create_private(file).map_err(cannot)?;
     io::copy(&mut archive, &mut out).map_err(cannot)?;
     session.console.note(&format!("Written to {}.", file.display()));
     Ok(())

@@ -83,20 +83,20 @@ impl Redact {
 
     fn check(&self, console: &mut Console, redactor: &Redactor) -> Result<(), Failure> {
         let mut found = 0;
+        let mut tell = |console: &mut Console, path: &Path, lines: io::Result<Vec<String>>| {
+            let lines = lines.map_err(|error| cannot_read(path, &error))?;
+            found += lines.len();
+            lines.iter().try_for_each(|line| console.answer(line))
+        };
         if self.files.is_empty() {
-            let mut lines = Vec::new();
             let (input, _) = console.both();
-            let read = report(&mut BufReader::new(input), "-", redactor, &mut lines);
-            found += read.map_err(|error| cannot_read(Path::new("-"), &error))?;
-            lines.iter().try_for_each(|line| console.answer(line))?;
+            let lines = report(BufReader::new(input), "-", redactor);
+            tell(console, Path::new("-"), lines)?;
         }
         for path in &self.files {
-            let mut lines = Vec::new();
             let name = path.display().to_string();
-            let read = File::open(path)
-                .and_then(|file| report(&mut BufReader::new(file), &name, redactor, &mut lines));
-            found += read.map_err(|error| cannot_read(path, &error))?;
-            lines.iter().try_for_each(|line| console.answer(line))?;
+            let lines = File::open(path).and_then(|file| report(BufReader::new(file), &name, redactor));
+            tell(console, path, lines)?;
         }
         if found == 0 {
             return Ok(());
@@ -134,14 +134,9 @@ fn cannot_read(path: &Path, error: &io::Error) -> Failure {
     Failure::new(Exit::Negative, format!("cannot read {}: {error}", path.display()))
 }
 
-/// Puts a line for each finding into `lines`; how many there are.
-fn report(
-    input: &mut dyn BufRead,
-    name: &str,
-    redactor: &Redactor,
-    lines: &mut Vec<String>,
-) -> io::Result<u64> {
-    let (mut found, mut line) = (0, Vec::new());
+/// A line for each finding.
+fn report(mut input: impl BufRead, name: &str, redactor: &Redactor) -> io::Result<Vec<String>> {
+    let (mut found, mut line) = (Vec::new(), Vec::new());
     for number in 1_u64.. {
         line.clear();
         if input.read_until(b'\n', &mut line)? == 0 {
@@ -149,8 +144,7 @@ fn report(
         }
         for finding in redactor.findings_in(&line) {
             let column = String::from_utf8_lossy(&line[..finding.range.start]).chars().count() + 1;
-            lines.push(format!("{name}:{number}:{column}: {}", finding.kind.name()));
-            found += 1;
+            found.push(format!("{name}:{number}:{column}: {}", finding.kind.name()));
         }
     }
     Ok(found)

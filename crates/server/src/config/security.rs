@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::value::Bounded;
+use super::value::{Bounded, is_plain_name};
 use crate::security::Format;
 
 /// The security event log.
@@ -103,8 +103,7 @@ impl TryFrom<String> for SinkName {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if (1..=32).contains(&text.len()) && text.bytes().all(is_plain) {
+        if is_plain_name(&text) {
             return Ok(Self(text));
         }
         Err(format!("{text:?} is no name for a sink: 1 to 32 of a-z, 0-9 and '-'"))

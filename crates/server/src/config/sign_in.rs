@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use keywright_domain::{permission::Role, workspace::Slug};
 use serde::Deserialize;
 
+use super::value::is_plain_name;
+
 /// Most providers.
 const PROVIDERS_MAX: usize = 20;
 
@@ -145,13 +147,12 @@ pub(super) fn problem(providers: &[SignIn]) -> Option<String> {
 
 impl SignIn {
     fn problem(&self) -> Option<&'static str> {
-        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let is_word = |text: &String| {
             !text.is_empty() && !text.contains(|letter: char| letter.is_whitespace() || letter == '"')
         };
         let is_domain =
             |text: &String| is_word(text) && !text.contains('@') && *text == text.to_ascii_lowercase();
-        if !(1..=32).contains(&self.name.len()) || !self.name.bytes().all(is_plain) {
+        if !is_plain_name(&self.name) {
             Some("is no name: 1 to 32 lower-case letters, digits and '-'")
         } else if self.client_id.is_empty() {
             Some("has an empty client_id")

@@ -132,6 +132,12 @@ impl TryFrom<String> for DatabaseAddress {
     }
 }
 
+/// Whether `text` may stand in addresses, in names of files and in labels of metrics: 1 to 32 of a-z, 0-9 and '-'.
+pub(super) fn is_plain_name(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=32).contains(&text.len()) && text.bytes().all(is_plain)
+}
+
 /// What people know a node by.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]

@@ -22,6 +22,8 @@ pub(crate) use in_postgres::{Progress, SharedOptions, control, explain_connect, 
 pub(crate) use loading::{LoadProblem, load_into};
 pub(crate) use opened::{OpenOptions, Opened, explain_open, explain_store, system_context};
 pub(crate) use peppers::Peppers;
-pub(crate) use private_file::{read as read_private, write as write_private};
+pub(crate) use private_file::{
+    create_new as create_private, read as read_private, replace as replace_private, write as write_private,
+};
 pub(crate) use secret_source::read_secret;
 pub(crate) use signing_key::CheckpointSigner;

@@ -33,13 +33,20 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<Option<Zeroizing<String>>,
 
 /// Writes the file, replacing an older one in one step; durable when this returns.
 pub(crate) fn write(path: &Path, what: &str, text: &str) -> Result<(), Failure> {
+    replace(path, text).map_err(|error| cannot_write(path, what, &error))
+}
+
+/// The same, for whoever says what it is in words of their own.
+pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let write = || -> io::Result<()> {
-        fill(&temporary, text)?;
-        fs::rename(&temporary, path)?;
-        sync_directory(path)
-    };
-    write().map_err(|error| cannot_write(path, what, &error))
+    fill(&temporary, text)?;
+    fs::rename(&temporary, path)?;
+    sync_directory(path)
+}
+
+/// A new file that its owner alone can read.
+pub(crate) fn create_new(path: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Writes the file if there is none: of several processes that try it at once, one does. Durable when this returns.

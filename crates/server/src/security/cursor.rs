@@ -2,13 +2,14 @@
 //! process is delivered after the next start.
 
 use std::{
-    fs,
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use keywright_domain::audit::{GENESIS, StoredEntry, entry_hash};
 use serde::{Deserialize, Serialize};
+
+use crate::installation::replace_private;
 
 /// A place in the audit trail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,12 +74,7 @@ impl Cursor {
         let directory = self.path.parent().expect("the file is in a directory");
         fs::create_dir_all(directory)?;
         let stored = Stored { sequence: position.sequence, hash: hex::encode(position.hash) };
-        let temporary = self.path.with_extension("new");
-        let mut file = fs::File::create(&temporary)?;
-        file.write_all(serde_json::to_string(&stored)?.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, &self.path)?;
-        fs::File::open(directory)?.sync_all()
+        replace_private(&self.path, &serde_json::to_string(&stored)?)
     }
 }
 

@@ -57,7 +57,7 @@ pub(crate) struct Outlet {
     format: Format,
     addresses: Addresses,
     start: Start,
-    cursor: Cursor,
+    cursor: Arc<Cursor>,
     position: Mutex<Option<Position>>,
     sink: Arc<Mutex<Box<dyn Sink>>>,
     notices: Notices,
@@ -80,7 +80,7 @@ impl Outlet {
             format: settings.format,
             addresses,
             start: settings.start,
-            cursor,
+            cursor: Arc::new(cursor),
             position: Mutex::new(position),
             sink: Arc::new(Mutex::new(sink::of(settings)?)),
             notices: Notices::default(),
@@ -118,7 +118,7 @@ impl Outlet {
     async fn deliver_all(&self, store: &dyn Store) -> anyhow::Result<Progress> {
         self.deliver_notices().await?;
         let (head, head_hash) = store.audit_head().await.context("the audit trail cannot be read")?;
-        let mut position = self.position(Position { sequence: head, hash: head_hash })?;
+        let mut position = self.position(Position { sequence: head, hash: head_hash }).await?;
         if position.sequence > head {
             position = self.rewind(store, head).await?;
         }
@@ -139,7 +139,7 @@ impl Outlet {
     }
 
     /// Where the sink stands. A new one begins at the beginning of the trail, or at its end, `head`.
-    fn position(&self, head: Position) -> anyhow::Result<Position> {
+    async fn position(&self, head: Position) -> anyhow::Result<Position> {
         if let Some(position) = *self.position.lock() {
             return Ok(position);
         }
@@ -147,14 +147,15 @@ impl Outlet {
             Start::Beginning => Position::BEGINNING,
             Start::Now => head,
         };
-        self.move_to(begun)?;
+        self.move_to(begun).await?;
         Ok(begun)
     }
 
-    fn move_to(&self, position: Position) -> anyhow::Result<()> {
-        self.cursor
-            .write(position)
-            .with_context(|| format!("the cursor of sink {} was not moved", self.name))?;
+    /// On a thread that may wait: a disk that is busy holds up no other job.
+    async fn move_to(&self, position: Position) -> anyhow::Result<()> {
+        let cursor = Arc::clone(&self.cursor);
+        let moved = tokio::task::spawn_blocking(move || cursor.write(position)).await?;
+        moved.with_context(|| format!("the cursor of sink {} was not moved", self.name))?;
         *self.position.lock() = Some(position);
         Ok(())
     }
@@ -176,7 +177,7 @@ impl Outlet {
                 Position { sequence: entry.sequence, hash: entry.hash }
             }
         };
-        self.move_to(position)?;
+        self.move_to(position).await?;
         Ok(position)
     }
 
@@ -190,7 +191,7 @@ impl Outlet {
         let last = entries.last().context("a piece has entries")?;
         self.hand_over(events).await?;
         let position = Position { sequence: last.sequence, hash: last.hash };
-        self.move_to(position)?;
+        self.move_to(position).await?;
         Ok(position)
     }
 

@@ -66,7 +66,8 @@ impl Scope<'_> {
             self.use_factor(new.user, factor).await?;
         }
         let is_out = self.group.is_opted_out(new.user).await?;
-        let new = &if is_out { new.without_agent() } else { new.clone() };
+        let quiet = is_out.then(|| new.without_agent());
+        let new = quiet.as_ref().unwrap_or(new);
         let others = self.sessions_of(new.user).await?;
         let (decided, gone) = account::create_session(new, &others, limits, self.context.now);
         self.delete_sessions(&gone);

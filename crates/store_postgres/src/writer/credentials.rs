@@ -204,14 +204,6 @@ impl Scope<'_> {
 }
 
 fn changed(user: UserId, action: &'static str) -> Draft {
-    let target = user.to_string();
-    let entry = Entry {
-        action,
-        kind: "user",
-        target: target.clone(),
-        workspace: None,
-        reason: None,
-        fields: Vec::new(),
-    };
-    Draft { entries: vec![entry], ..Draft::new(Outcome::Account(AccountOutcome::Done), target) }
+    let entry = Entry::of_user(action, user, Vec::new());
+    Draft { entries: vec![entry], ..Draft::new(Outcome::Account(AccountOutcome::Done), user.to_string()) }
 }

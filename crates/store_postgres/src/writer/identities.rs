@@ -1,21 +1,19 @@
 //! Commands about whom OpenID Connect providers know.
 
 use keywright_domain::{
-    administration,
-    change::{Change, EntityRef, MembershipView},
     command::Outcome,
     identity::{self, ExternalIdentity, IdentityCommand, IdentityError},
     ids::{UserId, WorkspaceId},
     permission::Role,
-    principal::{MembershipNumber, Principal, User},
+    principal::{Principal, User},
 };
 
 use super::record::{Draft, Entry, Scope};
 use crate::{
     fault::Fault,
     params,
-    rows::{bytes, installation, users},
-    sql::{accounts, identities as sql, installation as installation_sql, sealing},
+    rows::{bytes, users},
+    sql::{accounts, identities as sql, sealing},
 };
 
 impl Scope<'_> {
@@ -37,7 +35,7 @@ impl Scope<'_> {
     async fn create_known_user(&mut self, user: &User, identity: &ExternalIdentity) -> Result<Draft, Fault> {
         self.new_user(user).await?;
         let mut draft = self.link_identity(user.id, identity).await?;
-        draft.entries.insert(0, user_entry("user.created", user));
+        draft.entries.insert(0, Entry::of_user("user.created", user.id, Vec::new()));
         Ok(draft)
     }
 
@@ -50,41 +48,24 @@ impl Scope<'_> {
         }
         let values = params![index, user.to_bytes(), self.context.now];
         self.group.transaction.write(sql::INSERT_IDENTITY, values);
-        draft.entries.push(Entry {
-            action: "user.identity_linked",
-            kind: "user",
-            target: user.to_string(),
-            workspace: None,
-            reason: None,
-            fields: vec![identity::linked_field(identity)],
-        });
+        let fields = vec![identity::linked_field(identity)];
+        draft.entries.push(Entry::of_user("user.identity_linked", user, fields));
         Ok(draft)
     }
 
     async fn join_workspace(&mut self, user: UserId, id: WorkspaceId, role: Role) -> Result<Draft, Fault> {
         let workspace = self.group.workspace(id).await?.workspace.clone();
-        let mut draft = Draft::new(Outcome::Done, user.to_string());
-        draft.wait = Some(workspace.policy.wait);
         if let Some(known) = self.membership_of(&workspace, Principal::User(user)).await? {
-            draft.outcome = Outcome::Membership(Box::new(known));
+            let mut draft = Draft::new(Outcome::Membership(Box::new(known)), user.to_string());
+            draft.wait = Some(workspace.policy.wait);
             return Ok(draft);
         }
         let row = self.group.transaction.first(sealing::USER, params![user.to_bytes()]).await?;
         let found = row.as_ref().map(|row| users::user(row, self.group.sealer.sealing())).transpose()?;
         let found = found.flatten().ok_or(IdentityError::NoUser)?;
-        let mut decided = administration::create_membership(&found, &workspace, role, self.context.now);
-        decided.value.number = MembershipNumber(self.heads.next_membership()?);
-        let values = installation::membership_params(&decided.value, workspace.number);
-        self.group.transaction.write(installation_sql::INSERT_MEMBERSHIP, values);
-        let change = Change::Membership(MembershipView::from(&decided.value));
-        let entity = EntityRef::Membership(decided.value.number);
-        draft.record("member", Some((workspace.id, workspace.number)), &decided, entity, change);
-        draft.outcome = Outcome::Membership(Box::new(decided.value));
+        let (membership, mut draft) = self.add_member(&found, &workspace, role)?;
+        draft.wait = Some(workspace.policy.wait);
+        draft.outcome = Outcome::Membership(Box::new(membership));
         Ok(draft)
     }
-}
-
-fn user_entry(action: &'static str, user: &User) -> Entry {
-    let target = user.id.to_string();
-    Entry { action, kind: "user", target, workspace: None, reason: None, fields: Vec::new() }
 }

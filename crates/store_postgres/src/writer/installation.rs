@@ -139,9 +139,19 @@ impl Scope<'_> {
         workspace: &Workspace,
         role: Role,
     ) -> Result<(Membership, Draft), Fault> {
+        self.new_user(user).await?;
+        self.add_member(user, workspace, role)
+    }
+
+    /// Makes a user who exists a member.
+    pub(super) fn add_member(
+        &mut self,
+        user: &User,
+        workspace: &Workspace,
+        role: Role,
+    ) -> Result<(Membership, Draft), Fault> {
         let mut decided = administration::create_membership(user, workspace, role, self.context.now);
         decided.value.number = MembershipNumber(self.heads.next_membership()?);
-        self.new_user(user).await?;
         let values = installation::membership_params(&decided.value, workspace.number);
         self.group.transaction.write(sql::INSERT_MEMBERSHIP, values);
         let mut draft = Draft::new(Outcome::Done, user.id.to_string());

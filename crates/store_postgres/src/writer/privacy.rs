@@ -1,7 +1,6 @@
 //! Commands about personal data.
 
 use keywright_domain::{
-    audit::FieldChange,
     caps,
     change::{Change, EntityRef, MembershipView},
     command::{CommandError, Outcome},
@@ -25,7 +24,7 @@ use crate::{
     fault::Fault,
     params,
     rows::{choices, each, number, users},
-    sql::{identities, members::COUNT_ROLE, privacy as choice_sql, sealing as sql},
+    sql::{accounts::LIVING_USER, identities, members::COUNT_ROLE, privacy as choice_sql, sealing as sql},
 };
 
 impl Scope<'_> {
@@ -45,7 +44,7 @@ impl Scope<'_> {
             PrivacyCommand::RecordExport { user } => {
                 self.must_exist(*user).await?;
                 let mut draft = Draft::new(Outcome::Done, user.to_string());
-                draft.entries.push(entry("user.exported", *user, Vec::new()));
+                draft.entries.push(Entry::of_user("user.exported", *user, Vec::new()));
                 Ok(draft)
             }
             PrivacyCommand::SetCollection { user, collection } => {
@@ -97,24 +96,20 @@ impl Scope<'_> {
         group.sealer.destroy_person(&mut group.transaction, user);
         group.transaction.write(choice_sql::OPT_IN, params![user.to_bytes()]);
         group.transaction.write(choice_sql::FORGET_CONSENTS, params![user.to_bytes()]);
-        draft.entries.push(entry("user.erased", user, Vec::new()));
+        draft.entries.push(Entry::of_user("user.erased", user, Vec::new()));
         Ok(draft)
     }
 
     async fn must_exist(&mut self, user: UserId) -> Result<(), Fault> {
-        let row = self.group.transaction.first(sql::USER, params![user.to_bytes()]).await?;
-        let known = match &row {
-            Some(row) => users::user(row, self.group.sealer.sealing())?,
-            None => None,
-        };
-        if known.is_some() { Ok(()) } else { Err(CommandError::from(PrivacyError::NotFound).into()) }
+        let living = self.group.transaction.first(LIVING_USER, params![user.to_bytes()]).await?;
+        living.map(drop).ok_or_else(|| CommandError::from(PrivacyError::NotFound).into())
     }
 
     /// Engines are told of it as of a change of each membership.
     async fn set_collection(&mut self, user: UserId, collection: Collection) -> Result<Draft, Fault> {
         self.must_exist(user).await?;
         let person = user.to_bytes();
-        let known = self.group.transaction.first(choice_sql::OPTED_OUT, params![person]).await?;
+        let was_out = self.group.is_opted_out(user).await?;
         let mut draft =
             Draft::new(Outcome::Privacy(PrivacyOutcome::Collection(collection)), user.to_string());
         let (effect, action) = match collection {
@@ -132,8 +127,8 @@ impl Scope<'_> {
             let change = Change::Membership(MembershipView::from(&membership));
             draft.changes.push((EntityRef::Membership(membership.number), effect, change));
         }
-        if known.is_some() != (collection == Collection::OptedOut) {
-            draft.entries.push(entry(action, user, Vec::new()));
+        if was_out != (collection == Collection::OptedOut) {
+            draft.entries.push(Entry::of_user(action, user, Vec::new()));
         }
         Ok(draft)
     }
@@ -150,13 +145,13 @@ impl Scope<'_> {
         let mut draft = Draft::new(Outcome::Done, user.to_string());
         if let Some(ended) = &change.ended {
             self.group.transaction.write(choice_sql::END_CONSENT, params![person, ended.number, now]);
-            draft.entries.push(entry("consent.withdrawn", user, ended.recorded()));
+            draft.entries.push(Entry::of_user("consent.withdrawn", user, ended.recorded()));
         }
         if let Some(begun) = &change.begun {
             let (name, version) = (begun.to.name.as_str(), begun.to.version.as_str());
             let values = params![person, begun.number, name, version, now];
             self.group.transaction.write(choice_sql::GIVE_CONSENT, values);
-            draft.entries.push(entry("consent.given", user, begun.recorded()));
+            draft.entries.push(Entry::of_user("consent.given", user, begun.recorded()));
         }
         draft.outcome = Outcome::Privacy(PrivacyOutcome::Consent(Box::new(change)));
         Ok(draft)
@@ -187,13 +182,7 @@ impl Scope<'_> {
             removed.push(self.removed(statement, params![after.0, until, age, limit]).await?);
         }
         let last = self.heads.last_key().max(self.heads.last_workspace());
-        let next = if removed.iter().any(|count| *count >= u64::from(limit)) {
-            // Where one kind had as many rows as a step takes, the same keys come again.
-            Some(after)
-        } else {
-            (until < last).then_some(KeyNumber(until))
-        };
-        let outcome = PrivacyOutcome::Retained { removed: removed.iter().sum(), next };
+        let outcome = PrivacyOutcome::retained(&removed, (after, until), last);
         Ok(Draft::new(Outcome::Privacy(outcome), String::new()))
     }
 
@@ -202,9 +191,4 @@ impl Scope<'_> {
         let row = self.group.transaction.first(statement, values).await?;
         row.map_or(Ok(0), |row| number(&row, 0))
     }
-}
-
-/// The entry about a person.
-fn entry(action: &'static str, user: UserId, fields: Vec<FieldChange>) -> Entry {
-    Entry { action, kind: "user", target: user.to_string(), workspace: None, reason: None, fields }
 }

@@ -83,6 +83,13 @@ pub(super) struct Entry {
     pub(super) fields: Vec<FieldChange>,
 }
 
+impl Entry {
+    /// The entry about a person.
+    pub(super) fn of_user(action: &'static str, user: UserId, fields: Vec<FieldChange>) -> Self {
+        Self { action, kind: "user", target: user.to_string(), workspace: None, reason: None, fields }
+    }
+}
+
 /// Rows of the change log and of the audit trail that are written when the group ends, all at once.
 #[derive(Default)]
 pub(super) struct Journal {

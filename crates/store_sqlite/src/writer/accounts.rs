@@ -58,7 +58,8 @@ impl Scope<'_> {
             self.use_factor(new.user, factor)?;
         }
         let is_out = choices::opted_out_since(self.connection, new.user)?.is_some();
-        let new = &if is_out { new.without_agent() } else { new.clone() };
+        let quiet = is_out.then(|| new.without_agent());
+        let new = quiet.as_ref().unwrap_or(new);
         let others = sessions::of_user(self.connection, new.user)?;
         let (decided, gone) = account::create_session(new, &others, limits, self.context.now);
         for id in gone {

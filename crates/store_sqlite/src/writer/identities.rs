@@ -1,20 +1,18 @@
 //! Commands about whom OpenID Connect providers know.
 
 use keywright_domain::{
-    administration,
-    change::{Change, EntityRef, MembershipView},
     command::Outcome,
     identity::{self, ExternalIdentity, IdentityCommand, IdentityError},
     ids::{UserId, WorkspaceId},
     permission::Role,
-    principal::{MembershipNumber, Principal, User},
+    principal::Principal,
 };
 use rusqlite::params;
 
 use super::record::{Draft, Entry, Scope};
 use crate::{
     fault::Fault,
-    rows::{bytes, installation, installation::first, members, users},
+    rows::{bytes, installation::first, members, users},
     sql::{accounts, identities as sql},
 };
 
@@ -25,7 +23,7 @@ impl Scope<'_> {
             IdentityCommand::Create { user, identity } => {
                 self.new_user(&user)?;
                 let mut draft = self.link_identity(user.id, &identity)?;
-                draft.entries.insert(0, user_entry("user.created", &user));
+                draft.entries.insert(0, Entry::of_user("user.created", user.id, Vec::new()));
                 Ok(draft)
             }
             IdentityCommand::Join { user, workspace, role } => self.join_workspace(user, workspace, role),
@@ -44,39 +42,23 @@ impl Scope<'_> {
         }
         let values = params![index, id, self.context.now.unix_ms()];
         self.connection.prepare_cached(sql::INSERT_IDENTITY)?.execute(values)?;
-        draft.entries.push(Entry {
-            action: "user.identity_linked",
-            kind: "user",
-            target: user.to_string(),
-            workspace: None,
-            reason: None,
-            fields: vec![identity::linked_field(identity)],
-        });
+        let fields = vec![identity::linked_field(identity)];
+        draft.entries.push(Entry::of_user("user.identity_linked", user, fields));
         Ok(draft)
     }
 
     fn join_workspace(&mut self, user: UserId, id: WorkspaceId, role: Role) -> Result<Draft, Fault> {
         let workspace = self.workspaces.get(self.connection, id)?.workspace.clone();
-        let mut draft = Draft::new(Outcome::Done, user.to_string());
-        draft.wait = Some(workspace.policy.wait);
         if let Some(known) = members::of_principal(self.connection, id, Principal::User(user))? {
-            draft.outcome = Outcome::Membership(Box::new(known));
+            let mut draft = Draft::new(Outcome::Membership(Box::new(known)), user.to_string());
+            draft.wait = Some(workspace.policy.wait);
             return Ok(draft);
         }
         let found =
             users::by_id(self.connection, self.sealer.sealing(), user)?.ok_or(IdentityError::NoUser)?;
-        let mut decided = administration::create_membership(&found, &workspace, role, self.context.now);
-        decided.value.number = MembershipNumber(self.heads.next_membership()?);
-        installation::insert_membership(self.connection, &decided.value, workspace.number)?;
-        let change = Change::Membership(MembershipView::from(&decided.value));
-        let entity = EntityRef::Membership(decided.value.number);
-        draft.record("member", Some((workspace.id, workspace.number)), &decided, entity, change);
-        draft.outcome = Outcome::Membership(Box::new(decided.value));
+        let (membership, mut draft) = self.add_member(&found, &workspace, role)?;
+        draft.wait = Some(workspace.policy.wait);
+        draft.outcome = Outcome::Membership(Box::new(membership));
         Ok(draft)
     }
-}
-
-fn user_entry(action: &'static str, user: &User) -> Entry {
-    let target = user.id.to_string();
-    Entry { action, kind: "user", target, workspace: None, reason: None, fields: Vec::new() }
 }

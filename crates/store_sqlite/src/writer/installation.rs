@@ -97,9 +97,19 @@ impl Scope<'_> {
         workspace: &Workspace,
         role: Role,
     ) -> Result<(Membership, Draft), Fault> {
+        self.new_user(user)?;
+        self.add_member(user, workspace, role)
+    }
+
+    /// Makes a user who exists a member.
+    pub(super) fn add_member(
+        &mut self,
+        user: &User,
+        workspace: &Workspace,
+        role: Role,
+    ) -> Result<(Membership, Draft), Fault> {
         let mut decided = administration::create_membership(user, workspace, role, self.context.now);
         decided.value.number = MembershipNumber(self.heads.next_membership()?);
-        self.new_user(user)?;
         installation::insert_membership(self.connection, &decided.value, workspace.number)?;
         let mut draft = Draft::new(Outcome::Done, user.id.to_string());
         let change = Change::Membership(MembershipView::from(&decided.value));

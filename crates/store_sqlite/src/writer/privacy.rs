@@ -1,7 +1,6 @@
 //! Commands about personal data.
 
 use keywright_domain::{
-    audit::FieldChange,
     caps,
     change::{Change, EntityRef, MembershipView},
     command::Outcome,
@@ -23,9 +22,10 @@ use rusqlite::{ToSql, params};
 use super::record::{Draft, Entry, Scope};
 use crate::{
     fault::Fault,
-    rows::{choices, members, users},
+    rows::{choices, installation::first, members, users},
     sql::{
-        identities, installation::LAST_WORKSPACE, keys::LAST_NUMBER, privacy as choice_sql, sealing as sql,
+        accounts::LIVING_USER, identities, installation::LAST_WORKSPACE, keys::LAST_NUMBER,
+        privacy as choice_sql, sealing as sql,
     },
 };
 
@@ -45,7 +45,7 @@ impl Scope<'_> {
             PrivacyCommand::RecordExport { user } => {
                 self.must_exist(*user)?;
                 let mut draft = Draft::new(Outcome::Done, user.to_string());
-                draft.entries.push(entry("user.exported", *user, Vec::new()));
+                draft.entries.push(Entry::of_user("user.exported", *user, Vec::new()));
                 Ok(draft)
             }
             PrivacyCommand::SetCollection { user, collection } => self.set_collection(*user, *collection),
@@ -91,15 +91,13 @@ impl Scope<'_> {
         for statement in [choice_sql::OPT_IN, choice_sql::FORGET_CONSENTS] {
             self.connection.prepare_cached(statement)?.execute([user.to_bytes()])?;
         }
-        draft.entries.push(entry("user.erased", user, Vec::new()));
+        draft.entries.push(Entry::of_user("user.erased", user, Vec::new()));
         Ok(draft)
     }
 
     fn must_exist(&self, user: UserId) -> Result<(), Fault> {
-        match users::by_id(self.connection, self.sealer.sealing(), user)? {
-            Some(_) => Ok(()),
-            None => Err(Fault::Refused(PrivacyError::NotFound.into())),
-        }
+        let living = first(self.connection, LIVING_USER, [user.to_bytes()], |_| Ok(()))?;
+        living.ok_or_else(|| Fault::Refused(PrivacyError::NotFound.into()))
     }
 
     /// Engines are told of it as of a change of each membership.
@@ -124,7 +122,7 @@ impl Scope<'_> {
             draft.changes.push((EntityRef::Membership(membership.number), effect, change));
         }
         if known.is_some() != (collection == Collection::OptedOut) {
-            draft.entries.push(entry(action, user, Vec::new()));
+            draft.entries.push(Entry::of_user(action, user, Vec::new()));
         }
         Ok(draft)
     }
@@ -143,13 +141,13 @@ impl Scope<'_> {
         if let Some(ended) = &change.ended {
             let parameters = params![person, ended.number, now.unix_ms()];
             self.connection.prepare_cached(choice_sql::END_CONSENT)?.execute(parameters)?;
-            draft.entries.push(entry("consent.withdrawn", user, ended.recorded()));
+            draft.entries.push(Entry::of_user("consent.withdrawn", user, ended.recorded()));
         }
         if let Some(begun) = &change.begun {
             let (name, version) = (begun.to.name.as_str(), begun.to.version.as_str());
             let parameters = params![person, begun.number, name, version, now.unix_ms()];
             self.connection.prepare_cached(choice_sql::GIVE_CONSENT)?.execute(parameters)?;
-            draft.entries.push(entry("consent.given", user, begun.recorded()));
+            draft.entries.push(Entry::of_user("consent.given", user, begun.recorded()));
         }
         draft.outcome = Outcome::Privacy(PrivacyOutcome::Consent(Box::new(change)));
         Ok(draft)
@@ -161,7 +159,7 @@ impl Scope<'_> {
         let limit = caps::RETENTION_ROWS_PER_STEP;
         let mut removed = Vec::new();
         let mut run = |statement: &str, parameters: &[&dyn ToSql]| -> Result<(), Fault> {
-            removed.push(self.connection.prepare_cached(statement)?.execute(parameters)?);
+            removed.push(self.connection.prepare_cached(statement)?.execute(parameters)? as u64);
             Ok(())
         };
         run(choice_sql::OLD_PERSONAL, &[&Cutoffs::ms(cutoffs.audit_personal), &limit])?;
@@ -184,23 +182,8 @@ impl Scope<'_> {
             self.connection.prepare_cached(LAST_NUMBER)?.query_row([], |row| row.get(0))?;
         let workspaces: Option<u32> =
             self.connection.prepare_cached(LAST_WORKSPACE)?.query_row([], |row| row.get(0))?;
-        let outcome = retained(&removed, (after, until), last.max(workspaces).unwrap_or(0));
+        let last = last.max(workspaces).unwrap_or(0);
+        let outcome = PrivacyOutcome::retained(&removed, (after, until), last);
         Ok(Draft::new(Outcome::Privacy(outcome), String::new()))
     }
-}
-
-/// What a step did: where one kind had as many rows as a step takes, the same keys come again.
-fn retained(removed: &[usize], (after, until): (KeyNumber, u32), last: u32) -> PrivacyOutcome {
-    let limit = usize::try_from(caps::RETENTION_ROWS_PER_STEP).expect("a small number");
-    let next = if removed.iter().any(|count| *count >= limit) {
-        Some(after)
-    } else {
-        (until < last).then_some(KeyNumber(until))
-    };
-    PrivacyOutcome::Retained { removed: removed.iter().sum::<usize>() as u64, next }
-}
-
-/// The entry about a person.
-fn entry(action: &'static str, user: UserId, fields: Vec<FieldChange>) -> Entry {
-    Entry { action, kind: "user", target: user.to_string(), workspace: None, reason: None, fields }
 }

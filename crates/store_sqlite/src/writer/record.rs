@@ -6,7 +6,7 @@ use keywright_domain::{
     change::{Change, EntityRef, NumberedChange},
     command::{Command, CommandError, Committed, Context, Idempotency, IdempotencyError, Outcome},
     credit,
-    ids::{AuditId, WorkspaceId},
+    ids::{AuditId, UserId, WorkspaceId},
     key::Effect,
     lease::LeaseTerm,
     permit::Action,
@@ -137,6 +137,13 @@ pub(super) struct Entry {
     pub(super) fields: Vec<FieldChange>,
 }
 
+impl Entry {
+    /// The entry about a person.
+    pub(super) fn of_user(action: &'static str, user: UserId, fields: Vec<FieldChange>) -> Self {
+        Self { action, kind: "user", target: user.to_string(), workspace: None, reason: None, fields }
+    }
+}
+
 impl Writer {
     /// Carries out one command inside a savepoint.
     pub(super) fn carry_out(&mut self, context: &Context, command: Command) -> Result<Committed, Fault> {
@@ -155,7 +162,9 @@ impl Writer {
         let reach = command.reach();
         let mut draft = scope.apply(command)?;
         choices::fill_in(&self.connection, draft.changes.iter_mut().map(|(_, _, change)| change))?;
-        let personal = personal_of(&self.connection, context)?;
+        let personal =
+            if draft.entries.is_empty() { None } else { Some(personal_of(&self.connection, context)?) };
+        let personal = personal.as_ref().unwrap_or(&context.personal);
         let restricting = draft.changes.iter().any(|(_, effect, _)| *effect == Effect::Restricting);
         for (entity, effect, change) in draft.changes {
             heads.sequence += 1;
@@ -164,7 +173,7 @@ impl Writer {
             self.changes.push(NumberedChange { sequence: heads.sequence, restricting, change });
         }
         for (position, entry) in (0..).zip(draft.entries) {
-            let at = (context, &personal, position);
+            let at = (context, personal, position);
             keep_entry(&self.connection, &mut self.sealer, &mut heads, at, entry)?;
         }
         if let Some(idempotency) = &context.idempotency {

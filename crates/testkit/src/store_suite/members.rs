@@ -83,7 +83,7 @@ impl<S: Store + ?Sized> Installation<S> {
     }
 }
 
-pub(super) fn creator(member: &Membership) -> Creator {
+pub(crate) fn creator(member: &Membership) -> Creator {
     Creator { principal: member.principal, membership: member.number }
 }
 

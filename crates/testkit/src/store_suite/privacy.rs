@@ -7,10 +7,9 @@ use keywright_domain::{
     change::Change,
     command::{Command, CommandError, Outcome},
     ids::UserId,
-    key::{KeyNumber, NewKey},
+    key::NewKey,
     permission::{PermissionSet, Role},
     permit::{Action, Actor, authorize},
-    principal::Creator,
     privacy::{Collection, ConsentName, ConsentTo, PrivacyCommand, PrivacyError, PrivacyOutcome, Who},
     retention::Retention,
     store::Store,
@@ -19,7 +18,8 @@ use keywright_domain::{
     verdict::Code,
 };
 
-use crate::{Installation, Samples};
+use super::members::creator;
+use crate::{Installation, Person, Samples};
 
 /// A person is found by id and by address, in upper or lower case.
 pub async fn people_are_found<S: Store>(store: Arc<S>) {
@@ -67,7 +67,7 @@ pub async fn a_person_opts_out_of_collection<S: Store>(store: Arc<S>) {
     let Outcome::Membership(membership) = installation.operate(command).await.unwrap().outcome else {
         panic!("another outcome")
     };
-    let creator = Creator { principal: membership.principal, membership: membership.number };
+    let creator = creator(&membership);
     let act = async |name: &str| {
         let key = installation.samples.new_key(name);
         let actor = Actor::Key { key: key.id, workspace, creator, permissions: PermissionSet::ALL };
@@ -163,28 +163,10 @@ pub async fn retention<S: Store>(store: Arc<S>) {
     store.flush_usage(UsageBatch { incarnation: [1; 16], batch: 1, rows }).await.unwrap();
     let retention =
         Retention { audit_personal_days: 5, access_days: 5, usage_minute_days: 5, usage_hour_days: 5 };
-    let retain = async |at: Timestamp| {
-        let (cutoffs, mut after, mut all) = (retention.cutoffs(at), KeyNumber(0), 0);
-        loop {
-            let command = Command::Privacy(PrivacyCommand::Retain { cutoffs, after });
-            let outcome = installation.operate(command).await.unwrap().outcome;
-            let Outcome::Privacy(PrivacyOutcome::Retained { removed, next }) = outcome else {
-                panic!("{outcome:?}")
-            };
-            all += removed;
-            match next {
-                Some(next) => after = next,
-                None => return all,
-            }
-        }
-    };
+    let retain = async |at: Timestamp| installation.retain(&retention, at).await;
     let personal = async || {
+        Person::verify_chain(&store).await;
         let entries = store.audit_after(0, 100).await.unwrap();
-        let mut chain = ChainVerifier::default();
-        for entry in &entries {
-            let body: AuditBody = serde_json::from_slice(&entry.body).unwrap();
-            chain.push(entry, &body.personal).unwrap();
-        }
         entries.iter().filter(|entry| entry.personal.is_some()).count()
     };
     let before = personal().await;
@@ -217,7 +199,7 @@ pub async fn an_erased_person_is_gone_and_the_chain_verifies<S: Store>(store: Ar
     let Outcome::Membership(membership) = installation.operate(command).await.unwrap().outcome else {
         panic!("another outcome")
     };
-    let creator = Creator { principal: membership.principal, membership: membership.number };
+    let creator = creator(&membership);
     let actor = Actor::Key {
         key: installation.create_key("acting").await.id,
         workspace,

@@ -9,13 +9,14 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use keywright_domain::{ids::WorkspaceId, query::AuditQuery};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
     cursor::CursorScope,
+    edge::accepts,
     error::{ApiError, ErrorCode},
     state::AppState,
     v1::problems::of_store,
@@ -45,7 +46,7 @@ async fn answer(
     request: Request,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
-    if !wants_export(headers) {
+    if !accepts(headers, export::MEDIA_TYPE) {
         return page(&state, workspace, request).await.map(IntoResponse::into_response);
     }
     if request.limit.is_some() || request.cursor.is_some() {
@@ -53,12 +54,6 @@ async fn answer(
         return Err(ApiError::with_detail(ErrorCode::InvalidQuery, detail));
     }
     export::respond(state, export::Wanted { workspace, target: request.target, action: request.action }).await
-}
-
-fn wants_export(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut kinds = lines.flat_map(|line| line.split(',')).filter_map(|kind| kind.split(';').next());
-    kinds.any(|kind| kind.trim().eq_ignore_ascii_case(export::MEDIA_TYPE))
 }
 
 async fn page(

@@ -14,8 +14,8 @@ use crate::{
     oidc::{Flow, FlowError, Provider, clear_flow_cookie, flow_cookie},
     openapi::problems,
     provider_sign_in::{admit, of_exchange},
-    session::{CookieSafety, set_cookie},
-    sign_in::Begun,
+    session::CookieSafety,
+    sign_in::{Begun, hand_over},
     state::AppState,
 };
 
@@ -61,8 +61,7 @@ pub(crate) async fn handler(
     let mut response = match finished {
         Ok(Begun { token, .. }) => {
             let mut response = see_other(ACCOUNT_PAGE)?;
-            let cookie = set_cookie(&token, safety, state.config.session_limits.absolute_seconds);
-            response.headers_mut().append(header::SET_COOKIE, cookie);
+            hand_over(&state, Some(&token), &mut response);
             response
         }
         Err(error) => explain(&headers, error)?,

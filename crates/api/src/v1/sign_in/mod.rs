@@ -14,6 +14,7 @@ use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
+    edge::accepts,
     error::ApiError,
     oidc::{Provider, ProviderSettings},
     state::AppState,
@@ -66,8 +67,7 @@ fn see_other(location: &str) -> Result<Response, ApiError> {
 
 /// A failure as who asked can read it: people are sent to the page, which says what to do; programs get the problem.
 fn explain(headers: &HeaderMap, error: ApiError) -> Result<Response, ApiError> {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    if !accept.is_some_and(|accept| accept.contains("text/html")) {
+    if !accepts(headers, "text/html") {
         return Err(error);
     }
     if let Some(context) = error.internal_context() {

@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 use super::export::UserExport;
 use crate::error::ApiError;
 
+/// What it is asked for by.
+pub(super) const MEDIA_TYPE: &str = "application/zip";
+
 /// Lists of the document, and where each is.
 const LISTS: [(&str, &[&str]); 5] = [
     ("memberships", &["memberships"]),
@@ -22,7 +25,7 @@ const LISTS: [(&str, &[&str]); 5] = [
 pub(super) fn answer(export: &UserExport) -> Result<Response, ApiError> {
     let value = serde_json::to_value(export).map_err(|_| ApiError::internal("an export is not JSON"))?;
     let headers = [
-        (header::CONTENT_TYPE, "application/zip"),
+        (header::CONTENT_TYPE, MEDIA_TYPE),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"keywright-export.zip\""),
         (header::CACHE_CONTROL, "no-store"),
     ];

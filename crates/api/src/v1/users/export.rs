@@ -5,7 +5,7 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use keywright_domain::{
     audit::{AuditBody, StoredEntry},
     command::Command,
@@ -23,7 +23,7 @@ use super::{archive, rights::Consent};
 use crate::{
     actor::{Installation, Origin},
     caps,
-    edge::StrictPath,
+    edge::{StrictPath, accepts},
     error::{ApiError, ErrorCode},
     openapi::problems,
     state::AppState,
@@ -152,13 +152,11 @@ pub(in crate::v1) async fn export_as(
     let record = Command::Privacy(PrivacyCommand::RecordExport { user: id });
     state.carry_out(origin.context(state, permit, None), record).await?;
     let export = export(state, id).await?;
-    if wants_archive(headers) { archive::answer(&export) } else { Ok(Json(export).into_response()) }
-}
-
-/// Whether the caller asks for the archive.
-fn wants_archive(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    accept.is_some_and(|accept| accept.split(',').any(|kind| kind.trim().starts_with("application/zip")))
+    if accepts(headers, archive::MEDIA_TYPE) {
+        archive::answer(&export)
+    } else {
+        Ok(Json(export).into_response())
+    }
 }
 
 /// Everything that is kept of a person.

@@ -258,6 +258,7 @@ fn key_steps(
             step.account = owner(slug, key, "service_account");
             if disabled == Some(json!(true)) {
                 step.fields.push(field("disabled", json!(false), json!(true)));
+                step.turns_off = true;
             }
             steps.push(step);
             continue;

@@ -24,7 +24,7 @@ use self::{
     secrets::Secrets,
 };
 use super::{
-    connection::{Call, Connection, fresh_idempotency_key, path},
+    connection::{Call, Connection, fresh_idempotency_key},
     console::Console,
     follow::{progress, waiting},
     session::{Form, Session},
@@ -118,11 +118,11 @@ fn plan(session: &Session, wanted: &Wanted, prune: Prune) -> Result<(Vec<Step>, 
     let mut keys = PresentKeys::new();
     for (slug, workspace) in &wanted.workspaces {
         let slug_now = present.workspace(slug).map(|found| present::text(found, "slug"));
-        if let Some(slug_now) = slug_now.filter(|_| asks_about_people(workspace)) {
+        let Some(slug_now) = slug_now else { continue };
+        if asks_about_people(workspace) {
             present.read_people(&session.client, slug, &slug_now)?;
         }
-        if let (Some(named), Some(found)) = (&workspace.keys, present.workspace(slug)) {
-            let slug_now = present::text(found, "slug");
+        if let Some(named) = &workspace.keys {
             let of_workspace = present::keys(&session.client, &slug_now, |name| named.contains_key(name))?;
             keys.insert(slug.clone(), of_workspace);
         }
@@ -190,24 +190,19 @@ fn call(
         idempotency_key: once.as_deref(),
     })?;
     if step.phase == Phase::NewAccounts {
-        let (slug, id) = (workspace_in(&step.change.path), present::text(&answer, "id"));
-        accounts.insert((slug, present::text(&answer, "email")), id.clone());
-        if step.turns_off {
-            post(session, &format!("{}/{id}/disable", step.change.path))?;
+        let slug = workspace_in(&step.change.path);
+        accounts.insert((slug, present::text(&answer, "email")), present::text(&answer, "id"));
+    }
+    match &step.issues {
+        Some((workspace, email)) if step.phase == Phase::Invitations => {
+            secrets.keep_link(workspace, email, &mut answer)?;
         }
+        Some((workspace, name)) => secrets.keep(workspace, name, &mut answer)?,
+        None => session.client.follow(&mut answer, |line| session.console.note(line))?,
     }
-    let Some((workspace, name)) = &step.issues else {
-        session.client.follow(&mut answer, |line| session.console.note(line))?;
-        return Ok(answer);
-    };
-    if step.phase == Phase::Invitations {
-        secrets.keep_link(workspace, name, &mut answer)?;
-        return Ok(answer);
-    }
-    secrets.keep(workspace, name, &mut answer)?;
-    if step.fields.iter().any(|field| field.name == "disabled") {
-        let id = answer.pointer("/key/id").and_then(Value::as_str).unwrap_or_default();
-        post(session, &path(&["v1", "workspaces", workspace, "keys", id, "disable"]))?;
+    if step.turns_off {
+        let id = present::text(answer.get("key").unwrap_or(&answer), "id");
+        post(session, &format!("{}/{id}/disable", step.change.path))?;
     }
     Ok(answer)
 }

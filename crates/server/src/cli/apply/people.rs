@@ -3,7 +3,7 @@
 //! Members are found by the address that they sign in with, service accounts by their identity. Nobody becomes a member by a
 //! file: whoever is named and not there yet is invited, and counts as named while the invitation waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -13,6 +13,7 @@ use super::{
     file::{ListOrAll, Member, ServiceAccount, Workspace},
     present::{Present, text},
 };
+
 /// The steps about people and service accounts of a workspace.
 pub(super) fn steps(
     slug: &str,
@@ -135,27 +136,25 @@ fn service_account(
 
 /// Who is there and is not named, where the file names anybody.
 fn removed(slug: &str, workspace: &Workspace, present: &Present, steps: &mut Vec<Step>) {
-    let mut remove = |kind: &str, list: &str, identity: &str, one: &Value| {
-        let change = Change::delete(path(&["v1", "workspaces", slug, list, &text(one, "id")]));
-        let what = format!("{kind} {slug}/{identity}");
-        steps.push(Step::new(Phase::RemovedPeople, Action::Remove, what, change));
-    };
-    if let Some(wanted) = &workspace.members {
-        let is_named = |email: &String| wanted.keys().any(|name| name.to_lowercase() == *email);
-        let kinds =
-            [("member", "members", &present.members), ("invitation", "invitations", &present.invitations)];
-        for (kind, list, all) in kinds {
-            let others = all.get(slug).into_iter().flatten().filter(|(email, _)| !is_named(email));
-            others.for_each(|(email, one)| remove(kind, list, email, one));
+    let members = workspace.members.as_ref().map(in_lower_case);
+    let accounts = workspace.service_accounts.as_ref().map(in_lower_case);
+    for (named, kind, list, all) in [
+        (&members, "member", "members", &present.members),
+        (&members, "invitation", "invitations", &present.invitations),
+        (&accounts, "service account", "service-accounts", &present.service_accounts),
+    ] {
+        let Some(named) = named else { continue };
+        let there = all.get(slug).into_iter().flatten();
+        for (identity, one) in there.filter(|(identity, _)| !named.contains(*identity)) {
+            let change = Change::delete(path(&["v1", "workspaces", slug, list, &text(one, "id")]));
+            let what = format!("{kind} {slug}/{identity}");
+            steps.push(Step::new(Phase::RemovedPeople, Action::Remove, what, change));
         }
     }
-    if let (Some(wanted), Some(accounts)) = (&workspace.service_accounts, present.service_accounts.get(slug))
-    {
-        let is_named = |identity: &String| wanted.keys().any(|name| name.to_lowercase() == *identity);
-        for (identity, account) in accounts.iter().filter(|(identity, _)| !is_named(identity)) {
-            remove("service account", "service-accounts", identity, account);
-        }
-    }
+}
+
+fn in_lower_case<T>(all: &BTreeMap<String, T>) -> BTreeSet<String> {
+    all.keys().map(|name| name.to_lowercase()).collect()
 }
 
 /// What the file says of a member who is there, or is invited.

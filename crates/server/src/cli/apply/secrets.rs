@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +10,10 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{super::session::Session, present::text};
-use crate::failure::{Exit, Failure};
+use crate::{
+    failure::{Exit, Failure},
+    installation::create_private,
+};
 
 /// Where secrets go.
 pub(super) struct Secrets {
@@ -35,7 +37,7 @@ impl Secrets {
     /// When it cannot be made.
     pub(super) fn open(place: Option<&Path>) -> Result<Self, Failure> {
         let file = place.map(|place| {
-            let opened = File::options().write(true).create_new(true).mode(0o600).open(place);
+            let opened = create_private(place);
             opened.map(|file| (place.to_owned(), file)).map_err(|error| {
                 Failure::new(Exit::Negative, format!("cannot make {} for secrets: {error}", place.display()))
             })

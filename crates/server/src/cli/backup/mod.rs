@@ -10,7 +10,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -29,6 +29,7 @@ use self::{
 use super::{console::Console, offline::Offline};
 use crate::{
     failure::{Exit, Failure},
+    installation::create_private,
     system::SystemClock,
 };
 
@@ -272,11 +273,6 @@ fn count(copy: &Offline) -> Result<BTreeMap<String, u64>, Failure> {
     })))?;
     let counts = counts.lock().map(|counts| counts.clone()).unwrap_or_default();
     Ok(counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect())
-}
-
-/// A new file that its owner alone can read.
-fn create_private(path: &Path) -> io::Result<fs::File> {
-    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Writes a new file that its owner alone can read; durable when this returns.

@@ -16,11 +16,11 @@ use std::{
 use keywright_store_sqlite::LOCK_FILE;
 use serde::{Deserialize, Serialize};
 
-use super::{cannot, create_private, manifest::Part};
+use super::{cannot, manifest::Part};
 use crate::{
     cli::{console::Console, offline::is_locked},
     failure::{Exit, Failure},
-    installation::DataDirectory,
+    installation::{DataDirectory, create_private},
 };
 
 /// How long a server may take to write what it has counted: longer than it rests between two writes.

@@ -1,6 +1,5 @@
-import { alarm, call, element, forget, onSubmit, reason, show, tell } from "/ui/keywright.js";
+import { alarm, byId, call, element, forget, onSubmit, reason, show, tell } from "/ui/keywright.js";
 
-const byId = (id) => document.getElementById(id);
 let account;
 let proven;
 let isOut = false;

@@ -1,7 +1,9 @@
 // What the pages share: talk with the server, forms, messages.
 
 const CSRF = "keywright-csrf";
-const byId = (id) => document.getElementById(id);
+
+/** The element with this id. */
+export const byId = (id) => document.getElementById(id);
 
 /** One request. The answer's status and JSON; `ok` is false also when there was no answer. */
 export async function call(method, path, body) {

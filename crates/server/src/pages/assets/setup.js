@@ -1,6 +1,5 @@
-import { alarm, call, onSubmit, reason, show, tokenOfLink } from "/ui/keywright.js";
+import { alarm, byId, call, onSubmit, reason, show, tokenOfLink } from "/ui/keywright.js";
 
-const byId = (id) => document.getElementById(id);
 const token = tokenOfLink();
 if (!token) show("no-link");
 

@@ -1,6 +1,4 @@
-import { alarm, call, element, onSubmit, reason, show } from "/ui/keywright.js";
-
-const byId = (id) => document.getElementById(id);
+import { alarm, byId, call, element, onSubmit, reason, show } from "/ui/keywright.js";
 
 // What the callback of a provider reports, and the way out of it.
 const PROBLEMS = {
