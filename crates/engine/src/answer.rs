@@ -243,3 +243,18 @@ pub struct Located {
     /// Which of its secrets has the locator.
     pub secret_ordinal: u16,
 }
+
+/// Whose key a text would be if its secret is right.
+#[derive(Clone, Copy, Debug)]
+pub struct Presumed<'a> {
+    /// The id.
+    pub id: KeyId,
+    /// Its workspace's number.
+    pub workspace_number: WorkspaceNumber,
+    /// Its workspace.
+    pub workspace: WorkspaceId,
+    /// The workspace's slug.
+    pub workspace_slug: &'a str,
+    /// Who created it.
+    pub creator: Creator,
+}

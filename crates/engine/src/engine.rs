@@ -23,7 +23,7 @@ use keywright_keyformat::{IssuerTag, KeyKind, Locator, Malformed, parse};
 use parking_lot::Mutex;
 
 use crate::{
-    KeyDetails, KeyHit, Located, Moment, PepperSet, Spool, Trust, Unavailable, VerifyRequest,
+    KeyDetails, KeyHit, Located, Moment, PepperSet, Presumed, Spool, Trust, Unavailable, VerifyRequest,
     apply::{membership_principal, rebuild_index},
     cold::ColdBytes,
     index::LocatorHash,
@@ -297,6 +297,41 @@ impl Engine {
             workspace_number: WorkspaceNumber(reading.facts.workspace),
             workspace: workspace.id,
             secret_ordinal: ordinal,
+        })
+    }
+
+    /// Whose key `text` would be, by its locator alone: for those who prepare an answer. Nothing is verified and nothing
+    /// counted, so nothing may be told or given to whoever presents it.
+    pub fn presume(&self, text: &[u8]) -> Option<Presumed<'_>> {
+        let parsed = parse(text, self.issuer_tag.as_ref()).ok()?;
+        let locator = parsed.locator();
+        let roots = self.state.roots.load();
+        let mut candidates = roots.index.candidates(LocatorHash::of(&locator));
+        candidates.find_map(|number| self.presumed(number, &locator))
+    }
+
+    fn presumed(&self, number: u32, locator: &Locator) -> Option<Presumed<'_>> {
+        let record = self.state.records.get(number)?;
+        let (facts, is_it, principal) = loop {
+            let reading = record::read(record)?;
+            let facts = reading.facts;
+            let (is_it, principal) = self.state.with_cold_prefix(facts.blob, |cold| {
+                let is_it = facts.primary_locator() == Some(*locator)
+                    || facts.has_other_secrets && cold.others().any(|other| other.locator == *locator);
+                (is_it, cold.creator())
+            });
+            if record::still_holds(record, &reading) {
+                break (facts, is_it, principal);
+            }
+        };
+        let workspace = self.state.workspace_name(facts.workspace).filter(|_| is_it)?;
+        let principal = principal.or_else(|| membership_principal(&self.state, facts.membership))?;
+        Some(Presumed {
+            id: KeyId::from_bytes(facts.id),
+            workspace_number: WorkspaceNumber(facts.workspace),
+            workspace: workspace.id,
+            workspace_slug: &workspace.slug,
+            creator: Creator { principal, membership: MembershipNumber(facts.membership) },
         })
     }
 

@@ -83,7 +83,9 @@ mod state;
 mod table;
 mod verify;
 
-pub use answer::{KeyDetails, KeyHit, LimitReading, LimitScope, Located, Moment, Verdict, VerifyRequest};
+pub use answer::{
+    KeyDetails, KeyHit, LimitReading, LimitScope, Located, Moment, Presumed, Verdict, VerifyRequest,
+};
 pub use apply::ApplyError;
 pub use audit::WouldAccept;
 pub use clock::SystemClock;

@@ -14,6 +14,7 @@ mod serde_text;
 pub(crate) use accept::accepts;
 pub use allowance::Allowance;
 pub use body::{read_body, read_body_within};
+pub(crate) use boundary::USUAL_HEADERS;
 pub use boundary::{EdgeSettings, RequestId, RequestIdSource, guard};
 pub use json::{OptionalJson, StrictForm, StrictJson};
 pub(crate) use json::{parse_json_borrowed, read_json_body};

@@ -103,7 +103,8 @@ impl<O> Admitted<O> {
     }
 }
 
-fn needs<O: Opens>() -> PermissionSet {
+/// What a key needs for it.
+pub(super) fn needs<O: Opens>() -> PermissionSet {
     O::NEEDS.iter().fold(PermissionSet::EMPTY, |needs, permission| needs.with(permission.bit()))
 }
 
@@ -136,7 +137,11 @@ async fn judge_patiently(
     if verdict.is_valid() { Ok(verdict) } else { Err(check::refusal(&around, &verdict, permissions)) }
 }
 
-fn judge(
+/// The verdict on the key of a request for this route.
+///
+/// # Errors
+/// Why there is none. Nothing was spent or counted then.
+pub(super) fn judge(
     around: &Around<'_>,
     head: &Head<'_>,
     permissions: PermissionSet,

@@ -1,4 +1,5 @@
-//! The hot routes: `/v1/check` and `POST /v1/keys/verify`. No lock, no I/O, and nothing is allocated but the answer.
+//! The hot routes: `/v1/check` and `POST /v1/keys/verify`, without a lock, without I/O, and with nothing allocated but the
+//! answer; and prompts from memory.
 
 mod admission;
 mod agent;
@@ -7,6 +8,7 @@ mod check;
 mod head;
 mod introspect;
 mod outlet;
+mod prompts;
 mod quick;
 mod request;
 mod request_id;

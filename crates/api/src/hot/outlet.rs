@@ -71,6 +71,22 @@ impl<'a> Wire<'a> {
         self.status
     }
 
+    /// Headers that are always the same.
+    pub(super) fn headers(&mut self, headers: &[(&'static str, &'static str)]) {
+        for (name, value) in headers {
+            for piece in [name, ": ", value, "\r\n"] {
+                self.bytes.push_str(piece);
+            }
+        }
+    }
+
+    /// The end of an answer with this body.
+    pub(super) fn end_with_text(&mut self, body: &str) {
+        self.length(body.len());
+        self.close_head();
+        self.bytes.push_str(body);
+    }
+
     fn close_head(&mut self) {
         self.bytes.push_str("date: ");
         push_date(self.bytes, self.now);
@@ -124,9 +140,7 @@ impl Outlet for Wire<'_> {
     }
 
     fn end_with(&mut self, body: String) {
-        self.length(body.len());
-        self.close_head();
-        self.bytes.push_str(&body);
+        self.end_with_text(&body);
     }
 
     fn whole(&mut self, response: Response<FrontBody>) {

@@ -108,7 +108,7 @@ impl<'state> Around<'state> {
         let id = self.request_id.to_string();
         if error.status().is_server_error() {
             let (code, context) = (error.code().slug(), error.internal_context());
-            tracing::error!(request_id = id, code, context, "verification failed");
+            tracing::error!(request_id = id, code, context, "request failed");
         }
         let mut response = error.render(&self.state.config.base_url, Some(&id));
         response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));

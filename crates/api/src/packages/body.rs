@@ -169,12 +169,12 @@ pub(crate) struct FlatPage {
 }
 
 /// The body of the answer with this prompt.
-pub(crate) fn prompt_body(prompt: &FlatPrompt) -> Vec<u8> {
-    serde_json::to_vec(prompt).expect("a prompt has string keys only")
+pub(crate) fn prompt_body(prompt: &FlatPrompt) -> String {
+    serde_json::to_string(prompt).expect("a prompt has string keys only")
 }
 
 /// The body of the answer with this page.
-pub(crate) fn page_body(prompts: Vec<FlatPrompt>, cursor: Option<String>) -> Vec<u8> {
+pub(crate) fn page_body(prompts: Vec<FlatPrompt>, cursor: Option<String>) -> String {
     let page = FlatPage { prompts, has_more: cursor.is_some(), cursor };
-    serde_json::to_vec(&page).expect("a page has string keys only")
+    serde_json::to_string(&page).expect("a page has string keys only")
 }

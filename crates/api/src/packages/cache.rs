@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use keywright_domain::{prompt::ServeQuery, workspace::WorkspaceNumber};
 use keywright_engine::Engine;
 use quick_cache::{Weighter, sync::Cache};
@@ -21,7 +20,7 @@ pub(crate) struct Rendered {
     /// The change log's head when it was read.
     pub(crate) as_of: u64,
     /// The body; `None`: there is nothing to serve.
-    pub(crate) body: Option<Bytes>,
+    pub(crate) body: Option<Arc<str>>,
 }
 
 #[derive(Clone)]

@@ -11,7 +11,7 @@ mod me;
 mod members;
 mod operations;
 mod operators;
-mod packages;
+pub(crate) mod packages;
 mod permissions;
 mod plans;
 mod privacy;

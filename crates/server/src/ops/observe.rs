@@ -113,6 +113,8 @@ impl Respond for Observed {
         let (stats, route) = match (request.method(), request.uri().path()) {
             (_, "/v1/check") => (&self.hot.check, "/v1/check"),
             (&Method::POST, "/v1/keys/verify") => (&self.hot.verify, "/v1/keys/verify"),
+            (&Method::POST, "/v1/prompts/get") => (&self.hot.get_prompt, "/v1/prompts/get"),
+            (&Method::GET, "/v1/prompts") => (&self.hot.list_prompts, "/v1/prompts"),
             _ => return self.other(request, peer).await,
         };
         let parent = self.traces.as_ref().and_then(|_| Parent::of(request.headers()));
@@ -161,6 +163,8 @@ impl Observed {
             let stats = match answered.route {
                 HotRoute::Check => &self.hot.check,
                 HotRoute::Verify => &self.hot.verify,
+                HotRoute::GetPrompt => &self.hot.get_prompt,
+                HotRoute::ListPrompts => &self.hot.list_prompts,
             };
             stats.record(answered.status, SystemClock.boot_ns().saturating_sub(answered.began_ns));
         }

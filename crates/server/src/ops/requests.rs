@@ -1,6 +1,6 @@
 //! Counts of requests by method, route and status, and how long they took.
 //!
-//! The two hot routes are counted per worker, so that no two cores write to the same line of memory.
+//! The hot routes are counted per worker, so that no two cores write to the same line of memory.
 
 use std::{
     collections::BTreeMap,
@@ -55,7 +55,22 @@ pub(crate) struct HotStats {
     pub(crate) check: RouteStats,
     /// `POST /v1/keys/verify`.
     pub(crate) verify: RouteStats,
+    /// `POST /v1/prompts/get`.
+    pub(crate) get_prompt: RouteStats,
+    /// `GET /v1/prompts`.
+    pub(crate) list_prompts: RouteStats,
 }
+
+/// One of the hot routes.
+type Hot = ((&'static str, &'static str), fn(&HotStats) -> &RouteStats);
+
+/// The hot routes by method and route.
+const HOT: [Hot; 4] = [
+    (("ANY", "/v1/check"), |worker| &worker.check),
+    (("POST", "/v1/keys/verify"), |worker| &worker.verify),
+    (("POST", "/v1/prompts/get"), |worker| &worker.get_prompt),
+    (("GET", "/v1/prompts"), |worker| &worker.list_prompts),
+];
 
 /// All counts.
 #[derive(Debug, Default)]
@@ -109,11 +124,10 @@ impl RequestStats {
         let mut all: BTreeMap<_, _> =
             self.routes.read().iter().map(|(key, stats)| (key.clone(), summary([&**stats]))).collect();
         let hot = self.hot.lock();
-        all.insert(("ANY", "/v1/check".to_owned()), summary(hot.iter().map(|(worker, _)| &worker.check)));
-        all.insert(
-            ("POST", "/v1/keys/verify".to_owned()),
-            summary(hot.iter().map(|(worker, _)| &worker.verify)),
-        );
+        for ((method, route), of_worker) in HOT {
+            let parts = hot.iter().map(|(worker, _)| of_worker(worker));
+            all.insert((method, route.to_owned()), summary(parts));
+        }
         all
     }
 }

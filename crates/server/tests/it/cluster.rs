@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::{
+    client::created,
     nodes::{Installation, Node, free_address, shared},
     process::{eventually, said},
 };
@@ -50,6 +51,51 @@ fn what_one_node_takes_away_no_node_gives() {
     assert_eq!(suspended.0, 200, "{}", suspended.1);
     for node in &nodes {
         assert_eq!(node.verify(&secret), "workspace_suspended");
+    }
+}
+
+/// A Member is made Admin on one node, creates a key on another, and is made Viewer again or removed on the first.
+#[test]
+fn a_role_that_is_taken_away_counts_on_every_node_when_the_change_returns() {
+    const WORKSPACE: &str = "/v1/workspaces/acme";
+    let installation = Installation::set_up(shared());
+    let nodes = installation.start_three();
+    for round in 0..6 {
+        let [a, b, c] = [0, 1, 2].map(|offset| &nodes[(round + offset) % 3]);
+        let invitee = json!({"email": format!("ada{round}@example.com"), "role": "member"});
+        let invited =
+            a.operator.post(&format!("{WORKSPACE}/invitations"), &json!({"invitations": [invitee]}), 201);
+        let link = invited["data"][0]["link"].as_str().unwrap();
+        let body =
+            json!({"token": link.split_once('#').unwrap().1, "password": "correct horse battery staple"});
+        let joined = a.anyone().post("/v1/invitations/accept", &body, 200);
+        let person = a.as_holder(&joined["token"]).get("/v1/account").1;
+        let place = format!("{WORKSPACE}/members/{}", person["id"].as_str().unwrap());
+        let with_receipt = |node: &Node, role: &str| {
+            let (status, answer) = node.operator.try_patch(&place, &json!({"role": role})).unwrap();
+            assert_eq!((status, &answer["effective"]["nodes"]), (200, &json!(3)), "{answer}");
+        };
+        with_receipt(b, "admin");
+        let body = json!({"name": "of-ada", "environment": "production", "permissions": ["keys:read", "prompts:read"]});
+        let (_, secret) =
+            created(&c.as_holder(&joined["token"]).post(&format!("{WORKSPACE}/keys"), &body, 201));
+        for node in &nodes {
+            node.wait_valid(&secret);
+        }
+        let asked = json!({"key": secret, "permissions": ["keys:read"]});
+        let verdicts = || {
+            nodes.each_ref().map(|node| node.operator.post("/v1/keys/verify", &asked, 200)["code"].clone())
+        };
+        assert_eq!(verdicts(), ["valid"; 3]);
+        if round % 2 == 0 {
+            with_receipt(a, "viewer");
+            assert_eq!(verdicts(), ["insufficient_permissions"; 3]);
+            let shown = b.operator.post("/v1/keys/verify", &json!({"key": secret}), 200);
+            assert_eq!((&shown["code"], &shown["permissions"]), (&json!("valid"), &json!(["prompts:read"])));
+        } else {
+            assert_eq!(a.operator.delete(&place), 200);
+            assert_eq!(verdicts(), ["disabled_key"; 3]);
+        }
     }
 }
 

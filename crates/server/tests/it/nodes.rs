@@ -175,6 +175,11 @@ impl Node {
         Client::new(self.url.clone(), String::new())
     }
 
+    /// Somebody who holds this credential.
+    pub(crate) fn as_holder(&self, credential: &Value) -> Client {
+        Client::new(self.url.clone(), credential.as_str().unwrap_or_default().to_owned())
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }

@@ -12,7 +12,13 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use keywright_engine::Moment;
 
-use super::{check, head::Head, outlet::Wire, verify};
+use super::{
+    check,
+    head::Head,
+    outlet::Wire,
+    prompts::{self, Asked},
+    verify,
+};
 use crate::state::AppState;
 
 /// Header lines of a plain request.
@@ -20,8 +26,12 @@ const HEADERS_MAX: usize = 48;
 /// Largest body of a plain request, in bytes.
 const BODY_MAX_BYTES: usize = 8 << 10;
 /// How a request begins that may be plain.
-const CHECK: &[u8] = b"GET /v1/check";
-const VERIFY: &[u8] = b"POST /v1/keys/verify ";
+const BEGINNINGS: [(HotRoute, &[u8]); 4] = [
+    (HotRoute::Check, b"GET /v1/check"),
+    (HotRoute::Verify, b"POST /v1/keys/verify "),
+    (HotRoute::GetPrompt, b"POST /v1/prompts/get "),
+    (HotRoute::ListPrompts, b"GET /v1/prompts"),
+];
 
 /// Headers that change how a message is read, or ask for something before or besides its answer.
 const NOT_PLAIN: [&str; 7] =
@@ -63,6 +73,26 @@ pub enum HotRoute {
     Check,
     /// `POST /v1/keys/verify`.
     Verify,
+    /// `POST /v1/prompts/get`.
+    GetPrompt,
+    /// `GET /v1/prompts`.
+    ListPrompts,
+}
+
+impl HotRoute {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Check => check::CHECK_PATH,
+            Self::Verify => verify::VERIFY_PATH,
+            Self::GetPrompt => prompts::GET_PATH,
+            Self::ListPrompts => prompts::LIST_PATH,
+        }
+    }
+
+    /// Whether it has a query rather than a body.
+    const fn has_query(self) -> bool {
+        matches!(self, Self::Check | Self::ListPrompts)
+    }
 }
 
 /// A plain request, in pieces of the connection's bytes.
@@ -108,6 +138,8 @@ pub(crate) fn answer(
     let tried = match plain.route {
         HotRoute::Check => check::try_answer(state, &head, now, &mut wire),
         HotRoute::Verify => verify::try_answer(state, &head, plain.body, now, &mut wire),
+        HotRoute::GetPrompt => prompts::try_answer(state, &head, Asked::One(plain.body), now, &mut wire),
+        HotRoute::ListPrompts => prompts::try_answer(state, &head, Asked::Page, now, &mut wire),
     };
     if let Err(other) = tried {
         // Nothing was written.
@@ -137,9 +169,23 @@ pub(crate) async fn answer_patiently(
     let address = client_address(state, peer, request.headers);
     let head = Head::of_values(plain.query, lines.authorization, lines.api_key, lines.user_agent, address);
     let mut wire = Wire::new(output, now.wall);
-    match plain.route {
-        HotRoute::Check => check::answer_patiently(state, &head, &mut wire).await,
-        HotRoute::Verify => verify::answer_patiently(state, &head, plain.body, &mut wire).await,
+    let answered = match plain.route {
+        HotRoute::Check => {
+            check::answer_patiently(state, &head, &mut wire).await;
+            Ok(())
+        }
+        HotRoute::Verify => {
+            verify::answer_patiently(state, &head, plain.body, &mut wire).await;
+            Ok(())
+        }
+        HotRoute::GetPrompt => {
+            prompts::answer_patiently(state, &head, Asked::One(plain.body), &mut wire).await
+        }
+        HotRoute::ListPrompts => prompts::answer_patiently(state, &head, Asked::Page, &mut wire).await,
+    };
+    if let Err(other) = answered {
+        // Nothing was written.
+        return other;
     }
     let (route, status) = (plain.route, wire.written());
     Quick::Answered(Answered { input_bytes: plain.bytes, route, status, began_ns: now.boot_ns })
@@ -171,20 +217,16 @@ fn route_of(input: &[u8]) -> Option<HotRoute> {
         let common = input.len().min(line.len());
         input[..common] == line[..common]
     };
-    if begins_with(CHECK) { Some(HotRoute::Check) } else { begins_with(VERIFY).then_some(HotRoute::Verify) }
+    BEGINNINGS.into_iter().find(|(_, line)| begins_with(line)).map(|(route, _)| route)
 }
 
 /// The query of a target whose path is exactly the route's.
 fn query_of(route: HotRoute, target: &str) -> Result<Option<&str>, Quick> {
-    let path = match route {
-        HotRoute::Check => check::CHECK_PATH,
-        HotRoute::Verify => verify::VERIFY_PATH,
-    };
     // The characters that the crate `http` takes in a query, or fewer.
     let is_usual = |byte: u8| matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'~');
-    match (route, target.strip_prefix(path)) {
-        (_, Some("")) => Ok(None),
-        (HotRoute::Check, Some(rest)) if rest.starts_with('?') && rest.bytes().all(is_usual) => {
+    match target.strip_prefix(route.path()) {
+        Some("") => Ok(None),
+        Some(rest) if route.has_query() && rest.starts_with('?') && rest.bytes().all(is_usual) => {
             Ok(Some(&rest[1..]))
         }
         _ => Err(Quick::Other),
@@ -220,8 +262,8 @@ impl<'buffer> Lines<'buffer> {
     /// Length of the body; `None` unless it is what the route takes.
     fn body_bytes(&self, route: HotRoute) -> Option<usize> {
         match (route, self.content_length) {
-            (HotRoute::Check, None) => Some(0),
-            (HotRoute::Verify, Some(digits)) if is_json(self.content_type?) => {
+            (route, None) if route.has_query() => Some(0),
+            (route, Some(digits)) if !route.has_query() && is_json(self.content_type?) => {
                 let is_number = digits.iter().all(u8::is_ascii_digit);
                 let bytes = std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()?;
                 (1..=BODY_MAX_BYTES).contains(&bytes).then_some(bytes)

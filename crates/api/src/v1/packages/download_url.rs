@@ -6,7 +6,7 @@ use keywright_domain::{ids::ContextId, prompt::ContextKind};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::visibility;
+use super::reader;
 use crate::{
     caps::DOWNLOAD_LINK_SECONDS,
     edge::StrictQuery,
@@ -59,7 +59,7 @@ pub(crate) async fn handler(
     headers: HeaderMap,
 ) -> Result<Json<Answer>, ApiError> {
     let id = ContextId::parse(&request.context_id).map_err(|_| ErrorCode::NotFound)?;
-    let visibility = visibility(&state, &admitted);
+    let visibility = reader(&state, &admitted)?.visibility;
     let found =
         state.store.context_item(id).await.map_err(of_store)?.filter(|found| {
             found.prompt.workspace == admitted.workspace_id() && found.is_visible(visibility)

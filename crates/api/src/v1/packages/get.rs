@@ -1,19 +1,18 @@
 //! `POST /v1/prompts/get`
 
 use axum::{extract::State, response::Response};
-use keywright_domain::prompt::{PackageName, ServeQuery};
 use keywright_template::{Options, Template, TemplateError};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{json_answer, rendered, visibility};
+use super::{json_answer, reader};
 use crate::{
     edge::StrictJson,
-    error::{ApiError, ErrorCode},
+    error::ApiError,
     hot::{Admitted, ReadPrompts},
     openapi::problems,
-    packages::{FlatPrompt, prompt_body},
+    packages::{FlatPrompt, Question, prompt_body, serve},
     state::AppState,
     v1::problems::of_store,
 };
@@ -49,29 +48,16 @@ pub(crate) async fn handler(
     body: StrictJson<Request>,
 ) -> Result<Response, ApiError> {
     let Request { package_name, variables } = body.value;
-    let name = PackageName::parse(&package_name)
-        .map_err(|error| ApiError::invalid_field("package_name", format!("`package_name` {error}.")))?;
-    if name.namespace != admitted.workspace.as_str() {
-        return Err(ErrorCode::WrongWorkspace.into());
-    }
-    let query = ServeQuery::One {
-        workspace: admitted.workspace_id(),
-        slug: name.slug,
-        version: name.version,
-        visibility: visibility(&state, &admitted),
-    };
-    let missing = || ApiError::with_detail(ErrorCode::NotFound, format!("Prompt not found: {package_name}"));
-    let slug = admitted.workspace.as_str();
+    let question = Question::named(package_name)?;
+    let reader = reader(&state, &admitted)?;
     let Some(values) = variables else {
-        let render = |served: &keywright_domain::prompt::Served| {
-            served.prompts.first().map(|prompt| prompt_body(&FlatPrompt::new(prompt, slug)))
-        };
-        return Ok(json_answer(rendered(&state, &admitted, query, render).await?.ok_or_else(missing)?));
+        return Ok(json_answer(String::from(&*serve(&state, &reader, &question).await?)));
     };
+    let query = question.query(&reader)?;
     let served = state.store.serve_prompts(query).await.map_err(of_store)?;
-    let prompt = served.prompts.first().ok_or_else(missing)?;
-    let filled = fill(FlatPrompt::new(prompt, slug), &values)?;
-    Ok(json_answer(prompt_body(&filled).into()))
+    let prompt = served.prompts.first().ok_or_else(|| question.missing())?;
+    let filled = fill(FlatPrompt::new(prompt, reader.slug), &values)?;
+    Ok(json_answer(prompt_body(&filled)))
 }
 
 /// Fills the three texts with the same values; a value has to belong to one of them.

@@ -1,26 +1,22 @@
 //! `GET /v1/prompts`
 
 use axum::{extract::State, response::Response};
-use keywright_domain::{
-    ids::PromptId,
-    prompt::{ServeQuery, Served},
-};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{json_answer, rendered, visibility};
+use super::{json_answer, reader};
 use crate::{
-    cursor::CursorScope,
     edge::StrictQuery,
-    error::{ApiError, ErrorCode},
+    error::ApiError,
     hot::{Admitted, ListPrompts},
     openapi::problems,
-    packages::{FlatPage, FlatPrompt, page_body},
+    packages::{FlatPage, Question, serve},
     state::AppState,
     wire::page_limit,
 };
 
-#[derive(Deserialize, IntoParams)]
+/// Which page.
+#[derive(Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Request {
@@ -29,6 +25,16 @@ pub(crate) struct Request {
     limit: Option<u32>,
     /// The `cursor` of the page before.
     cursor: Option<String>,
+}
+
+impl Request {
+    /// The question that this is.
+    ///
+    /// # Errors
+    /// `invalid_query`.
+    pub(crate) fn question(self) -> Result<Question<'static>, ApiError> {
+        Ok(Question::Page { limit: page_limit(self.limit)?, cursor: self.cursor })
+    }
 }
 
 problems! { InvalidCursor, RateLimited, QuotaExceeded }
@@ -46,22 +52,7 @@ pub(crate) async fn handler(
     admitted: Admitted<ListPrompts>,
     StrictQuery(request): StrictQuery<Request>,
 ) -> Result<Response, ApiError> {
-    let limit = page_limit(request.limit)?;
-    let workspace = admitted.workspace_id();
-    let cursors = CursorScope::new("packages", &[&workspace.to_string()]);
-    let query = ServeQuery::Page {
-        workspace,
-        after: cursors.decode_array(request.cursor.as_deref())?.map(PromptId::from_bytes),
-        limit,
-        visibility: visibility(&state, &admitted),
-    };
-    let slug = admitted.workspace.as_str();
-    let render = |served: &Served| {
-        let last = served.prompts.last().filter(|_| served.has_more);
-        let cursor = last.map(|last| cursors.encode(&last.prompt.to_bytes()));
-        let prompts = served.prompts.iter().map(|prompt| FlatPrompt::new(prompt, slug)).collect();
-        Some(page_body(prompts, cursor))
-    };
-    let body = rendered(&state, &admitted, query, render).await?;
-    Ok(json_answer(body.ok_or(ErrorCode::InternalError)?))
+    let question = request.question()?;
+    let reader = reader(&state, &admitted)?;
+    Ok(json_answer(String::from(&*serve(&state, &reader, &question).await?)))
 }

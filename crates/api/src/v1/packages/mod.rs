@@ -5,21 +5,17 @@ mod download_url;
 mod get;
 mod list;
 
-use bytes::Bytes;
 use http::{HeaderValue, Response, header};
-use keywright_domain::{
-    permission::Builtin,
-    permit::Actor,
-    prompt::{ServeQuery, Served, Visibility},
-};
+use keywright_domain::permit::Actor;
 use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub(crate) use list::Request as ListRequest;
 
 use crate::{
     error::ApiError,
     hot::{Admitted, Opens},
-    packages::Rendered,
+    packages::Reader,
     state::AppState,
-    v1::problems::of_store,
 };
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -31,39 +27,18 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(download::handler))
 }
 
-/// Whose drafts the caller sees: a key has the eyes of its creator, who sees all drafts when allowed to write prompts,
-/// and the own ones always.
-fn visibility<O: Opens>(state: &AppState, admitted: &Admitted<O>) -> Visibility {
-    let Actor::Key { creator, .. } = admitted.caller.actor else { return Visibility::Published };
-    let may = state.plane.creator_permissions(&creator);
-    if may.contains(Builtin::PromptsWrite.bit()) {
-        Visibility::All
-    } else {
-        Visibility::Own(creator.principal)
-    }
-}
-
-/// The answer to `query`, from memory if it is still true.
-async fn rendered<O: Opens>(
-    state: &AppState,
-    admitted: &Admitted<O>,
-    query: ServeQuery,
-    render: impl FnOnce(&Served) -> Option<Vec<u8>>,
-) -> Result<Option<Bytes>, ApiError> {
-    let engine = state.plane.engine();
-    let workspace = admitted.key.workspace;
-    if let Some(known) = state.prompts.get(engine, workspace, &query) {
-        return Ok(known.body);
-    }
-    let served = state.store.serve_prompts(query.clone()).await.map_err(of_store)?;
-    let body = render(&served).map(Bytes::from);
-    state.prompts.put(query, Rendered { as_of: served.as_of, body: body.clone() });
-    Ok(body)
+/// The key that was admitted, as a reader of prompts.
+fn reader<'a, O: Opens>(state: &AppState, admitted: &'a Admitted<O>) -> Result<Reader<'a>, ApiError> {
+    let Actor::Key { creator, workspace, .. } = admitted.caller.actor else {
+        return Err(ApiError::internal("only keys are admitted"));
+    };
+    let workspace = (admitted.key.workspace, workspace, admitted.workspace.as_str());
+    Ok(Reader::new(state, workspace, &creator))
 }
 
 /// An answer with this JSON.
-fn json_answer(body: Bytes) -> Response<axum::body::Body> {
-    let mut response = Response::new(axum::body::Body::from(body));
+fn json_answer(json: String) -> Response<axum::body::Body> {
+    let mut response = Response::new(axum::body::Body::from(json));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -1,3 +1,5 @@
+mod prompts;
+
 use http::{Method, Request, header};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
