@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# The README's first steps with the release build: dev from nothing, then the life of a key by curl alone.
+# The README's first steps: dev from nothing, then the life of a key by curl alone. Argument: the program (the release build).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+keywright=${1:-target/release/keywright}
 data=$(mktemp -d)
 trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; rm -rf "$data"' EXIT
-target/release/keywright dev --json --data "$data/dev" --listen 127.0.0.1:0 >"$data/ready.json" 2>"$data/log" &
+"$keywright" dev --json --data "$data/dev" --listen 127.0.0.1:0 >"$data/ready.json" 2>"$data/log" &
 server=$!
 for _ in $(seq 100); do [ -s "$data/ready.json" ] && break; sleep 0.1; done
 [ -s "$data/ready.json" ] || { echo "dev did not become ready:"; cat "$data/log"; exit 1; }
@@ -54,5 +55,5 @@ status=0
 wait "$server" || status=$?
 expect "stop in order" 0 "$status"
 if grep -qE 'sk_(live|test)_[0-9A-Za-z]{40}' "$data/log"; then echo "FAILED: a secret is in the log"; exit 1; fi
-target/release/keywright audit verify --data "$data/dev" >/dev/null
+"$keywright" audit verify --data "$data/dev" >/dev/null
 echo "ok: audit verify"
