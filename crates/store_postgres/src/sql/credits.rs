@@ -38,10 +38,11 @@ statements! {
     );
     /// When the next refill, reservation, lost slice or old reservation is due; the least passes over those that are none.
     NEXT_DUE = "SELECT least(\
-                (SELECT refill_due FROM credit_accounts WHERE refill_due IS NOT NULL ORDER BY refill_due LIMIT 1), \
-                (SELECT expires_at FROM credit_reservations WHERE settled_at IS NULL ORDER BY expires_at LIMIT 1), \
-                (SELECT drawn_at FROM credit_slices ORDER BY drawn_at LIMIT 1) + $1::bigint, \
-                (SELECT settled_at FROM credit_reservations WHERE settled_at IS NOT NULL ORDER BY settled_at LIMIT 1) \
+                (SELECT refill_due FROM credit_accounts WHERE refill_due >= 0 ORDER BY refill_due LIMIT 1), \
+                (SELECT expires_at FROM credit_reservations WHERE settled_at IS NULL AND expires_at >= 0 \
+                 ORDER BY expires_at LIMIT 1), \
+                (SELECT drawn_at FROM credit_slices WHERE drawn_at >= 0 ORDER BY drawn_at LIMIT 1) + $1::bigint, \
+                (SELECT settled_at FROM credit_reservations WHERE settled_at >= 0 ORDER BY settled_at LIMIT 1) \
                 + $2::bigint)";
     /// A new account.
     INSERT_ACCOUNT = concat!(
