@@ -257,7 +257,8 @@ fn verify(base: &str, arguments: &[String], options: &Options) -> Result<f64> {
 fn idle(options: &Options) -> Result<()> {
     let directory = TempDir::new()?;
     let cluster = start(options, options.idle_nodes, directory.path())?;
-    thread::sleep(Duration::from_secs(5));
+    // Until the start is over: threads that only the start had work for end after ten seconds.
+    thread::sleep(Duration::from_secs(15));
     let nodes: Vec<u32> = cluster.nodes.iter().filter_map(keywright_chaos::cluster::Node::pid).collect();
     let postgres = cluster.database.lock().primary.pid().context("PostgreSQL runs")?;
     let used = || -> (f64, f64) {

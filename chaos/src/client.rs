@@ -40,7 +40,12 @@ impl Client {
     /// A client that gives up after `patience`.
     pub fn new(credential: &str, patience: Duration) -> Self {
         let config = Agent::config_builder()
-            .timeout_global(Some(patience))
+            // Not of the whole call: looking a name up within a time takes a thread each time.
+            .timeout_connect(Some(patience))
+            .timeout_send_request(Some(patience))
+            .timeout_send_body(Some(patience))
+            .timeout_recv_response(Some(patience))
+            .timeout_recv_body(Some(patience))
             .http_status_as_error(false)
             .max_idle_connections_per_host(2)
             .build();

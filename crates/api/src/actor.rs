@@ -40,6 +40,7 @@ use crate::{
     session::{SessionToken, check_csrf, presented_session},
     state::AppState,
     v1::problems,
+    wire::LastUses,
 };
 
 /// The request around a call, as the audit trail records it.
@@ -383,6 +384,28 @@ impl<N> Scope<N> {
         let key = state.store.key(self.workspace.id, id).await.map_err(problems::of_store)?;
         Ok(key.ok_or(ErrorCode::NotFound)?)
     }
+}
+
+impl<N> Scope<N> {
+    /// The key that the path names, and when it was last used.
+    ///
+    /// # Errors
+    /// As [`Self::key`].
+    pub(crate) async fn used_key(&self, state: &AppState) -> Result<UsedKey, ApiError> {
+        let id = self.id(|text| keywright_domain::ids::KeyId::parse(text).ok())?;
+        let found = state.store.used_key(self.workspace.id, id).await.map_err(problems::of_store)?;
+        let (key, uses) = found.ok_or(ErrorCode::NotFound)?;
+        let last_uses = LastUses::with(state, key.number, uses);
+        Ok(UsedKey { key, last_uses })
+    }
+}
+
+/// A key, and when it was last used.
+pub(crate) struct UsedKey {
+    /// The key.
+    pub(crate) key: ApiKey,
+    /// When it was last used.
+    pub(crate) last_uses: LastUses,
 }
 
 impl<N: Needs> FromRequestParts<AppState> for Scope<N> {

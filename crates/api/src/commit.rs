@@ -113,9 +113,14 @@ impl AppState {
     /// As [`Self::commit`].
     pub(crate) async fn carry_out(&self, context: Context, command: Command) -> Result<Carried, ApiError> {
         let takes_away = takes_away(&command);
+        let is_of_credits = matches!(command, Command::Credit(_));
         let state = self.clone();
         let task = tokio::spawn(async move {
-            let committed = state.store.execute(context, command).await?;
+            let committed = state.store.execute(context, command).await;
+            if is_of_credits {
+                state.credits.note_change();
+            }
+            let committed = committed?;
             state.settle_later(&committed);
             Ok(committed)
         });

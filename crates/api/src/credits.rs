@@ -3,7 +3,13 @@
 //! Calls of the same account wait for each other here, so one slice serves all of them. A slice that nobody takes from goes
 //! back within half a second. Nothing here decides whether a call is accepted: the engine does, out of what was drawn.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use keywright_domain::{
     credit::CreditDraw,
@@ -12,7 +18,7 @@ use keywright_domain::{
     time::Clock,
 };
 use keywright_engine::{Deposit, Engine, Heard, MissingCredits, Moment};
-use tokio::time::timeout;
+use tokio::{sync::Notify, time::timeout};
 
 /// Calls of so many different customers draw at once.
 const LANES: usize = 64;
@@ -44,12 +50,36 @@ pub struct Credits {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     lanes: [tokio::sync::Mutex<()>; LANES],
+    drawn: Arc<Notify>,
+    is_changed: AtomicBool,
 }
 
 impl Credits {
     /// Draws from `store`.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { store, clock, entropy, lanes: std::array::from_fn(|_| tokio::sync::Mutex::default()) }
+        Self {
+            store,
+            clock,
+            entropy,
+            lanes: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            drawn: Arc::default(),
+            is_changed: AtomicBool::new(false),
+        }
+    }
+
+    /// Called when this node begins to hold credits: from then on [`Self::maintain`] has something to do.
+    pub const fn drawn(&self) -> &Arc<Notify> {
+        &self.drawn
+    }
+
+    /// This node changed an account or a reservation, or may have: something may be due earlier than was known.
+    pub(crate) fn note_change(&self) {
+        self.is_changed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was so since the last call.
+    pub fn take_changed(&self) -> bool {
+        self.is_changed.swap(false, Ordering::Relaxed)
     }
 
     /// Draws what a call misses. Then the call is to be tried again.
@@ -71,6 +101,7 @@ impl Credits {
         let now = self.now();
         let slice = random_bytes(&*self.entropy);
         let pending = engine.begin_slice(slice).ok_or(DrawError::TooMany)?;
+        let _holds_credits_when_this_ends = CallWhenDone(&self.drawn);
         let draw = CreditDraw {
             slice,
             workspace: missing.workspace,
@@ -133,6 +164,15 @@ impl Credits {
 
     fn now(&self) -> Moment {
         Moment::read(&*self.clock)
+    }
+}
+
+/// Calls whoever looks after credits when a draw has come to something, or was given up.
+struct CallWhenDone<'a>(&'a Notify);
+
+impl Drop for CallWhenDone<'_> {
+    fn drop(&mut self) {
+        self.0.notify_one();
     }
 }
 

@@ -243,7 +243,10 @@ impl Barrier {
                     Waiter { sequence, term, committed_ns: now_ns, is_look_early: self.is_looking },
                 );
                 self.pause_ns = self.timing.look_every_ns;
-                self.next_look_ns = now_ns;
+                // No other node can have acknowledged it yet.
+                let is_early = self.nodes.len() > 1;
+                let first_ns = if is_early { now_ns + self.timing.look_every_ns } else { now_ns };
+                self.next_look_ns = self.next_look_ns.min(first_ns);
             }
             Input::HistoryChanged { began, sequence } => {
                 self.history_began = self.history_began.max(began);

@@ -162,6 +162,8 @@ pub struct Follower {
     incarnation: Option<Incarnation>,
     applied: u64,
     acknowledged: u64,
+    /// When what was applied since is to be acknowledged; 0 for at once.
+    acknowledge_from_ns: u64,
     announced: u64,
     anchor: Option<Anchor>,
     epoch: Option<Epoch>,
@@ -189,6 +191,7 @@ impl Follower {
             incarnation: None,
             applied: 0,
             acknowledged: 0,
+            acknowledge_from_ns: 0,
             announced: 0,
             anchor: None,
             epoch: None,
@@ -227,6 +230,7 @@ impl Follower {
         self.unsettled_since_ns.iter_mut().for_each(earlier);
         self.in_flight.iter_mut().for_each(|(_, sent_at_ns)| earlier(sent_at_ns));
         self.vouched.iter_mut().for_each(|vouched| earlier(&mut vouched.sent_at_ns));
+        earlier(&mut self.acknowledge_from_ns);
         earlier(&mut self.next_poll_ns);
         earlier(&mut self.not_before_ns);
         self
@@ -244,7 +248,12 @@ impl Follower {
             return None;
         }
         let is_waiting_to_retry = self.next_operation(self.not_before_ns).is_some();
-        Some(if is_waiting_to_retry { self.not_before_ns } else { self.next_poll_ns.max(self.not_before_ns) })
+        if is_waiting_to_retry {
+            return Some(self.not_before_ns);
+        }
+        let owes = self.phase == Phase::Following && self.applied > self.acknowledged;
+        let owed_ns = if owes { self.acknowledge_from_ns } else { u64::MAX };
+        Some(self.next_poll_ns.min(owed_ns).max(self.not_before_ns))
     }
 
     /// Takes what happened, at `now_ns` on the own boot clock, and says what to do, in this order.
@@ -258,7 +267,12 @@ impl Follower {
         match *input {
             Input::Tick => {}
             Input::Announced { sequence } => self.announced = self.announced.max(sequence),
-            Input::Advanced { applied } => self.advance(applied, &mut out),
+            Input::Advanced { applied } => {
+                if self.applied <= self.acknowledged && self.timing.acknowledge_own_after_ns > 0 {
+                    self.acknowledge_from_ns = now_ns + self.timing.acknowledge_own_after_ns;
+                }
+                self.advance(applied, &mut out);
+            }
             Input::Stop => {
                 self.phase = Phase::Stopped;
                 out.push(Output::DropLeases);
@@ -273,6 +287,7 @@ impl Follower {
             Input::Acknowledged { applied } => {
                 if self.ends(|operation| matches!(operation, Operation::Acknowledge { .. })).is_some() {
                     self.acknowledged = self.acknowledged.max(applied);
+                    self.acknowledge_from_ns = 0;
                 }
             }
             Input::GenerationBegun => {
@@ -342,6 +357,8 @@ impl Follower {
                 self.next_poll_ns = now_ns + self.timing.retry_after_ns;
             }
         }
+        // Somebody waits for that.
+        self.acknowledge_from_ns = 0;
         self.advance(applied, out);
     }
 
@@ -520,7 +537,7 @@ impl Follower {
         if is_poll_due && self.vouched.is_none() {
             return Some(poll);
         }
-        if self.applied > self.acknowledged {
+        if self.applied > self.acknowledged && now_ns >= self.acknowledge_from_ns {
             return Some(Operation::Acknowledge { incarnation, applied: self.applied });
         }
         (self.announced > self.applied).then_some(Operation::Fetch { after: self.applied })

@@ -16,6 +16,9 @@ pub struct Timing {
     pub poll_every_ns: u64,
     /// From a failure to the next attempt, at first; doubled up to `poll_every_ns`.
     pub retry_after_ns: u64,
+    /// From the application of a node's own commits to their acknowledgement: whoever committed them waits for others, so
+    /// that it may go with what comes next.
+    pub acknowledge_own_after_ns: u64,
     /// From one look at the registry to the next while something waits, at first.
     pub look_every_ns: u64,
     /// The longest such pause.
@@ -39,6 +42,7 @@ impl Timing {
         waits_ns: [0, wait(terms(1)), wait(terms(2)), wait(terms(3))],
         poll_every_ns: 2 * SECOND_NS,
         retry_after_ns: 100 * MILLISECOND_NS,
+        acknowledge_own_after_ns: 20 * MILLISECOND_NS,
         look_every_ns: MILLISECOND_NS / 2,
         look_every_max_ns: 20 * MILLISECOND_NS,
         settle_ns: terms(2) + 10 * SECOND_NS,

@@ -305,8 +305,9 @@ pub trait CreditStore: Send + Sync {
         subject: CreditSubject,
     ) -> Result<Option<CreditAccount>, StoreError>;
 
-    /// Whether a [`CreditCommand::Sweep`] would find something to do.
-    async fn credits_due(&self, now: Timestamp) -> Result<bool, StoreError>;
+    /// When a [`CreditCommand::Sweep`] will find something to do, as far as is known now; in the past if it would already,
+    /// `None` for never.
+    async fn credits_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Takes a slice out of a balance. When this fails, the slice may have been taken: settle it.
     async fn draw_credits(&self, draw: CreditDraw) -> Result<CreditGrant, StoreError>;

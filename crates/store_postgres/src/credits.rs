@@ -13,7 +13,7 @@ use keywright_domain::{
 use crate::{
     PostgresStore, params,
     read::journal::cut,
-    rows::{bytes, credits, each, number},
+    rows::{bytes, credits, each, number, optional_time},
     sql::credits as sql,
 };
 
@@ -45,14 +45,12 @@ impl CreditStore for PostgresStore {
         .await
     }
 
-    async fn credits_due(&self, now: Timestamp) -> Result<bool, StoreError> {
+    async fn credits_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.ask(|connected| async move {
-            let lost = now.plus_seconds(-caps::SLICE_LOST_SECONDS);
-            let old = now.plus_seconds(-caps::RESERVATION_KEPT_SECONDS);
-            Ok(connected.first(sql::IS_REFILL_DUE, params![now]).await?.is_some()
-                || connected.first(sql::RESERVATIONS_DUE, params![now, 1_u32]).await?.is_some()
-                || connected.first(sql::SLICES_LOST, params![lost, 1_u32]).await?.is_some()
-                || connected.first(sql::OLD_RESERVATIONS, params![old, 1_u32]).await?.is_some())
+            let spans = [caps::SLICE_LOST_SECONDS, caps::RESERVATION_KEPT_SECONDS];
+            let [lost_ms, kept_ms] = spans.map(|seconds| seconds * 1_000);
+            let row = connected.first(sql::NEXT_DUE, params![lost_ms, kept_ms]).await?;
+            row.map_or(Ok(None), |row| optional_time(&row, 0))
         })
         .await
     }

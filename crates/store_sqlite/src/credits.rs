@@ -42,8 +42,8 @@ impl CreditStore for SqliteStore {
         self.ask(move |connection| credits::account_of(connection, workspace, &subject)).await
     }
 
-    async fn credits_due(&self, now: Timestamp) -> Result<bool, StoreError> {
-        self.ask(move |connection| credits::is_due(connection, now)).await
+    async fn credits_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.ask(credits::next_due).await
     }
 
     async fn draw_credits(&self, draw: CreditDraw) -> Result<CreditGrant, StoreError> {

@@ -195,8 +195,8 @@ impl<S: Store> CreditStore for FaultyStore<S> {
         self.question(self.inner.credit_account(workspace, subject)).await
     }
 
-    async fn credits_due(&self, now: Timestamp) -> Result<bool, StoreError> {
-        self.question(self.inner.credits_due(now)).await
+    async fn credits_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.question(self.inner.credits_due()).await
     }
 
     async fn draw_credits(&self, draw: CreditDraw) -> Result<CreditGrant, StoreError> {

@@ -138,6 +138,12 @@ impl LastUses {
         Ok(Self(uses))
     }
 
+    /// What the store said about one key.
+    pub(crate) fn with(state: &AppState, key: KeyNumber, mut uses: Vec<LastUsed>) -> Self {
+        uses.extend(state.plane.last_used(key));
+        Self(HashMap::from([(key, uses)]))
+    }
+
     /// When the key was last used.
     pub(crate) fn key(&self, key: KeyNumber) -> Option<Time> {
         self.0.get(&key)?.iter().map(|used| used.at).max().map(Time)

@@ -76,6 +76,20 @@ fn a_change_is_done_when_every_node_has_applied_it() {
 }
 
 #[test]
+fn other_nodes_get_a_moment_before_the_registry_is_read_for_the_first_time() {
+    let mut revoker = Revoker::new();
+    revoker.step(Input::Tick);
+    revoker.looked(&[row(1, 6, 1), row(2, 6, 1)]);
+    assert_eq!(revoker.commit(7, LeaseTerm::Standard), []);
+    let look_every_ns = Timing::STANDARD.look_every_ns;
+    assert_eq!(revoker.barrier.next_tick_ns(), revoker.now + look_every_ns);
+    revoker.now += look_every_ns / 2;
+    let second = Input::Committed { ticket: Ticket(9), sequence: 8, term: LeaseTerm::Standard };
+    assert_eq!(revoker.step(second), [], "and the next commit does not put it off");
+    assert_eq!(receipts(&revoker.look_after(look_every_ns / 2, &[row(1, 8, 1), row(2, 8, 1)])).len(), 2);
+}
+
+#[test]
 fn a_fenced_node_is_not_waited_for() {
     let mut revoker = Revoker::new();
     revoker.commit(7, LeaseTerm::Standard);

@@ -142,6 +142,22 @@ fn what_is_not_applied_is_never_acknowledged() {
 }
 
 #[test]
+fn the_acknowledgement_of_own_commits_goes_with_the_next_one_or_a_little_later() {
+    let mut node = Node::leased(5);
+    let acknowledges = |applied| [Operation::Acknowledge { incarnation: RUN, applied }];
+    let after = Timing::STANDARD.acknowledge_own_after_ns;
+    assert_eq!(begun(&node.step(&Input::Advanced { applied: 6 })), []);
+    assert_eq!(node.follower.next_tick_ns(), Some(node.now + after));
+    assert_eq!(begun(&node.wait(after - 1)), []);
+    assert_eq!(begun(&node.step(&Input::Advanced { applied: 7 })), [], "the second does not put it off");
+    assert_eq!(begun(&node.wait(1)), acknowledges(7));
+    assert_eq!(begun(&node.step(&Input::Acknowledged { applied: 7 })), []);
+    node.step(&Input::Advanced { applied: 8 });
+    assert_eq!(begun(&node.step(&Input::Announced { sequence: 9 })), [Operation::Fetch { after: 8 }]);
+    assert_eq!(begun(&node.step(&Input::Fetched { applied: 9 })), acknowledges(9), "at once");
+}
+
+#[test]
 fn an_answer_that_comes_after_it_was_given_up_means_nothing() {
     let mut node = Node::following(5);
     node.step(&Input::Failed);

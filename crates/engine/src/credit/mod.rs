@@ -348,6 +348,13 @@ impl Engine {
         });
     }
 
+    /// Whether [`Self::end_idle_slices`] and [`Self::ended_slices`] may find something, now or later. While they may not,
+    /// only [`Self::begin_slice`] changes that.
+    pub fn holds_credits(&self) -> bool {
+        let book = &self.state.credits;
+        !book.purses.lock().is_empty() || !book.ending.lock().is_empty()
+    }
+
     /// Ends all slices: nothing is to be spent any more.
     pub fn end_all_slices(&self) {
         let book = &self.state.credits;

@@ -20,7 +20,7 @@ use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
@@ -157,9 +157,14 @@ pub struct Spool {
     credits: Ledger,
     /// Slices that an earlier process left, until somebody asks.
     left_slices: Mutex<Vec<Slot>>,
+    /// Told when the first event is counted after a time of rest.
+    waker: OnceLock<Waker>,
     /// Held for its lock.
     _lock: File,
 }
+
+/// Whom to tell that there is something to do. Called on the thread that counts, so it must not wait.
+type Waker = Box<dyn Fn() + Send + Sync>;
 
 struct State {
     spare: Option<Segment>,
@@ -222,6 +227,7 @@ impl Spool {
             folded: AtomicU64::new(0),
             unattributed: AtomicU64::new(0),
             damaged_files,
+            waker: OnceLock::new(),
             _lock: lock,
         };
         spool.active.load().make_ready();
@@ -275,8 +281,24 @@ impl Spool {
     /// Counts one event at its place; `locator` is what the place was looked up with.
     #[inline]
     pub(crate) fn record_at(&self, place: &Place, locator: u64, event: &UsageEvent, cost: u32) {
-        if place.segment.record(place.hash, event, cost, Room::Usual) == Recorded::Full {
-            self.record_elsewhere(&place.segment, locator, event, cost);
+        match place.segment.record(place.hash, event, cost, Room::Usual) {
+            Recorded::Counted => {}
+            Recorded::First => self.wake(),
+            Recorded::Full => self.record_elsewhere(&place.segment, locator, event, cost),
+        }
+    }
+
+    /// Has `waker` called when an event is the first of its segment: after each seal, and so after each time of rest. Whoever looks after this spool need not look again before that once it was [idle](Self::is_idle), nothing
+    /// waited to be flushed, and [`Self::maintain`] did not fail. Only the first call counts.
+    pub fn wake_with(&self, waker: impl Fn() + Send + Sync + 'static) {
+        // The second is not told of anything, but looks as often as it likes.
+        let _first_stays = self.waker.set(Box::new(waker));
+    }
+
+    #[cold]
+    fn wake(&self) {
+        if let Some(waker) = self.waker.get() {
+            waker();
         }
     }
 
@@ -284,10 +306,11 @@ impl Spool {
     #[cold]
     fn record_elsewhere(&self, full: &Arc<Segment>, locator: u64, event: &UsageEvent, cost: u32) {
         self.replace(full);
+        self.wake();
         let segment = self.active.load();
         let counted = |event: &UsageEvent, room| {
             let hash = segment.place_hash(locator, event.minute(), event.address, event.route);
-            segment.record(hash, event, cost, room) == Recorded::Counted
+            segment.record(hash, event, cost, room) != Recorded::Full
         };
         if counted(event, Room::Usual) {
             return;

@@ -218,7 +218,14 @@ fn ask_all(keys: &AuditKeys, stats: &AuditStats, waiting: &mpsc::Receiver<Due>) 
     // On Linux this is the thread's own: audits must not hold up what they audit. Without it they are a little slower
     // or faster, no more.
     let _ignored = rustix::process::nice(NICE);
-    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).build().into();
+    // For each phase on its own: a limit on looking names up, or on all of it, would take a thread per question.
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_connect(Some(TIMEOUT))
+        .timeout_send_request(Some(TIMEOUT))
+        .timeout_recv_response(Some(TIMEOUT))
+        .timeout_recv_body(Some(TIMEOUT))
+        .build()
+        .into();
     while let Ok(due) = waiting.recv() {
         for (name, address) in &due.addresses {
             for locator in &due.locators {

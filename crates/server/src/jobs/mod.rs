@@ -25,7 +25,10 @@ use keywright_api::{
     VerdictCounts, credits::Credits, sign_in_failures::SignInFailures, throttle::FailureThrottle,
 };
 use keywright_domain::{retention::Retention, verdict::Code};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
 
 pub(crate) use checkpoint::sign_checkpoint;
 pub(crate) use usage::flush_everything;
@@ -183,8 +186,8 @@ enum Pace {
         is_busy: watch::Receiver<bool>,
         /// How often, while there is.
         every: Duration,
-        /// How often otherwise; `None` for not at all.
-        at_rest: Option<Duration>,
+        /// Who calls a job that finds out itself whether there is; `None` for one that waits for another to find out.
+        call: Option<Arc<Notify>>,
     },
 }
 
@@ -207,15 +210,13 @@ impl Pace {
             return tokio::time::sleep(backoff(self.period(), failures)).await;
         }
         match self {
-            Self::WhileBusy { is_busy, at_rest, .. } if !*is_busy.borrow() => {
-                let is_busy = is_busy.wait_for(|is_busy| *is_busy);
-                match at_rest {
-                    Some(at_rest) => drop(tokio::time::timeout(*at_rest, is_busy).await),
-                    None if is_busy.await.is_ok() => {}
-                    // Whoever knows has ended, and so will this job.
-                    None => std::future::pending().await,
-                }
-            }
+            Self::WhileBusy { is_busy, call, .. } if !*is_busy.borrow() => match call {
+                // A call while the job was at work is kept: what it was about may have been overlooked.
+                Some(call) => call.notified().await,
+                None if is_busy.wait_for(|is_busy| *is_busy).await.is_ok() => {}
+                // Whoever knows has ended, and so will this job.
+                None => std::future::pending().await,
+            },
             Self::Every(period) | Self::WhileBusy { every: period, .. } => tokio::time::sleep(*period).await,
         }
     }
@@ -284,22 +285,26 @@ mod tests {
     async fn a_job_without_work_rests_and_is_at_it_at_once() {
         let (busy, is_busy) = watch::channel(false);
         let every = Duration::from_millis(200);
-        let mut resting = Pace::WhileBusy { is_busy: is_busy.clone(), every, at_rest: None };
-        let mut looking = Pace::WhileBusy { is_busy, every, at_rest: Some(Duration::from_secs(1)) };
+        let call = Arc::new(Notify::new());
+        let mut resting = Pace::WhileBusy { is_busy: is_busy.clone(), every, call: None };
+        let mut called = Pace::WhileBusy { is_busy, every, call: Some(Arc::clone(&call)) };
         let begun = tokio::time::Instant::now();
-        assert!(tokio::time::timeout(Duration::from_secs(60), resting.due(0)).await.is_err());
-        looking.due(0).await;
-        assert_eq!(begun.elapsed(), Duration::from_secs(61));
+        for pace in [&mut resting, &mut called] {
+            assert!(tokio::time::timeout(Duration::from_secs(60), pace.due(0)).await.is_err());
+        }
+        call.notify_one();
+        called.due(0).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(120), "a call from before is heard");
         busy.send_replace(true);
         resting.due(0).await;
-        looking.due(0).await;
-        assert_eq!(begun.elapsed(), Duration::from_millis(61_400), "one period each while there is work");
+        called.due(0).await;
+        assert_eq!(begun.elapsed(), Duration::from_millis(120_400), "one period each while there is work");
         busy.send_replace(false);
         let woken = tokio::spawn(async move { resting.due(0).await });
         tokio::time::sleep(every).await;
         busy.send_replace(true);
         woken.await.unwrap();
-        assert_eq!(begun.elapsed(), Duration::from_millis(61_600), "at once");
+        assert_eq!(begun.elapsed(), Duration::from_millis(120_600), "at once");
     }
 
     #[tokio::test(start_paused = true)]

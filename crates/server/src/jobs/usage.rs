@@ -12,16 +12,16 @@ use keywright_domain::{
     verdict::Code,
 };
 use keywright_engine::SealedSegment;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
 
 use super::{JobName, Pace, Shared, repeat};
 use crate::system::{SystemClock, SystemEntropy};
 
 /// How often room for the next segment is looked after.
 const ROOM_PERIOD: Duration = Duration::from_millis(50);
-/// How often it is looked whether anything was counted, where nothing was. All else waits for that, so that a process
-/// with nothing to do wakes up rarely. Not longer than [`SYNC_PERIOD`].
-const REST_PERIOD: Duration = SYNC_PERIOD;
 /// How often counts are written through to the disk: what a power failure can lose.
 const SYNC_PERIOD: Duration = Duration::from_millis(200);
 /// How often it is looked whether a flush is due; the spool itself adapts the pace to how long flushes take.
@@ -31,8 +31,12 @@ pub(super) fn start(jobs: &mut JoinSet<()>, shared: &Shared, stopping: &watch::R
     let spool = Arc::clone(shared.opened.engine.spool());
     let stats = || Arc::clone(&shared.stats);
     let (busy, is_busy) = watch::channel(true);
-    let pace = |every, at_rest| Pace::WhileBusy { is_busy: is_busy.clone(), every, at_rest };
-    let (room, room_pace) = (Arc::clone(&spool), pace(ROOM_PERIOD, Some(REST_PERIOD)));
+    // Where nothing is counted, nothing wakes up: the first count calls the job that looks after room, and that the others.
+    let call = Arc::new(Notify::new());
+    let caller = Arc::clone(&call);
+    spool.wake_with(move || caller.notify_one());
+    let pace = |every, call| Pace::WhileBusy { is_busy: is_busy.clone(), every, call };
+    let (room, room_pace) = (Arc::clone(&spool), pace(ROOM_PERIOD, Some(call)));
     jobs.spawn(repeat(JobName::SpoolRoom, room_pace, stats(), stopping.clone(), move || {
         let result = room.maintain();
         let has_work = result.is_err() || !room.is_idle() || room.gauges().sealed_segments > 0;

@@ -36,8 +36,14 @@ statements! {
     ACCOUNTS_DUE = concat!(
         "SELECT ", account_columns!(), " FROM credit_accounts WHERE refill_due <= $1 ORDER BY refill_due LIMIT $2 FOR UPDATE"
     );
-    /// Whether any refill is due.
-    IS_REFILL_DUE = "SELECT 1 FROM credit_accounts WHERE refill_due <= $1 ORDER BY refill_due LIMIT 1";
+    /// When the next refill, reservation, lost slice or old reservation is due; the least passes over those that are none.
+    NEXT_DUE = "SELECT least(\
+                (SELECT refill_due FROM credit_accounts WHERE refill_due >= 0 ORDER BY refill_due LIMIT 1), \
+                (SELECT expires_at FROM credit_reservations WHERE settled_at IS NULL AND expires_at >= 0 \
+                 ORDER BY expires_at LIMIT 1), \
+                (SELECT drawn_at FROM credit_slices WHERE drawn_at >= 0 ORDER BY drawn_at LIMIT 1) + $1::bigint, \
+                (SELECT settled_at FROM credit_reservations WHERE settled_at >= 0 ORDER BY settled_at LIMIT 1) \
+                + $2::bigint)";
     /// A new account.
     INSERT_ACCOUNT = concat!(
         "INSERT INTO credit_accounts (", account_columns!(), ") \

@@ -17,29 +17,33 @@ statements! {
     /// The head, locked until the transaction ends.
     LOCK_HEAD = "SELECT sequence, audit_sequence, audit_hash, last_key, last_workspace, last_membership, \
                  generation, epoch FROM head WHERE id = 1 FOR UPDATE";
-    /// The head after a group.
-    UPDATE_HEAD = "UPDATE head SET sequence = $1, audit_sequence = $2, audit_hash = $3, last_key = $4, \
-                   last_workspace = $5, last_membership = $6, writes = writes + 1 WHERE id = 1";
+    /// What a group leaves behind, in one statement: the head, its changes, its audit entries with their personal data, and,
+    /// if the last parameter is not empty, an announcement for whoever follows the change log.
+    WRITE_JOURNAL = "\
+WITH written AS (
+    UPDATE head SET sequence = $1, audit_sequence = $2, audit_hash = $3, last_key = $4, last_workspace = $5,
+                    last_membership = $6, writes = writes + 1 WHERE id = 1
+), logged AS (
+    INSERT INTO changes (sequence, kind, restricting, number, name)
+    SELECT * FROM unnest($7::bigint[], $8::bigint[], $9::boolean[], $10::bigint[], $11::text[])
+), entered AS (
+    INSERT INTO audit (sequence, id, hash, workspace, action, target, body)
+    SELECT * FROM unnest($12::bigint[], $13::bytea[], $14::bytea[], $15::bigint[], $16::text[], $17::text[], $18::bytea[])
+), sealed AS (
+    INSERT INTO audit_personal (sequence, at, key_kind, key_owner, sealed)
+    SELECT * FROM unnest($19::bigint[], $20::bigint[], $21::bigint[], $22::bytea[], $23::bytea[])
+)
+SELECT pg_notify($24::text, $25::text)::text WHERE $25::text <> ''";
     /// A real, tiny write.
     TOUCH_HEAD = "UPDATE head SET writes = writes + 1 WHERE id = 1";
     /// The head of the change log.
     SEQUENCE = "SELECT sequence FROM head WHERE id = 1";
-    /// Wakes whoever follows the change log.
-    NOTIFY = "SELECT pg_notify($1, $2)::text";
     /// A group of commands is kept.
     COMMIT = "COMMIT";
 
-    /// New changes.
-    INSERT_CHANGES = "INSERT INTO changes (sequence, kind, restricting, number, name) \
-                      SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::boolean[], $4::bigint[], $5::text[])";
-
     /// The head of the audit trail.
     AUDIT_HEAD = "SELECT audit_sequence, audit_hash FROM head WHERE id = 1";
-    /// New audit entries.
-    INSERT_AUDIT = "INSERT INTO audit (sequence, id, hash, workspace, action, target, body) \
-                    SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::text[], $6::text[], \
-                    $7::bytea[])";
-    /// Their personal data.
+    /// Personal data of audit entries.
     INSERT_PERSONAL = "INSERT INTO audit_personal (sequence, at, key_kind, key_owner, sealed) \
                        SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[])";
     /// How many of these audit entries are there.

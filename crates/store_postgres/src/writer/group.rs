@@ -25,7 +25,7 @@ use super::{
     transaction::{CommitFault, Transaction},
 };
 use crate::{
-    connect::{Connected, Plan},
+    connect::{Connected, Param, Plan},
     fault::Fault,
     params,
     rows::{
@@ -66,6 +66,12 @@ impl Heads {
     /// The last key's number that was given out.
     pub(super) const fn last_key(&self) -> u32 {
         self.key
+    }
+
+    /// The numbers as the table keeps them.
+    pub(super) fn columns(self) -> Vec<Param> {
+        let Self { sequence, audit, audit_hash, key, workspace, membership } = self;
+        params![sequence, audit, audit_hash, key, workspace, membership]
     }
 
     /// The last workspace's number that was given out.
@@ -327,13 +333,9 @@ impl Group {
             let known = self.sealer.into_known();
             return Ok(Pending { answers, changes: Vec::new(), audit_ids: Vec::new(), after, known });
         }
-        self.write_heads();
-        let audit_ids = self.journal.write(&mut self.transaction);
+        self.write_key_counts();
+        let audit_ids = self.journal.write(&mut self.transaction, self.heads, &self.channel);
         let changes = std::mem::take(&mut self.journal.changes);
-        if !changes.is_empty() {
-            let payload = self.heads.sequence.to_string();
-            self.transaction.write(sql::journal::NOTIFY, params![&self.channel, payload]);
-        }
         let known = self.sealer.into_known();
         let pending = Box::new(Pending { answers, changes, audit_ids, after, known });
         match self.transaction.commit().await {
@@ -344,7 +346,7 @@ impl Group {
         }
     }
 
-    fn write_heads(&mut self) {
+    fn write_key_counts(&mut self) {
         let recounted: Vec<_> =
             self.recounted.iter().filter_map(|id| self.workspaces.get(id)?.as_ref()).collect();
         if !recounted.is_empty() {
@@ -352,16 +354,6 @@ impl Group {
             let counts: Vec<_> = recounted.iter().map(|known| known.key_count).collect();
             self.transaction.write(sql::installation::UPDATE_KEY_COUNTS, params![numbers, counts]);
         }
-        let heads = self.heads;
-        let values = params![
-            heads.sequence,
-            heads.audit,
-            heads.audit_hash,
-            heads.key,
-            heads.workspace,
-            heads.membership
-        ];
-        self.transaction.write(sql::journal::UPDATE_HEAD, values);
     }
 }
 
@@ -444,17 +436,17 @@ impl Wanted {
         wanted
     }
 
-    fn workspaces(&self) -> Option<Vec<crate::connect::Param>> {
+    fn workspaces(&self) -> Option<Vec<Param>> {
         let ids: Vec<_> = self.workspaces.iter().map(|id| id.to_bytes()).collect();
         (!ids.is_empty()).then(|| params![ids])
     }
 
-    fn keys(&self) -> Option<Vec<crate::connect::Param>> {
+    fn keys(&self) -> Option<Vec<Param>> {
         let ids: Vec<_> = self.keys.iter().map(|id| id.to_bytes()).collect();
         (!ids.is_empty()).then(|| params![ids])
     }
 
-    fn repeats(&self) -> Option<Vec<crate::connect::Param>> {
+    fn repeats(&self) -> Option<Vec<Param>> {
         let (actors, keys): (Vec<String>, Vec<String>) = self.repeats.iter().cloned().unzip();
         (!actors.is_empty()).then(|| params![actors, keys])
     }
@@ -463,7 +455,7 @@ impl Wanted {
         &self,
         connected: &Connected,
         statement: &'static str,
-        params: Option<Vec<crate::connect::Param>>,
+        params: Option<Vec<Param>>,
     ) -> Result<Vec<Row>, Fault> {
         match params {
             Some(params) => connected.query(statement, params).await,

@@ -151,6 +151,8 @@ impl Writer {
         while round.commands.len() < self.plan.options.group_max && round.close.is_none() {
             match self.jobs.try_recv() {
                 Ok(job) => round.sort(job),
+                // A probe alone waits for nobody.
+                Err(_) if round.commands.is_empty() => return,
                 Err(_) if round.commands.len() >= last_group || turns == GATHER_TURNS => return,
                 Err(_) => {
                     turns += 1;

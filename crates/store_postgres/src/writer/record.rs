@@ -182,21 +182,24 @@ impl Journal {
         self.personal.sealed.push(sealed);
     }
 
-    /// Sends all rows; returns the ids of the audit entries.
-    pub(super) fn write(&mut self, transaction: &mut Transaction) -> Vec<AuditId> {
+    /// Sends all rows and the heads, with an announcement if there is a change; returns the ids of the audit entries.
+    pub(super) fn write(
+        &mut self,
+        transaction: &mut Transaction,
+        heads: Heads,
+        channel: &str,
+    ) -> Vec<AuditId> {
+        let mut values = heads.columns();
         let ChangeRows { sequences, kinds, restricting, numbers, names } = std::mem::take(&mut self.rows);
-        if !sequences.is_empty() {
-            transaction.write(sql::INSERT_CHANGES, params![sequences, kinds, restricting, numbers, names]);
-        }
+        let announced = if sequences.is_empty() { String::new() } else { heads.sequence.to_string() };
+        values.extend(params![sequences, kinds, restricting, numbers, names]);
         let AuditRows { sequences, ids, hashes, workspaces, actions, targets, bodies } =
             std::mem::take(&mut self.audit);
-        if !sequences.is_empty() {
-            let raw: Vec<_> = ids.iter().map(|id| id.to_bytes()).collect();
-            let values = params![sequences, raw, hashes, workspaces, actions, targets, bodies];
-            transaction.write(sql::INSERT_AUDIT, values);
-            let PersonalRows { sequences, times, kinds, owners, sealed } = std::mem::take(&mut self.personal);
-            transaction.write(sql::INSERT_PERSONAL, params![sequences, times, kinds, owners, sealed]);
-        }
+        let raw: Vec<_> = ids.iter().map(|id| id.to_bytes()).collect();
+        values.extend(params![sequences, raw, hashes, workspaces, actions, targets, bodies]);
+        let PersonalRows { sequences, times, kinds, owners, sealed } = std::mem::take(&mut self.personal);
+        values.extend(params![sequences, times, kinds, owners, sealed, channel, announced]);
+        transaction.write(sql::WRITE_JOURNAL, values);
         ids
     }
 }

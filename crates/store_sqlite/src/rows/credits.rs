@@ -155,13 +155,19 @@ pub(crate) fn settle(
     Ok(Some(account))
 }
 
-/// Whether a sweep would find something.
-pub(crate) fn is_due(connection: &Connection, now: Timestamp) -> Result<bool, Fault> {
-    let at = now.unix_ms();
-    Ok(!all(connection, sql::ACCOUNTS_DUE, params![at, 1], account)?.is_empty()
-        || !all(connection, sql::RESERVATIONS_DUE, params![at, 1], reservation)?.is_empty()
-        || !lost_slices(connection, now, 1)?.is_empty()
-        || !old_reservations(connection, now, 1)?.is_empty())
+/// When a sweep will find something, as far as is known now.
+pub(crate) fn next_due(connection: &Connection) -> Result<Option<Timestamp>, Fault> {
+    let row = first(connection, sql::NEXT_DUE, [], |row| {
+        let at = |column| Ok::<_, Fault>(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_unix_ms));
+        let later = |at: Option<Timestamp>, seconds| at.map(|at| at.plus_seconds(seconds));
+        Ok([
+            at(0)?,
+            at(1)?,
+            later(at(2)?, keywright_domain::caps::SLICE_LOST_SECONDS),
+            later(at(3)?, keywright_domain::caps::RESERVATION_KEPT_SECONDS),
+        ])
+    })?;
+    Ok(row.into_iter().flatten().flatten().min())
 }
 
 /// Slices that nobody settled.

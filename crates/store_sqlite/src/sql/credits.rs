@@ -30,6 +30,14 @@ statements! {
         "SELECT ", account_columns!(), " FROM credit_accounts INDEXED BY credit_accounts_due \
          WHERE refill_due <= ?1 ORDER BY refill_due LIMIT ?2"
     );
+    /// The earliest refill, the earliest end of a reservation, the oldest slice, and the oldest reservation that ended.
+    NEXT_DUE = "SELECT \
+        (SELECT refill_due FROM credit_accounts INDEXED BY credit_accounts_due WHERE refill_due >= 0 \
+         ORDER BY refill_due LIMIT 1), \
+        (SELECT expires_at FROM credit_reservations INDEXED BY credit_reservations_expiry \
+         WHERE settled_at IS NULL AND expires_at >= 0 ORDER BY expires_at LIMIT 1), \
+        (SELECT drawn_at FROM credit_slices WHERE drawn_at >= 0 ORDER BY drawn_at LIMIT 1), \
+        (SELECT settled_at FROM credit_reservations WHERE settled_at >= 0 ORDER BY settled_at LIMIT 1)";
     /// A new account, or another state of it.
     PUT_ACCOUNT = concat!(
         "INSERT INTO credit_accounts (", account_columns!(), ") \

@@ -27,8 +27,8 @@ pub(crate) async fn handler(
     State(state): State<AppState>,
     scope: Scope<WriteKeys>,
 ) -> Result<Receipted<Receipt>, ApiError> {
-    let key = scope.key(&state).await?;
-    let changed = change(&state, &scope, key, KeyChange::Delete, &[]).await?;
+    let used = scope.used_key(&state).await?;
+    let changed = change(&state, &scope, used, KeyChange::Delete, &[]).await?;
     Ok(Receipted::empty(changed.receipt))
 }
 

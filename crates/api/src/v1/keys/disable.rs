@@ -37,8 +37,8 @@ pub(crate) async fn handler(
     scope: Scope<WriteKeys>,
     _body: OptionalJson<Request>,
 ) -> Result<Receipted<ChangedKey>, ApiError> {
-    let key = scope.key(&state).await?;
-    let changed = change(&state, &scope, key, KeyChange::Disable, &[]).await?;
+    let used = scope.used_key(&state).await?;
+    let changed = change(&state, &scope, used, KeyChange::Disable, &[]).await?;
     Ok(changed.into())
 }
 

@@ -37,7 +37,7 @@ pub(crate) async fn handler(
     scope: Scope<WriteKeys>,
     _body: OptionalJson<Request>,
 ) -> Result<Receipted<ChangedKey>, ApiError> {
-    let key = scope.key(&state).await?;
-    let changed = change(&state, &scope, key, KeyChange::Enable, &[]).await?;
+    let used = scope.used_key(&state).await?;
+    let changed = change(&state, &scope, used, KeyChange::Enable, &[]).await?;
     Ok(changed.into())
 }

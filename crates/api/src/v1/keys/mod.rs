@@ -20,18 +20,18 @@ mod rotate_complete;
 
 use keywright_domain::{
     command::Command,
-    key::{ApiKey, Incident, KeyChange},
+    key::{Incident, KeyChange},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    actor::{Scope, WriteKeys},
+    actor::{Scope, UsedKey, WriteKeys},
     commit,
     error::ApiError,
     state::AppState,
-    wire::{Key, KeyTexts, LastUses, Receipt, Receipted},
+    wire::{Key, KeyTexts, Receipt, Receipted},
 };
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -79,11 +79,11 @@ impl From<Changed> for Receipted<ChangedKey> {
 async fn change(
     state: &AppState,
     scope: &Scope<WriteKeys>,
-    key: ApiKey,
+    used: UsedKey,
     change: KeyChange,
     body: &[u8],
 ) -> Result<Changed, ApiError> {
-    let last_uses = LastUses::of(state, std::slice::from_ref(&key)).await?;
+    let UsedKey { key, last_uses } = used;
     let origin = &scope.caller.origin;
     let context = origin.context(state, scope.permit, origin.idempotency(&scope.caller.actor, body));
     let done = state.commit(origin, context, Command::ChangeKey { key: key.id, change }).await?;

@@ -80,9 +80,9 @@ pub(crate) async fn handler(
     scope: Scope<WriteKeys>,
     body: StrictJson<Request>,
 ) -> Result<Receipted<PatchedKey>, ApiError> {
-    let key = scope.key(&state).await?;
+    let used = scope.used_key(&state).await?;
     let patch = body.value.into_patch(&state)?;
-    let changed = change(&state, &scope, key, KeyChange::Patch(Box::new(patch)), &[]).await?;
+    let changed = change(&state, &scope, used, KeyChange::Patch(Box::new(patch)), &[]).await?;
     let key = changed.key;
     Ok(Receipted::new(changed.receipt, |receipt| PatchedKey { key, receipt }))
 }

@@ -41,9 +41,9 @@ pub(crate) async fn handler(
     scope: Scope<WriteKeys>,
     body: OptionalJson<Request>,
 ) -> Result<Receipted<ChangedKey>, ApiError> {
-    let key = scope.key(&state).await?;
+    let used = scope.used_key(&state).await?;
     let revoke = KeyChange::Revoke { reason: body.value.reason };
-    let changed = change(&state, &scope, key, revoke, &[]).await?;
+    let changed = change(&state, &scope, used, revoke, &[]).await?;
     Ok(changed.into())
 }
 

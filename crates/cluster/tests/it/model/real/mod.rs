@@ -94,6 +94,7 @@ impl World {
                 waits_ns: [0, 2, 2, NEVER],
                 poll_every_ns: 1,
                 retry_after_ns: 1,
+                acknowledge_own_after_ns: 0,
                 look_every_ns: 0,
                 look_every_max_ns: 0,
                 settle_ns: NEVER,
