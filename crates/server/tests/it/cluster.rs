@@ -62,10 +62,9 @@ fn a_role_that_is_taken_away_counts_on_every_node_when_the_change_returns() {
     let nodes = installation.start_three();
     for round in 0..6 {
         let [a, b, c] = [0, 1, 2].map(|offset| &nodes[(round + offset) % 3]);
-        let invitee = json!({"email": format!("ada{round}@example.com"), "role": "member"});
-        let invited =
-            a.operator.post(&format!("{WORKSPACE}/invitations"), &json!({"invitations": [invitee]}), 201);
-        let link = invited["data"][0]["link"].as_str().unwrap();
+        let ada = json!({"email": format!("ada{round}@example.com"), "role": "member"});
+        let sent = a.operator.post(&format!("{WORKSPACE}/invitations"), &json!({"invitations": [ada]}), 201);
+        let link = sent["data"][0]["link"].as_str().unwrap();
         let body =
             json!({"token": link.split_once('#').unwrap().1, "password": "correct horse battery staple"});
         let joined = a.anyone().post("/v1/invitations/accept", &body, 200);
