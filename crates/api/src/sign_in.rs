@@ -72,10 +72,9 @@ pub(crate) async fn with_password(
 
 /// For the security event log. That it cannot be told whether the person opted out is a reason to name no address.
 async fn note_failure(state: &AppState, origin: &Origin, user: Option<&User>) {
-    let may_be_told = match user {
-        Some(user) => matches!(state.store.opted_out_since(user.id).await, Ok(None)),
-        None => true,
-    };
+    // Also asked where there is no such account, so that the time that it takes does not tell.
+    let asked = user.map_or(UserId::from_bytes([0; 16]), |user| user.id);
+    let may_be_told = matches!(state.store.opted_out_since(asked).await, Ok(None));
     let failure = SignInFailure {
         at: origin.now,
         user: user.map(|user| user.id),
