@@ -1,6 +1,6 @@
 //! What goes wrong, in an order that follows from the seed.
 
-use std::{thread, time::Duration};
+use std::{ops::Range, thread, time::Duration};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -54,22 +54,33 @@ impl Fault {
     }
 }
 
+/// Which faults are made.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Kinds of them.
+    pub(crate) kinds: Vec<Fault>,
+    /// The places of the nodes that they hit.
+    pub(crate) nodes: Range<usize>,
+    /// How many of a hundred last longer than a lease of three seconds.
+    pub(crate) long_percent: u64,
+}
+
 /// Makes faults until the history ends.
-pub(crate) fn run(cluster: &Cluster, history: &History, kinds: &[Fault], random: &mut Random) -> Result<()> {
-    let deck: Vec<Fault> = kinds.iter().flat_map(|kind| std::iter::repeat_n(*kind, kind.weight())).collect();
+pub(crate) fn run(cluster: &Cluster, history: &History, plan: &Plan, random: &mut Random) -> Result<()> {
+    let deck: Vec<Fault> =
+        plan.kinds.iter().flat_map(|kind| std::iter::repeat_n(*kind, kind.weight())).collect();
     while !history.is_over() && !deck.is_empty() {
         thread::sleep(random.milliseconds(100, 500));
-        make(cluster, history, deck[random.below(deck.len())], random)?;
+        make(cluster, history, plan, deck[random.below(deck.len())], random)?;
     }
     Ok(())
 }
 
-fn make(cluster: &Cluster, history: &History, fault: Fault, random: &mut Random) -> Result<()> {
-    let number = random.below(cluster.nodes.len());
+fn make(cluster: &Cluster, history: &History, plan: &Plan, fault: Fault, random: &mut Random) -> Result<()> {
+    let number = plan.nodes.start + random.below(plan.nodes.len());
     let node = &cluster.nodes[number];
-    // Longer and shorter than a lease of three seconds.
-    let span =
-        if random.percent(25) { random.milliseconds(3_000, 6_000) } else { random.milliseconds(100, 1_800) };
+    let is_long = random.percent(plan.long_percent);
+    let span = if is_long { random.milliseconds(3_000, 6_000) } else { random.milliseconds(100, 1_800) };
     let on_node = format!("{fault:?} node {} for {span:?}", number + 1);
     match fault {
         Fault::Pause => {

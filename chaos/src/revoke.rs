@@ -15,7 +15,7 @@ use keywright_chaos::{
 };
 
 use crate::{
-    faults::{self, Fault},
+    faults::{self, Fault, Plan},
     history::History,
     load::{Load, Watched},
     random::Random,
@@ -138,20 +138,30 @@ fn start_faults(
     seed: u64,
 ) -> thread::JoinHandle<Result<()>> {
     let (cluster, history) = (Arc::clone(cluster), Arc::clone(history));
-    let mut kinds = options.faults.clone();
-    if kinds.is_empty() {
-        kinds.extend(Fault::WITHOUT_STANDBY);
-        if options.fail_over {
-            kinds.push(Fault::FailOver);
-        }
-    }
+    let plan = plan(options, cluster.nodes.len());
     thread::spawn(move || {
-        let made = faults::run(&cluster, &history, &kinds, &mut Random::new(seed, 0));
+        let made = faults::run(&cluster, &history, &plan, &mut Random::new(seed, 0));
         if made.is_err() {
             history.end();
         }
         made
     })
+}
+
+fn plan(options: &Options, nodes: usize) -> Plan {
+    if !options.faults.is_empty() {
+        return Plan { kinds: options.faults.clone(), nodes: 0..nodes, long_percent: 25 };
+    }
+    if options.control == Some(Control::SlowClock) {
+        // What brings it to light: the node with that clock is cut off for longer than a revocation waits. Among all other
+        // faults that comes about once in two minutes only.
+        return Plan { kinds: vec![Fault::Partition], nodes: 0..1, long_percent: 50 };
+    }
+    let mut kinds = Fault::WITHOUT_STANDBY.to_vec();
+    if options.fail_over {
+        kinds.push(Fault::FailOver);
+    }
+    Plan { kinds, nodes: 0..nodes, long_percent: 25 }
 }
 
 /// Waits for the end; of a negative control, for the first violation. Says when that came.
