@@ -154,6 +154,11 @@ fn finish_headers(headers: &mut HeaderMap, id: &RequestId) {
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         headers.insert(X_REQUEST_ID, value);
     }
+    add_usual_headers(headers);
+}
+
+/// Adds [`USUAL_HEADERS`], where nothing else was said.
+pub(crate) fn add_usual_headers(headers: &mut HeaderMap) {
     for (name, value) in USUAL_HEADERS {
         headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
     }

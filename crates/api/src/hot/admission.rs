@@ -72,8 +72,7 @@ impl<O: Opens> FromRequestParts<AppState> for Admitted<O> {
                 "This opens with a key of a workspace (sk_…); an operator credential has no workspace.",
             ));
         }
-        let verdict = judge_patiently(parts, state, needs::<O>()).await?;
-        let incomplete = || ApiError::new(ErrorCode::Unavailable).retry_after_seconds(1);
+        let verdict = judge_parts(parts, state, needs::<O>()).await?;
         let key = verdict.key.ok_or_else(incomplete)?;
         let mut buffer = Vec::new();
         let details = state.plane.engine().details(&key, &mut buffer).ok_or_else(incomplete)?;
@@ -108,8 +107,13 @@ pub(super) fn needs<O: Opens>() -> PermissionSet {
     O::NEEDS.iter().fold(PermissionSet::EMPTY, |needs, permission| needs.with(permission.bit()))
 }
 
-/// The verdict on the request's key; limits are settled with the other nodes, and what has to be known is waited for.
-async fn judge_patiently(
+/// The key was changed between two looks at it.
+pub(super) fn incomplete() -> ApiError {
+    ApiError::new(ErrorCode::Unavailable).retry_after_seconds(1)
+}
+
+/// The verdict on the key of a request that came through the router.
+async fn judge_parts(
     parts: &Parts,
     state: &AppState,
     permissions: PermissionSet,
@@ -122,19 +126,32 @@ async fn judge_patiently(
     let mut around = Around::new(state, &head, Moment::read(&*state.clock));
     let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let route = format!("{} {route}", parts.method);
-    let judged = loop {
+    let verdict = judge_patiently(&mut around, &head, permissions, &route).await?;
+    leave_limits(parts, &around, &verdict);
+    if verdict.is_valid() { Ok(verdict) } else { Err(check::refusal(&around, &verdict, permissions)) }
+}
+
+/// As [`judge`]; limits are settled with the other nodes, and what has to be known is waited for.
+///
+/// # Errors
+/// Why there is no verdict.
+pub(super) async fn judge_patiently(
+    around: &mut Around<'_>,
+    head: &Head<'_>,
+    permissions: PermissionSet,
+    route: &str,
+) -> Result<Verdict, ApiError> {
+    let state = around.state;
+    loop {
         let judged = read_through(state, |trust| {
             around.now = Moment::read(&*state.clock);
-            judge(&around, &head, permissions, &route, trust)
+            judge(around, head, permissions, route, trust)
         });
         match judged.await {
             Err(Unfinished::Share(missing)) if around.settle(&missing).await => {}
-            judged => break judged.map_err(|unfinished| around.finish(unfinished)),
+            judged => return judged.map_err(|unfinished| around.finish(unfinished)),
         }
-    };
-    let verdict = judged?;
-    leave_limits(parts, &around, &verdict);
-    if verdict.is_valid() { Ok(verdict) } else { Err(check::refusal(&around, &verdict, permissions)) }
+    }
 }
 
 /// The verdict on the key of a request for this route.

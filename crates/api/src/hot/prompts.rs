@@ -10,7 +10,7 @@ use keywright_keyformat::KeyKind;
 use serde::Deserialize;
 
 use super::{
-    admission::{self, ListPrompts, ReadPrompts},
+    admission::{self, ListPrompts, ReadPrompts, incomplete},
     answer, check,
     head::Head,
     outlet::{Outlet as _, Wire},
@@ -23,7 +23,7 @@ use crate::{
     edge,
     error::{ApiError, ErrorCode},
     packages::{Question, Reader, from_memory, serve},
-    read_through::{Unfinished, read_through},
+    read_through::Unfinished,
     state::AppState,
     v1::packages::ListRequest,
 };
@@ -140,16 +140,7 @@ pub(super) async fn answer_patiently(
 ) -> Result<(), Quick> {
     let question = asked.question(head).ok_or(Quick::Other)?;
     let mut around = Around::new(state, head, Moment::read(&*state.clock));
-    let judged = loop {
-        let judged = read_through(state, |trust| {
-            around.now = Moment::read(&*state.clock);
-            admission::judge(&around, head, asked.needs(), asked.route(), trust)
-        });
-        match judged.await {
-            Err(Unfinished::Share(missing)) if around.settle(&missing).await => {}
-            judged => break judged.map_err(|unfinished| around.finish(unfinished)),
-        }
-    };
+    let judged = admission::judge_patiently(&mut around, head, asked.needs(), asked.route()).await;
     let verdict = match judged {
         Ok(verdict) => verdict,
         Err(error) => {
@@ -177,11 +168,6 @@ async fn read(state: &AppState, key: &KeyHit, question: &Question<'_>) -> Result
     }
 }
 
-/// The key was changed between two looks at it.
-fn incomplete() -> ApiError {
-    ApiError::new(ErrorCode::Unavailable).retry_after_seconds(1)
-}
-
 /// The answer to a judged request.
 fn finish(around: &Around<'_>, verdict: &Verdict, served: Result<&str, &ApiError>, wire: &mut Wire<'_>) {
     let body = match served {
@@ -202,8 +188,6 @@ fn refuse(around: &Around<'_>, verdict: Option<&Verdict>, error: &ApiError, wire
     if let Some(verdict) = verdict {
         answer::limit_headers(around, verdict, &mut response);
     }
-    for (name, usual) in edge::USUAL_HEADERS {
-        response.headers_mut().entry(name).or_insert(http::HeaderValue::from_static(usual));
-    }
+    edge::add_usual_headers(response.headers_mut());
     wire.whole(response);
 }

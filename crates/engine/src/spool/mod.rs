@@ -288,8 +288,9 @@ impl Spool {
         }
     }
 
-    /// Has `waker` called when an event is the first of its segment: after each seal, and so after each time of rest. Whoever looks after this spool need not look again before that once it was [idle](Self::is_idle), nothing
-    /// waited to be flushed, and [`Self::maintain`] did not fail. Only the first call counts.
+    /// Has `waker` called when an event is the first of its segment: after each seal, and so after each time of rest.
+    /// Whoever looks after this spool need not look again before that once it was [idle](Self::is_idle), nothing waited to be
+    /// flushed, and [`Self::maintain`] did not fail. Only the first call counts.
     pub fn wake_with(&self, waker: impl Fn() + Send + Sync + 'static) {
         // The second is not told of anything, but looks as often as it likes.
         let _first_stays = self.waker.set(Box::new(waker));

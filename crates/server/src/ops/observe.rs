@@ -110,13 +110,10 @@ impl Respond for Observed {
     type Body = FrontBody;
 
     async fn respond(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<FrontBody> {
-        let (stats, route) = match (request.method(), request.uri().path()) {
-            (_, "/v1/check") => (&self.hot.check, "/v1/check"),
-            (&Method::POST, "/v1/keys/verify") => (&self.hot.verify, "/v1/keys/verify"),
-            (&Method::POST, "/v1/prompts/get") => (&self.hot.get_prompt, "/v1/prompts/get"),
-            (&Method::GET, "/v1/prompts") => (&self.hot.list_prompts, "/v1/prompts"),
-            _ => return self.other(request, peer).await,
+        let Some(route) = HotRoute::of(request.method(), request.uri().path()) else {
+            return self.other(request, peer).await;
         };
+        let (stats, route) = (self.hot.of(route), route.path());
         let parent = self.traces.as_ref().and_then(|_| Parent::of(request.headers()));
         let method = self.traces.as_ref().map(|_| request.method().clone());
         let started_ns = SystemClock.boot_ns();
@@ -160,12 +157,7 @@ impl Respond for Observed {
 impl Observed {
     fn record_quick(&self, quick: Quick) -> Quick {
         if let Quick::Answered(answered) = quick {
-            let stats = match answered.route {
-                HotRoute::Check => &self.hot.check,
-                HotRoute::Verify => &self.hot.verify,
-                HotRoute::GetPrompt => &self.hot.get_prompt,
-                HotRoute::ListPrompts => &self.hot.list_prompts,
-            };
+            let stats = self.hot.of(answered.route);
             stats.record(answered.status, SystemClock.boot_ns().saturating_sub(answered.began_ns));
         }
         quick

@@ -12,7 +12,7 @@ use std::{
 };
 
 use http::{Method, StatusCode};
-use keywright_api::VerdictCounts;
+use keywright_api::{VerdictCounts, front::HotRoute};
 use keywright_domain::verdict::Code;
 use parking_lot::{Mutex, RwLock};
 
@@ -61,16 +61,16 @@ pub(crate) struct HotStats {
     pub(crate) list_prompts: RouteStats,
 }
 
-/// One of the hot routes.
-type Hot = ((&'static str, &'static str), fn(&HotStats) -> &RouteStats);
-
-/// The hot routes by method and route.
-const HOT: [Hot; 4] = [
-    (("ANY", "/v1/check"), |worker| &worker.check),
-    (("POST", "/v1/keys/verify"), |worker| &worker.verify),
-    (("POST", "/v1/prompts/get"), |worker| &worker.get_prompt),
-    (("GET", "/v1/prompts"), |worker| &worker.list_prompts),
-];
+impl HotStats {
+    pub(crate) const fn of(&self, route: HotRoute) -> &RouteStats {
+        match route {
+            HotRoute::Check => &self.check,
+            HotRoute::Verify => &self.verify,
+            HotRoute::GetPrompt => &self.get_prompt,
+            HotRoute::ListPrompts => &self.list_prompts,
+        }
+    }
+}
 
 /// All counts.
 #[derive(Debug, Default)]
@@ -124,9 +124,12 @@ impl RequestStats {
         let mut all: BTreeMap<_, _> =
             self.routes.read().iter().map(|(key, stats)| (key.clone(), summary([&**stats]))).collect();
         let hot = self.hot.lock();
-        for ((method, route), of_worker) in HOT {
-            let parts = hot.iter().map(|(worker, _)| of_worker(worker));
-            all.insert((method, route.to_owned()), summary(parts));
+        for route in HotRoute::ALL {
+            let method = route.method().map_or("ANY", method_label);
+            all.insert(
+                (method, route.path().to_owned()),
+                summary(hot.iter().map(|(worker, _)| worker.of(route))),
+            );
         }
         all
     }

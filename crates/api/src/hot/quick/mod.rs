@@ -9,7 +9,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use keywright_engine::Moment;
 
 use super::{
@@ -80,7 +80,27 @@ pub enum HotRoute {
 }
 
 impl HotRoute {
-    const fn path(self) -> &'static str {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Check, Self::Verify, Self::GetPrompt, Self::ListPrompts];
+
+    /// The hot route that this asks for.
+    pub fn of(method: &Method, path: &str) -> Option<Self> {
+        let is_asked =
+            |route: &Self| route.path() == path && route.method().is_none_or(|known| known == method);
+        Self::ALL.into_iter().find(is_asked)
+    }
+
+    /// Its method; `None` for any.
+    pub const fn method(self) -> Option<&'static Method> {
+        match self {
+            Self::Check => None,
+            Self::Verify | Self::GetPrompt => Some(&Method::POST),
+            Self::ListPrompts => Some(&Method::GET),
+        }
+    }
+
+    /// Its path.
+    pub const fn path(self) -> &'static str {
         match self {
             Self::Check => check::CHECK_PATH,
             Self::Verify => verify::VERIFY_PATH,
