@@ -20,24 +20,24 @@ use crate::{
 ///
 /// The address of the client is taken from the request extension `ConnectInfo<SocketAddr>`.
 pub fn router(state: AppState) -> Router {
-    let (routes, document) = routes_and_document();
+    let (routes, outline) = routes_and_outline();
     let (clock, ids) = (Arc::clone(&state.clock), Arc::clone(&state.request_ids));
     let request_ids = Arc::new(move || ids.next(clock.now()).to_string());
     let mut settings = EdgeSettings::new(&state.config.base_url, request_ids);
-    settings.limits = Some(Arc::new(LimitLayer::new(&state, &document)));
-    let pages = docs::routes(&document, &state.config.base_url).merge(pages::routes());
+    settings.limits = Some(Arc::new(LimitLayer::new(&state, &outline)));
+    let pages = docs::routes(openapi_document, &state.config.base_url).merge(pages::routes());
     let routes = routes.with_state(state).merge(pages);
     guard(routes, settings)
 }
 
 /// The OpenAPI document.
 pub fn openapi_document() -> OpenApi {
-    routes_and_document().1
+    let (_, mut document) = routes_and_outline();
+    openapi::complete(&mut document);
+    document
 }
 
-fn routes_and_document() -> (Router<AppState>, OpenApi) {
-    let routes = OpenApiRouter::with_openapi(openapi::base()).merge(v1::routes());
-    let (routes, mut document) = routes.split_for_parts();
-    openapi::complete(&mut document);
-    (routes, document)
+/// The routes, and the document with what their annotations say.
+fn routes_and_outline() -> (Router<AppState>, OpenApi) {
+    OpenApiRouter::with_openapi(openapi::base()).merge(v1::routes()).split_for_parts()
 }

@@ -20,12 +20,11 @@ const SECRET_BYTES: usize = 56;
 const NETWORK_BYTES: usize = 18;
 /// Secrets beside the primary: the retired ones that are kept, the older one of an overlap, and a margin of two.
 pub(crate) const OTHER_SECRETS_MAX: usize = caps::RETIRED_SECRETS_KEPT + 3;
+/// Most bytes before the secrets: who created the key, and when.
+pub(crate) const START_BYTES_MAX: usize = HEADER_BYTES + CREATOR_BYTES + DATES_BYTES;
 /// Most bytes before the external id.
-pub(crate) const PREFIX_BYTES_MAX: usize = HEADER_BYTES
-    + CREATOR_BYTES
-    + DATES_BYTES
-    + OTHER_SECRETS_MAX * SECRET_BYTES
-    + caps::NETWORKS_MAX * NETWORK_BYTES;
+pub(crate) const PREFIX_BYTES_MAX: usize =
+    START_BYTES_MAX + OTHER_SECRETS_MAX * SECRET_BYTES + caps::NETWORKS_MAX * NETWORK_BYTES;
 
 const NEVER: i64 = i64::MAX;
 const RETIRED: i64 = i64::MIN;

@@ -315,11 +315,14 @@ impl Engine {
         let (facts, is_it, principal) = loop {
             let reading = record::read(record)?;
             let facts = reading.facts;
-            let (is_it, principal) = self.state.with_cold_prefix(facts.blob, |cold| {
-                let is_it = facts.primary_locator() == Some(*locator)
-                    || facts.has_other_secrets && cold.others().any(|other| other.locator == *locator);
-                (is_it, cold.creator())
-            });
+            let (is_it, principal) = if facts.is_primary(locator) {
+                (true, self.state.with_cold_start(facts.blob, |cold| cold.creator()))
+            } else {
+                self.state.with_cold_prefix(facts.blob, |cold| {
+                    let mut others = cold.others();
+                    (others.any(|other| other.locator == *locator), cold.creator())
+                })
+            };
             if record::still_holds(record, &reading) {
                 break (facts, is_it, principal);
             }

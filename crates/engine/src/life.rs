@@ -101,7 +101,7 @@ impl State {
     #[inline(never)]
     fn policy_ends_of(&self, found: &Found<'_>, word: u64) -> Option<PolicyEnds> {
         let facts = &found.reading.facts;
-        let kept = self.with_cold_prefix(facts.blob, |cold| cold.dates());
+        let kept = self.with_cold_start(facts.blob, |cold| cold.dates());
         record::still_holds(found.record, &found.reading).then(|| ends(facts, kept, word))
     }
 }

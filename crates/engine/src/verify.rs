@@ -29,7 +29,7 @@ use crate::{
     Engine, KeyHit, Moment, Spool, Trust, Unavailable, UsageEvent, Verdict, VerifyRequest,
     apply::limit_sets_of,
     arena::BlobRef,
-    cold::{ColdBytes, PREFIX_BYTES_MAX},
+    cold::{ColdBytes, PREFIX_BYTES_MAX, START_BYTES_MAX},
     credit::Hold,
     index::LocatorHash,
     lease::Vouched,
@@ -500,8 +500,17 @@ impl State {
     /// Hands the first part of a blob, where secrets and networks are, to `read`. No allocation: this is on the path
     /// of keys with networks and of secrets beside the primary.
     pub(crate) fn with_cold_prefix<T>(&self, blob: BlobRef, read: impl FnOnce(ColdBytes<'_>) -> T) -> T {
-        let mut bytes = [0; PREFIX_BYTES_MAX];
-        let length = blob.length_bytes().min(PREFIX_BYTES_MAX);
+        self.with_cold::<PREFIX_BYTES_MAX, T>(blob, read)
+    }
+
+    /// Hands the beginning of a blob, where creator and dates are, to `read`.
+    pub(crate) fn with_cold_start<T>(&self, blob: BlobRef, read: impl FnOnce(ColdBytes<'_>) -> T) -> T {
+        self.with_cold::<START_BYTES_MAX, T>(blob, read)
+    }
+
+    fn with_cold<const BYTES: usize, T>(&self, blob: BlobRef, read: impl FnOnce(ColdBytes<'_>) -> T) -> T {
+        let mut bytes = [0; BYTES];
+        let length = blob.length_bytes().min(BYTES);
         for (piece, word) in bytes.chunks_mut(8).zip(self.arena.words_of(blob)) {
             piece.copy_from_slice(&word.load(Relaxed).to_le_bytes()[..piece.len()]);
         }

@@ -5,6 +5,8 @@ mod curl;
 mod page;
 mod sample;
 
+use std::sync::{Arc, OnceLock};
+
 use axum::{Router, routing::get};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -15,16 +17,53 @@ use utoipa::openapi::OpenApi;
 
 pub(crate) use sample::sample;
 
+use crate::error::ApiError;
+
 const STYLE: &str = include_str!("docs.css");
 /// Where the examples of `curl` go when the installation does not know its own address.
 const LOCAL: &str = "http://127.0.0.1:8080";
 
-/// The routes of both. `base_url` is where the installation is reached; it may be empty.
-pub(crate) fn routes<S: Clone + Send + Sync + 'static>(document: &OpenApi, base_url: &str) -> Router<S> {
-    let value = serde_json::to_value(document).expect("the document is JSON");
-    let base_url = if base_url.is_empty() { LOCAL } else { base_url };
-    let json = Bytes::from(value.to_string());
-    let html = Bytes::from(page::render(&value, base_url, STYLE));
+/// The document and the page of it.
+#[derive(Clone)]
+struct Texts {
+    json: Bytes,
+    html: Bytes,
+}
+
+impl Texts {
+    fn new(document: &OpenApi, base_url: &str) -> Self {
+        let value = serde_json::to_value(document).expect("the document is JSON");
+        Self { json: value.to_string().into(), html: page::render(&value, base_url, STYLE).into() }
+    }
+}
+
+/// Texts that are made when somebody asks for the first of them: most processes are never asked, and a start is faster
+/// without.
+struct Later {
+    document: fn() -> OpenApi,
+    base_url: String,
+    made: OnceLock<Texts>,
+}
+
+impl Later {
+    async fn texts(self: Arc<Self>) -> Result<Texts, ApiError> {
+        if let Some(made) = self.made.get() {
+            return Ok(made.clone());
+        }
+        let build = move || self.made.get_or_init(|| Texts::new(&(self.document)(), &self.base_url)).clone();
+        let made = tokio::task::spawn_blocking(build).await;
+        made.map_err(|_| ApiError::internal("the OpenAPI document was not made"))
+    }
+}
+
+/// The routes of both, of what `document` makes. `base_url` is where the installation is reached; it may be empty.
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(
+    document: fn() -> OpenApi,
+    base_url: &str,
+) -> Router<S> {
+    let base_url = if base_url.is_empty() { LOCAL } else { base_url }.to_owned();
+    let json = Arc::new(Later { document, base_url, made: OnceLock::new() });
+    let html = Arc::clone(&json);
     let json_headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
@@ -36,8 +75,8 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(document: &OpenApi, base_
         (header::CONTENT_SECURITY_POLICY, content_security_policy()),
     ];
     Router::new()
-        .route("/openapi.json", get(async move || (json_headers, json)))
-        .route("/docs", get(async move || (html_headers, html)))
+        .route("/openapi.json", get(async move || json.texts().await.map(|texts| (json_headers, texts.json))))
+        .route("/docs", get(async move || html.texts().await.map(|texts| (html_headers, texts.html))))
 }
 
 /// Allows the one style sheet that is inside the page, and nothing else.

@@ -151,9 +151,9 @@ pub(super) fn limit_headers(around: &Around<'_>, verdict: &Verdict, outlet: &mut
         list(value, |reading| [(";q=", reading.limit), (";w=", reading.window_seconds)]);
     });
     let reset_at = around.now.wall.unix_seconds().saturating_add(i64::from(tightest.reset_seconds));
-    outlet.header("x-ratelimit-limit", |value| push_number(value, tightest.limit.into()));
-    outlet.header("x-ratelimit-remaining", |value| push_number(value, tightest.remaining.into()));
-    outlet.header("x-ratelimit-reset", |value| push_number(value, u64::try_from(reset_at).unwrap_or(0)));
+    outlet.number("x-ratelimit-limit", tightest.limit.into());
+    outlet.number("x-ratelimit-remaining", tightest.remaining.into());
+    outlet.number("x-ratelimit-reset", u64::try_from(reset_at).unwrap_or(0));
 }
 
 /// What is known of a key whose secret was right, as far as the audience may know it.

@@ -19,6 +19,9 @@ pub(super) trait Outlet {
     /// A header, unless what `write` appends cannot be a header's value.
     fn header(&mut self, name: &'static str, write: impl FnOnce(&mut String));
 
+    /// A header whose value is a number.
+    fn number(&mut self, name: &'static str, number: u64);
+
     /// The end of an answer without a body.
     fn end(&mut self);
 
@@ -40,6 +43,10 @@ impl Outlet for Response<FrontBody> {
         if let Ok(value) = HeaderValue::try_from(value) {
             self.headers_mut().insert(HeaderName::from_static(name), value);
         }
+    }
+
+    fn number(&mut self, name: &'static str, number: u64) {
+        self.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from(number));
     }
 
     fn end(&mut self) {}
@@ -82,7 +89,7 @@ impl<'a> Wire<'a> {
 
     /// The end of an answer with this body.
     pub(super) fn end_with_text(&mut self, body: &str) {
-        self.length(body.len());
+        self.number("content-length", body.len() as u64);
         self.close_head();
         self.bytes.push_str(body);
     }
@@ -91,12 +98,6 @@ impl<'a> Wire<'a> {
         self.bytes.push_str("date: ");
         push_date(self.bytes, self.now);
         self.bytes.push_str("\r\n\r\n");
-    }
-
-    fn length(&mut self, bytes: usize) {
-        self.bytes.push_str("content-length: ");
-        push_number(self.bytes, bytes as u64);
-        self.bytes.push_str("\r\n");
     }
 }
 
@@ -131,10 +132,17 @@ impl Outlet for Wire<'_> {
         }
     }
 
+    fn number(&mut self, name: &'static str, number: u64) {
+        self.bytes.push_str(name);
+        self.bytes.push_str(": ");
+        push_number(self.bytes, number);
+        self.bytes.push_str("\r\n");
+    }
+
     fn end(&mut self) {
         // An answer with the status 204 has no length (RFC 9110, section 8.6).
         if self.status != StatusCode::NO_CONTENT {
-            self.length(0);
+            self.number("content-length", 0);
         }
         self.close_head();
     }
@@ -163,16 +171,7 @@ impl Outlet for Wire<'_> {
 
 /// Appends a number in decimal.
 pub(super) fn push_number(text: &mut String, number: u64) {
-    let (mut digits, mut begin, mut rest) = ([b'0'; 20], 20, number);
-    loop {
-        begin -= 1;
-        digits[begin] = b'0' + u8::try_from(rest % 10).expect("a digit");
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    text.push_str(std::str::from_utf8(&digits[begin..]).expect("digits are ASCII"));
+    text.push_str(itoa::Buffer::new().format(number));
 }
 
 /// A second, and what the header `date` says in it.

@@ -3,9 +3,13 @@
 
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
 use keywright_domain::{prompt::ServeQuery, workspace::WorkspaceNumber};
 use keywright_engine::Engine;
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::{
+    Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
 
 use crate::caps::PROMPT_CACHE_BYTES;
 
@@ -34,11 +38,17 @@ impl Weighter<ServeQuery, Rendered> for BodyWeight {
 
 /// Rendered answers, at most [`PROMPT_CACHE_BYTES`] of them. Cheap to clone; clones share their entries.
 #[derive(Clone)]
-pub struct PromptCache(Arc<Cache<ServeQuery, Rendered, BodyWeight>>);
+pub struct PromptCache(Arc<Cache<ServeQuery, Rendered, BodyWeight, RandomState>>);
 
 impl Default for PromptCache {
     fn default() -> Self {
-        Self(Arc::new(Cache::with_weighter(ENTRIES_EXPECTED, PROMPT_CACHE_BYTES, BodyWeight)))
+        Self(Arc::new(Cache::with(
+            ENTRIES_EXPECTED,
+            PROMPT_CACHE_BYTES,
+            BodyWeight,
+            RandomState::default(),
+            DefaultLifecycle::default(),
+        )))
     }
 }
 

@@ -4,6 +4,7 @@
 //! silently getting half of the connections.
 
 mod admission;
+mod buffers;
 mod connection;
 mod listener;
 mod quick;

@@ -2,13 +2,20 @@
 //! library. At the first request of another kind the connection goes to the library for good, with every byte that was
 //! not answered (ADR 12).
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::{Future as _, poll_fn},
+    io, mem,
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use keywright_api::front::Quick;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::{
-    ConnectionLimits, Respond,
+    ConnectionLimits, Respond, buffers,
     connection::{Order, Running, Watch, Watched},
 };
 
@@ -43,7 +50,7 @@ enum Stop {
     NotPlain,
 }
 
-/// Bytes on their way in and out.
+/// Bytes on their way in and out. What is empty has no buffer ([`buffers`]).
 struct Exchange {
     input: Vec<u8>,
     output: String,
@@ -159,7 +166,7 @@ impl Exchange {
         let quick = responder.respond_later(&self.input, headers_max, peer, &mut output).await;
         if let Quick::Answered(answered) = quick {
             self.output.push_str(&output);
-            self.input.drain(..answered.input_bytes);
+            self.take_out(answered.input_bytes);
         }
         quick
     }
@@ -172,6 +179,12 @@ impl Exchange {
         watch: &Arc<Watch>,
         headers_max: usize,
     ) -> Quick {
+        if self.input.is_empty() {
+            return Quick::HeadMissing;
+        }
+        if self.output.is_empty() {
+            self.output = buffers::output();
+        }
         let mut begin = 0;
         let next = loop {
             let input = &self.input[begin..];
@@ -187,8 +200,16 @@ impl Exchange {
                 break quick;
             }
         };
-        self.input.drain(..begin);
+        self.take_out(begin);
         next
+    }
+
+    /// Takes what was answered out of the input.
+    fn take_out(&mut self, bytes: usize) {
+        self.input.drain(..bytes);
+        if self.input.is_empty() {
+            buffers::put_back_input(mem::take(&mut self.input));
+        }
     }
 
     /// Notes that a request runs.
@@ -213,10 +234,10 @@ impl Exchange {
         if self.sent > 0 {
             // Over TLS, what was written may still wait in a buffer.
             stream.flush().await?;
-            self.output.clear();
             self.sent = 0;
             self.running = None;
         }
+        buffers::put_back_output(mem::take(&mut self.output));
         Ok(())
     }
 
@@ -224,14 +245,20 @@ impl Exchange {
         self.sent == self.output.len()
     }
 
-    /// Reads what is there. Between requests, buffers go back to their usual size.
+    /// Reads what is there.
     async fn read<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> io::Result<usize> {
-        if self.input.is_empty() {
-            self.input.shrink_to(READ_BYTES);
-            self.output.shrink_to(READ_BYTES);
-        }
-        self.input.reserve(READ_BYTES);
-        stream.read_buf(&mut self.input).await
+        poll_fn(|context| {
+            if self.input.is_empty() {
+                self.input = buffers::input();
+            }
+            self.input.reserve(READ_BYTES);
+            let read = pin!(stream.read_buf(&mut self.input)).poll(context);
+            if self.input.is_empty() {
+                buffers::put_back_input(mem::take(&mut self.input));
+            }
+            read
+        })
+        .await
     }
 
     async fn close<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) {
