@@ -419,7 +419,7 @@ impl Barrier {
 
     fn slow_down(&mut self, now_ns: u64) {
         if self.waiting.is_empty() {
-            self.next_look_ns = now_ns + self.timing.poll_every_ns;
+            self.next_look_ns = now_ns + self.timing.look_idle_every_ns;
             return;
         }
         self.next_look_ns = now_ns + self.pause_ns;

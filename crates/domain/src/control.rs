@@ -118,6 +118,8 @@ pub struct PollReply {
     pub epoch: Epoch,
     /// The history that the current generation was begun in.
     pub generation_epoch: Epoch,
+    /// How many nodes are registered and not fenced.
+    pub nodes: u32,
     /// Whether the server is a standby.
     pub is_standby: bool,
     /// The server's wall clock in Unix milliseconds; for expiry only, never for leases.

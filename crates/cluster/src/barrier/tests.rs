@@ -288,7 +288,7 @@ fn looks_come_fast_while_something_waits_and_seldom_otherwise() {
     let mut revoker = Revoker::new();
     revoker.commit(7, LeaseTerm::Standard);
     revoker.looked(&[row(2, 6, 1)]);
-    assert_eq!(revoker.barrier.next_tick_ns(), START + MS / 2);
+    assert_eq!(revoker.barrier.next_tick_ns(), START + Timing::STANDARD.look_every_ns);
     let mut looks = 0;
     while revoker.now < START + 10 * SECOND {
         revoker.now = revoker.barrier.next_tick_ns();
@@ -299,7 +299,7 @@ fn looks_come_fast_while_something_waits_and_seldom_otherwise() {
     assert!((500..600).contains(&looks), "{looks}");
     revoker.step(Input::Abandoned(TICKET));
     revoker.look_after(20 * MS, &[row(2, 6, 1)]);
-    assert_eq!(revoker.barrier.next_tick_ns(), revoker.now + 2 * SECOND);
+    assert_eq!(revoker.barrier.next_tick_ns(), revoker.now + Timing::STANDARD.look_idle_every_ns);
 }
 
 #[test]

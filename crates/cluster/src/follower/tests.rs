@@ -76,6 +76,7 @@ fn reply(head: u64) -> PollReply {
         anchor: ANCHOR,
         epoch: EPOCH,
         generation_epoch: EPOCH,
+        nodes: 0,
         is_standby: false,
         wall_ms: 0,
     }

@@ -211,6 +211,10 @@ impl Driver {
                 self.follow(&follower::Input::Polled(*reply));
             }
             Event::Failed(reason) => {
+                if reply.is_alive {
+                    standing.renewed_ns.store(sent_at_ns, Relaxed);
+                }
+                self.count_nodes(reply.nodes);
                 self.fails(&reason);
                 self.follow(&follower::Input::Failed);
             }
@@ -459,8 +463,7 @@ impl Driver {
         let applied = self.parts.engine.applied();
         let alive = || rows.iter().filter(|row| !row.is_fenced);
         let standing = &self.parts.standing;
-        standing.nodes.store(alive().count() as u64, Relaxed);
-        self.parts.engine.set_nodes(u32::try_from(alive().count()).unwrap_or(u32::MAX));
+        self.count_nodes(u32::try_from(alive().count()).unwrap_or(u32::MAX));
         let slowest = alive().map(|row| row.applied).min().unwrap_or(applied);
         standing.lag.store(standing.head.load(Relaxed).max(applied).saturating_sub(slowest), Relaxed);
         let own = self.follower.incarnation().map(|run| (run, applied));
@@ -470,6 +473,11 @@ impl Driver {
     /// Asks the registry for something whose answer the barrier can do without: it asks again.
     fn ask<F>(&self, question: impl FnOnce(Arc<Parts>) -> F)
     where
+    fn count_nodes(&self, nodes: u32) {
+        self.parts.standing.nodes.store(nodes.into(), Relaxed);
+        self.parts.engine.set_nodes(nodes);
+    }
+
         F: Future<Output = Result<barrier::Input, StoreError>> + Send + 'static,
     {
         let (answer, events) = (question(Arc::clone(&self.parts)), self.events.clone());

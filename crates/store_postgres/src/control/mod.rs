@@ -274,9 +274,10 @@ fn reply(row: &Row) -> Result<PollReply, Fault> {
         anchor: Anchor { audit_sequence: number(row, 6)?, audit_hash: bytes(row, 7)? },
         is_anchored: flag(row, 8)?,
         is_generation_settled: flag(row, 9)?,
-        is_standby: flag(row, 10)?,
-        epoch: epoch(row, 11)?,
-        wall_ms: number(row, 13)?,
+        nodes: number(row, 10)?,
+        is_standby: flag(row, 11)?,
+        epoch: epoch(row, 12)?,
+        wall_ms: number(row, 14)?,
     })
 }
 

@@ -97,6 +97,7 @@ impl World {
                 acknowledge_own_after_ns: 0,
                 look_every_ns: 0,
                 look_every_max_ns: 0,
+                look_idle_every_ns: 1,
                 settle_ns: NEVER,
             },
             first: Truth { is_revoked: false, lease: LeaseTerm::Standard, wait: LeaseTerm::Standard },

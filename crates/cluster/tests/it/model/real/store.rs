@@ -180,6 +180,7 @@ impl Store {
         }
     }
 
+            nodes: 0,
     pub(crate) fn acknowledge(&mut self, run: Incarnation, applied: u64) {
         if let Some(row) = self.row(run) {
             row.applied = row.applied.max(applied);
