@@ -2,6 +2,8 @@
 //!
 //! One operation is in flight at a time. The driver carries out what it is told, and reports what came of it:
 //!
+//! What other nodes commit, it fetches, unless the announcement told what it is.
+//!
 //! ```text
 //! register ─► load ─► poll ─► (fetch and apply)* ─► lease ─► acknowledge ─┐
 //!                      ▲                                                   │
@@ -52,6 +54,11 @@ pub enum Input {
     Announced {
         /// Its sequence number.
         sequence: u64,
+    },
+    /// Announcements told what the changes are, and they were applied without a gap, up to `applied`.
+    Told {
+        /// The last sequence number that was applied.
+        applied: u64,
     },
     /// The node's own commits were applied without a gap, up to `applied`.
     Advanced {
@@ -271,6 +278,11 @@ impl Follower {
                 if self.applied <= self.acknowledged && self.timing.acknowledge_own_after_ns > 0 {
                     self.acknowledge_from_ns = now_ns + self.timing.acknowledge_own_after_ns;
                 }
+                self.advance(applied, &mut out);
+            }
+            Input::Told { applied } => {
+                // Somebody waits for that.
+                self.acknowledge_from_ns = 0;
                 self.advance(applied, &mut out);
             }
             Input::Stop => {

@@ -7,7 +7,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{change::NumberedChange, store::StoreError};
+use crate::{change::NumberedChange, key::KeyNumber, store::StoreError};
 
 /// One run of one process. A process that registers anew takes a new one, so that the old one is never mistaken for it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -149,6 +149,28 @@ pub struct NodeRow {
     pub is_fenced: bool,
 }
 
+/// Changes that were announced. A hint: announcements may be late, repeated or lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Announcement {
+    /// The last of them.
+    pub sequence: u64,
+    /// What they are, as far as that is told: each of the changes up to `sequence` revoked one of these keys, in this order,
+    /// and changed nothing else. Empty if nothing is told.
+    pub revoked: Vec<KeyNumber>,
+}
+
+impl Announcement {
+    /// An announcement that tells no more than a number.
+    pub const fn of(sequence: u64) -> Self {
+        Self { sequence, revoked: Vec::new() }
+    }
+
+    /// The sequence number of the first change that is told.
+    pub const fn first(&self) -> u64 {
+        (self.sequence + 1).saturating_sub(self.revoked.len() as u64)
+    }
+}
+
 /// What nodes agree on through a shared store.
 ///
 /// Every answer must come from the primary. Methods that change something return after the commit.
@@ -204,7 +226,6 @@ pub trait ControlLog: Send + Sync + 'static {
     /// waits for.
     async fn head(&self) -> Result<u64, StoreError>;
 
-    /// Returns when a change was announced, with its sequence number if that is known. A hint only: announcements may be
-    /// late, repeated or lost. Never returns where the store cannot announce.
-    async fn announced(&self) -> Result<u64, StoreError>;
+    /// Returns when a change was announced. Never returns where the store cannot announce.
+    async fn announced(&self) -> Result<Announcement, StoreError>;
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::{TryStreamExt as _, future::try_join_all};
-use keywright_domain::{store::StoreError, vault::VaultError};
+use keywright_domain::{control::Announcement, store::StoreError, vault::VaultError};
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -26,6 +26,7 @@ use tokio_postgres::{
 };
 
 use crate::{
+    announcement,
     durability::{self, Settings},
     fault::{self, Fault},
     options::{PostgresOptions, is_schema_name},
@@ -228,8 +229,8 @@ pub(crate) struct Connected {
     statements: Mutex<HashMap<&'static str, Statement>>,
     warnings: Arc<Warnings>,
     driver: AbortHandle,
-    /// The last number that was announced on a channel that the session listens to.
-    pub(crate) announced: watch::Receiver<u64>,
+    /// What was announced last on a channel that the session listens to.
+    pub(crate) announced: watch::Receiver<Announcement>,
     /// What the server said of itself.
     pub(crate) settings: Settings,
 }
@@ -244,7 +245,7 @@ struct Warnings {
 /// Connects and checks the server. The second part ends, with the reason, when the connection does.
 pub(crate) async fn connect(plan: &Plan) -> Result<(Connected, JoinHandle<String>), ConnectError> {
     let warnings = Arc::<Warnings>::default();
-    let (announce, announced) = watch::channel(0);
+    let (announce, announced) = watch::channel(Announcement::default());
     let connecting = async {
         Ok::<_, tokio_postgres::Error>(if let Some(tls) = &plan.tls {
             let (client, connection) = plan.config.connect(tls.clone()).await?;
@@ -279,7 +280,7 @@ pub(crate) async fn connect(plan: &Plan) -> Result<(Connected, JoinHandle<String
 async fn drive<T>(
     mut connection: Connection<Socket, T>,
     warnings: Arc<Warnings>,
-    announce: watch::Sender<u64>,
+    announce: watch::Sender<Announcement>,
 ) -> String
 where
     T: AsyncRead + AsyncWrite + Unpin,
@@ -293,8 +294,8 @@ where
                 }
             }
             Some(Ok(AsyncMessage::Notification(notification))) => {
-                if let Ok(sequence) = notification.payload().parse() {
-                    announce.send_replace(sequence);
+                if let Some(next) = announcement::parse(notification.payload()) {
+                    announce.send_modify(|heard| announcement::hear(heard, next));
                 }
             }
             Some(Ok(_)) => {}

@@ -16,6 +16,7 @@
 //! All connections are driven by one thread with a runtime of its own: callers may live in any runtime.
 
 mod accounts;
+mod announcement;
 mod connect;
 mod control;
 mod credits;

@@ -61,6 +61,8 @@ pub(super) enum Event {
     Advanced { applied: u64 },
     /// A change was announced.
     Announced { sequence: u64 },
+    /// Announcements told what the changes are, and they were applied.
+    Told { applied: u64 },
     /// The state in memory cannot be used any more.
     Broken,
     /// An operation of the follower ended.
@@ -191,6 +193,7 @@ impl Driver {
         match event {
             Event::Advanced { applied } => self.follow(&follower::Input::Advanced { applied }),
             Event::Announced { sequence } => self.follow(&follower::Input::Announced { sequence }),
+            Event::Told { applied } => self.follow(&follower::Input::Told { applied }),
             Event::Broken => self.start_over(),
             Event::Followed(input) => {
                 self.works();
@@ -208,13 +211,13 @@ impl Driver {
                 standing.stable.store(reply.stable, Relaxed);
                 standing.generation.store(reply.generation, Relaxed);
                 standing.polled_ns.store(sent_at_ns, Relaxed);
-                self.follow(&follower::Input::Polled(*reply));
-            }
-            Event::Failed(reason) => {
                 if reply.is_alive {
                     standing.renewed_ns.store(sent_at_ns, Relaxed);
                 }
                 self.count_nodes(reply.nodes);
+                self.follow(&follower::Input::Polled(*reply));
+            }
+            Event::Failed(reason) => {
                 self.fails(&reason);
                 self.follow(&follower::Input::Failed);
             }
@@ -470,14 +473,14 @@ impl Driver {
         self.bar(barrier::Input::Looked { asked_at_ns, rows, own });
     }
 
-    /// Asks the registry for something whose answer the barrier can do without: it asks again.
-    fn ask<F>(&self, question: impl FnOnce(Arc<Parts>) -> F)
-    where
     fn count_nodes(&self, nodes: u32) {
         self.parts.standing.nodes.store(nodes.into(), Relaxed);
         self.parts.engine.set_nodes(nodes);
     }
 
+    /// Asks the registry for something whose answer the barrier can do without: it asks again.
+    fn ask<F>(&self, question: impl FnOnce(Arc<Parts>) -> F)
+    where
         F: Future<Output = Result<barrier::Input, StoreError>> + Send + 'static,
     {
         let (answer, events) = (question(Arc::clone(&self.parts)), self.events.clone());
@@ -589,8 +592,8 @@ async fn load(parts: &Arc<Parts>, is_first: bool) -> Result<Event, StoreError> {
 async fn listen(parts: Arc<Parts>, events: mpsc::UnboundedSender<Event>) {
     loop {
         match parts.control.announced().await {
-            Ok(sequence) => {
-                if events.send(Event::Announced { sequence }).is_err() {
+            Ok(announcement) => {
+                if events.send(parts.applier.hear(&announcement)).is_err() {
                     return;
                 }
             }

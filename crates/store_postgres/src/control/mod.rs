@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use keywright_domain::{
     change::NumberedChange,
-    control::{Anchor, ControlLog, Epoch, Incarnation, NewNode, NodeRow, PollReply, PollRequest},
+    control::{Anchor, Announcement, ControlLog, Epoch, Incarnation, NewNode, NodeRow, PollReply, PollRequest},
     store::StoreError,
 };
 use tokio::{
@@ -84,11 +84,11 @@ pub struct Overview {
 /// What was heard of already.
 #[derive(Default)]
 struct Heard {
-    receiver: Option<watch::Receiver<u64>>,
+    receiver: Option<watch::Receiver<Announcement>>,
     head: u64,
 }
 
-/// The channel on which the writers of a schema announce changes; the payload begins with the last sequence number.
+/// The channel on which the writers of a schema announce changes; see [`crate::announcement`] for their text.
 fn channel(schema: &str) -> String {
     format!("{schema}_changes")
 }
@@ -222,14 +222,14 @@ impl ControlLog for PostgresControl {
         sequence(&self.registry.query(sql::HEAD, params![], Need::Durable).await?)
     }
 
-    async fn announced(&self) -> Result<u64, StoreError> {
+    async fn announced(&self) -> Result<Announcement, StoreError> {
         let mut heard = self.announced.lock().await;
         match self.announcements {
             Announcements::Listen if !self.registry.is_greeting_refused() => {
                 self.registry.announced(&mut heard.receiver).await
             }
             // Also on engines that speak PostgreSQL's language without `LISTEN`.
-            Announcements::Listen | Announcements::Glance => self.glance(&mut heard).await,
+            Announcements::Listen | Announcements::Glance => self.glance(&mut heard).await.map(Announcement::of),
         }
     }
 }

@@ -39,7 +39,7 @@ impl Scope<'_> {
         }
         self.group.keep_key(key);
         let hint = key.secrets.last().map(|secret| secret.hint.clone());
-        let (mut draft, key, _) = draft(created);
+        let (mut draft, key, _) = draft(None, created);
         draft.outcome = Outcome::Key(Box::new(key));
         draft.hint = hint;
         draft.wait = Some(wait);
@@ -63,7 +63,7 @@ impl Scope<'_> {
             key::transition(before.clone(), change, &workspace, &self.context.permit, self.context.now)?;
         self.keep(&before, &done);
         let is_deleted = done.key.deleted_at.is_some();
-        let (mut draft, key, incident) = draft(done);
+        let (mut draft, key, incident) = draft(Some(&before), done);
         draft.wait = Some(workspace.policy.wait);
         draft.outcome = Outcome::ChangedKey(Box::new(ChangedKey { key, incident, workspace, last_uses }));
         draft.hint = hint;
@@ -96,8 +96,9 @@ impl Scope<'_> {
             pause(position).await;
             let done = self.revoke(&key, &workspace, reason)?;
             revoked += u64::from(done.effect != Effect::None);
-            let (one, ..) = draft(done);
+            let (one, ..) = draft(Some(&key), done);
             all.changes.extend(one.changes);
+            all.revoked.extend(one.revoked);
             all.entries.extend(one.entries);
         }
         all.outcome = Outcome::Revoked(revoked);
@@ -186,20 +187,24 @@ fn issued_hint(change: &KeyChange) -> Option<String> {
     }
 }
 
-/// What a transition means for the logs; and the key, and the incident.
-fn draft(done: Transition) -> (Draft, ApiKey, Option<Incident>) {
+/// What a transition from `before` means for the logs; and the key, and the incident.
+fn draft(before: Option<&ApiKey>, done: Transition) -> (Draft, ApiKey, Option<Incident>) {
     let Transition { key, effect, action, reason, fields, incident } = done;
     let target = key.id.to_string();
     let workspace = Some((key.workspace, key.workspace_number));
     let number = key.number;
+    let mut only_revoked = false;
     let change = if key.deleted_at.is_some() {
         Change::KeyRemoved(number)
     } else {
-        Change::Key(Box::new(KeyView::from(&key)))
+        let view = KeyView::from(&key);
+        only_revoked = before.is_some_and(|before| view.is_revocation_of(&KeyView::from(before)));
+        Change::Key(Box::new(view))
     };
     let mut draft = Draft::new(Outcome::Done, target.clone());
     if effect != Effect::None {
         draft.changes.push((EntityRef::Key(number), effect, change));
+        draft.revoked.extend(only_revoked.then_some(number));
         draft.entries.push(Entry { action, kind: "key", target, workspace, reason, fields });
     }
     (draft, key, incident)

@@ -152,6 +152,7 @@ pub(crate) enum Action {
     Fence,
     Wake(usize),
     Announce(usize),
+    Tell(usize),
     Execute(usize),
     Apply(usize),
     Deliver(usize),
@@ -227,6 +228,7 @@ impl World {
             Action::Fence => revoker.fence(store, self),
             Action::Wake(node) => nodes[node].wake(self),
             Action::Announce(node) => nodes[node].announce(store.head, self),
+            Action::Tell(node) => nodes[node].tell(store, self),
             Action::Execute(node) => nodes[node].execute(store, self),
             Action::Apply(node) => nodes[node].apply(self),
             Action::Deliver(node) => nodes[node].deliver(self),
@@ -295,7 +297,9 @@ impl Model for World {
             if self.is_fine {
                 actions.extend([Action::VerifyBegin(node), Action::VerifyContinue(node)]);
             }
-            actions.extend(self.has_announcements.then_some(Action::Announce(node)));
+            if self.has_announcements {
+                actions.extend([Action::Announce(node), Action::Tell(node)]);
+            }
             actions.extend((self.losses > 0 || self.promotions > 0).then_some(Action::Lose(node)));
             actions.extend((self.restarts > 0).then_some(Action::Restart(node)));
             actions.extend(self.is(Mutant::RegistrationAfterSnapshot).then_some(Action::CommitRow(node)));

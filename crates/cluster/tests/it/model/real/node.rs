@@ -132,6 +132,14 @@ impl Node {
         matters.then(|| self.step(&Input::Announced { sequence }, world))
     }
 
+    /// An announcement tells what the next change is.
+    pub(crate) fn tell(&mut self, store: &Store, world: &World) -> Option<()> {
+        let next = store.entry(self.sequence + 1).filter(|_| self.follower.is_following())?;
+        self.take_in(next, world);
+        self.step(&Input::Told { applied: self.sequence }, world);
+        Some(())
+    }
+
     pub(crate) fn step(&mut self, input: &Input, world: &World) {
         for output in self.follower.step(world.now, input) {
             match output {

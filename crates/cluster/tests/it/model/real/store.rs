@@ -103,6 +103,11 @@ impl Store {
         follows.then_some(found)
     }
 
+    /// The entry with this number.
+    pub(crate) fn entry(&self, sequence: u64) -> Option<(u64, Change)> {
+        self.log.iter().find(|(found, _)| *found == sequence).copied()
+    }
+
     pub(crate) fn register(&mut self, operation: Operation, world: &World) -> Option<Incarnation> {
         let Operation::Register { applied, reasserted } = operation else { return None };
         let run = self.fresh_run();
@@ -175,12 +180,12 @@ impl Store {
             anchor: Anchor { audit_sequence: 0, audit_hash: [0; 32] },
             epoch: seen.epoch,
             generation_epoch: seen.generation_epoch,
+            nodes: 0,
             is_standby: false,
             wall_ms: 0,
         }
     }
 
-            nodes: 0,
     pub(crate) fn acknowledge(&mut self, run: Incarnation, applied: u64) {
         if let Some(row) = self.row(run) {
             row.applied = row.applied.max(applied);
