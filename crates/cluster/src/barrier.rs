@@ -197,21 +197,6 @@ impl Barrier {
         waits.fold(look_ns, u64::min)
     }
 
-    /// The same machine at the same moment, told by a clock that shows `by_ns` less; see
-    /// [`Follower::rebased`](crate::Follower::rebased).
-    #[must_use]
-    pub fn rebased(mut self, by_ns: u64) -> Self {
-        let earlier = |at_ns: &mut u64| *at_ns = at_ns.saturating_sub(by_ns);
-        self.waiting.values_mut().for_each(|waiter| earlier(&mut waiter.committed_ns));
-        for seen in self.nodes.values_mut() {
-            earlier(&mut seen.silent_since_ns);
-            seen.challenging.iter_mut().for_each(|(_, since_ns)| earlier(since_ns));
-            seen.fencing_since_ns.iter_mut().for_each(earlier);
-        }
-        earlier(&mut self.next_look_ns);
-        self
-    }
-
     /// The nodes that `ticket` still waits for, as far as they are known.
     pub fn waiting_on(&self, ticket: Ticket, now_ns: u64) -> Vec<WaitingOn> {
         let Some(waiter) = self.waiting.get(&ticket) else { return Vec::new() };
@@ -432,5 +417,6 @@ fn receipt(applied: usize, silent: usize) -> Receipt {
     Receipt { nodes: count(applied), silent: count(silent) }
 }
 
+mod checking;
 #[cfg(test)]
 mod tests;

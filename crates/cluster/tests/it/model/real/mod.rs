@@ -25,7 +25,7 @@ use self::{
 };
 
 /// Longer than anything.
-const NEVER: u64 = 1 << 40;
+const NEVER: u64 = u64::MAX / 4;
 
 /// How the model departs from the protocol. Each must be refuted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,8 @@ pub(crate) struct World {
     /// How many ticks are explored; `None`: all.
     pub(crate) horizon: Option<u8>,
     pub(crate) mutant: Option<Mutant>,
+    /// Whether states that differ in what makes no difference any more are one; see [`World::reduced`].
+    pub(crate) is_reduced: bool,
 }
 
 impl World {
@@ -113,6 +115,7 @@ impl World {
             promotions: 0,
             horizon: None,
             mutant: None,
+            is_reduced: true,
         }
     }
 
@@ -134,6 +137,13 @@ pub(crate) struct State {
     restarts_left: u8,
     promotions_left: u8,
     ticks_left: Option<u8>,
+}
+
+impl State {
+    #[cfg(test)]
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken != (false, false)
+    }
 }
 
 /// Something that happens.
@@ -166,7 +176,7 @@ impl World {
         if let Some(ticks) = &mut state.ticks_left {
             *ticks = ticks.checked_sub(1)?;
         }
-        state.revoker.tick();
+        state.revoker.tick(self);
         state.is_odd = self.is_slow && !state.is_odd;
         if !state.is_odd {
             state.nodes.iter_mut().for_each(Node::tick);
@@ -175,12 +185,68 @@ impl World {
     }
 
     /// Whether nothing can be accepted any more, whatever happens.
-    fn is_over(&self, state: &State) -> bool {
-        state.revoker.returned != Returned::No
-            && state.promotions_left == 0
-            && state.restarts_left == 0
+    pub(crate) fn is_over(&self, state: &State) -> bool {
+        Self::is_armed(state)
+            && self.keeps_revoked(state)
             && state.nodes.iter().all(Node::has_revoked_for_good)
+    }
+
+    /// Whether a node that has the revocation in memory will always have it.
+    fn keeps_revoked(&self, state: &State) -> bool {
+        state.promotions_left == 0
+            && state.restarts_left == 0
+            && state.store.truth().is_revoked
             && !self.is(Mutant::EntryBeforeLease)
+    }
+
+    /// Whether every acceptance breaks a promise from now on. In atomic mode, one after a rejection breaks P2, whether or
+    /// not the revocation has returned.
+    fn is_armed(state: &State) -> bool {
+        state.revoker.returned != Returned::No || state.was_rejected
+    }
+
+    /// Drops what makes no difference any more, so that states that differ in nothing else are one.
+    ///
+    /// - Of each machine: see [`Follower::canonical`](keywright_cluster::Follower::canonical) and
+    ///   [`Barrier::canonical`](keywright_cluster::Barrier::canonical).
+    /// - Once every acceptance breaks a promise, it makes no difference whether and how the revocation returns, nor what was
+    ///   acknowledged. (Where silence is observed it does: nodes are challenged and fenced.)
+    /// - Nor does anything about a node that will never have the key active again: it accepts nothing, and others hear of it
+    ///   by its row only: by acknowledgements, and by whether it has re-asserted what it knew, so this is left as it is
+    ///   where the history may change. If all nodes are such, the state is an end, and is left as it is for the conditions
+    ///   that should be reached.
+    /// - How many polls a run has made: only whether there were any, and whether it was more since the number that somebody
+    ///   knows. And rows of fenced runs that nobody refers to; what runs are called. See [`Store::rename`].
+    /// - Which node is which, unless the revoker is one of them.
+    pub(crate) fn reduced(&self, mut state: State) -> State {
+        let is_moot = Self::is_armed(&state);
+        state.revoker.canonicalize(is_moot, self);
+        if state.revoker.is_finished(self) {
+            state.store.forget_acknowledgements();
+        }
+        state.nodes.iter_mut().for_each(|node| node.canonicalize(self));
+        let may_freeze = is_moot && self.promotions == 0 && self.keeps_revoked(&state);
+        if may_freeze && !self.is_over(&state) {
+            state
+                .nodes
+                .iter_mut()
+                .filter(|node| node.has_revoked_for_good())
+                .for_each(|node| node.freeze(self));
+        }
+        if self.counts_renewals {
+            let State { store, nodes, revoker, .. } = &mut state;
+            let known = revoker.runs();
+            let refers = |run| {
+                known.iter().any(|(other, _)| *other == run) || nodes.iter().any(|node| node.is_run(run))
+            };
+            let names = store.rename(refers, known.clone().into_iter());
+            revoker.rename(&names);
+            nodes.iter_mut().for_each(|node| node.rename(&names));
+        }
+        if self.own.is_none() {
+            state.nodes.sort_by_cached_key(Node::order);
+        }
+        state
     }
 
     fn promote(state: &mut State) -> Option<()> {
@@ -194,8 +260,11 @@ impl World {
         let (late, after_rejection) = (state.revoker.returned != Returned::No, state.was_rejected);
         let accepts = state.nodes.iter().any(|node| node.verdict(self) == Some(true));
         state.broken = (late && accepts, after_rejection && accepts);
-        state.was_rejected |=
-            self.is_p2_tracked && state.nodes.iter().any(|node| node.verdict(self) == Some(false));
+        // Armed already, or not: see `is_armed`.
+        if !late {
+            state.was_rejected |=
+                self.is_p2_tracked && state.nodes.iter().any(|node| node.verdict(self) == Some(false));
+        }
     }
 
     fn verify(&self, state: &mut State, index: usize) -> Option<()> {
@@ -269,35 +338,32 @@ impl Model for World {
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         // Verifications only look on: what follows a broken promise also follows without it.
-        if state.broken != (false, false) || self.is_over(state) {
+        if state.broken != (false, false) || (self.is_reduced && self.is_over(state)) {
             return;
         }
-        actions.extend([
-            Action::Tick,
-            Action::Commit,
-            Action::CommitKnown,
-            Action::RevokerWakes,
-            Action::Look,
-        ]);
-        actions.extend(self.has_slow_looks.then_some(Action::Looked));
-        if self.counts_renewals {
-            actions.extend([Action::Challenge, Action::Challenged, Action::Fence]);
-        }
-        actions.extend((self.promotions > 0).then_some(Action::Promote));
-        for node in 0..self.nodes {
-            actions.extend([
-                Action::Wake(node),
-                Action::Execute(node),
-                Action::Apply(node),
-                Action::Deliver(node),
-            ]);
-            if self.is_fine {
-                actions.extend([Action::VerifyBegin(node), Action::VerifyContinue(node)]);
-            }
-            actions.extend(self.has_announcements.then_some(Action::Announce(node)));
-            actions.extend((self.losses > 0 || self.promotions > 0).then_some(Action::Lose(node)));
-            actions.extend((self.restarts > 0).then_some(Action::Restart(node)));
-            actions.extend(self.is(Mutant::RegistrationAfterSnapshot).then_some(Action::CommitRow(node)));
+        let revoker = &state.revoker;
+        let mut offer = |may: bool, action: Action| actions.extend(may.then_some(action));
+        offer(state.ticks_left != Some(0), Action::Tick);
+        offer(revoker.can_commit(self), Action::Commit);
+        offer(revoker.can_know(), Action::CommitKnown);
+        offer(revoker.can_wake(self), Action::RevokerWakes);
+        offer(revoker.can_look(), Action::Look);
+        offer(revoker.can_see(), Action::Looked);
+        offer(revoker.can_challenge(), Action::Challenge);
+        offer(revoker.can_be_challenged(), Action::Challenged);
+        offer(revoker.can_fence(), Action::Fence);
+        offer(state.promotions_left > 0, Action::Promote);
+        for (index, node) in state.nodes.iter().enumerate().filter(|(_, node)| !node.is_frozen()) {
+            offer(node.can_wake(self), Action::Wake(index));
+            offer(node.can_execute(), Action::Execute(index));
+            offer(node.can_apply(), Action::Apply(index));
+            offer(node.can_deliver(), Action::Deliver(index));
+            offer(self.is_fine && !node.is_verifying(), Action::VerifyBegin(index));
+            offer(node.is_verifying(), Action::VerifyContinue(index));
+            offer(self.has_announcements, Action::Announce(index));
+            offer(node.is_broken() || (state.losses_left > 0 && node.can_lose()), Action::Lose(index));
+            offer(state.restarts_left > 0, Action::Restart(index));
+            offer(self.is(Mutant::RegistrationAfterSnapshot), Action::CommitRow(index));
         }
     }
 
@@ -307,10 +373,7 @@ impl Model for World {
         if !self.is_fine {
             self.verify_everywhere(&mut state);
         }
-        if self.own.is_none() {
-            state.nodes.sort_by_cached_key(Node::order);
-        }
-        Some(state)
+        Some(if self.is_reduced { self.reduced(state) } else { state })
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -336,7 +399,9 @@ impl Model for World {
             properties.push(Property::sometimes(
                 "fenced, and registered again",
                 |model: &World, state: &State| {
-                    state.store.rows.iter().any(|row| row.is_fenced) && state.store.rows.len() > model.nodes
+                    let has_fenced =
+                        state.store.has_fenced || state.store.rows.iter().any(|row| row.is_fenced);
+                    has_fenced && state.nodes.iter().all(|node| node.has_lease(model))
                 },
             ));
         }

@@ -6,11 +6,11 @@ use keywright_cluster::{
     Follower, TermTable,
     follower::{Input, Operation, Output},
 };
-use keywright_domain::control::PollReply;
+use keywright_domain::control::{Incarnation, PollReply};
 
 use super::{
     Mutant, World,
-    store::{Change, Snapshot, Store, Truth},
+    store::{Change, Names, Snapshot, Store, Truth},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +57,8 @@ pub(crate) struct Node {
     /// The mutant: registered, but the row is not committed.
     is_row_missing: bool,
     times_receipt: bool,
+    /// Nothing that it does matters any more.
+    is_frozen: bool,
 }
 
 /// What a verification led to.
@@ -84,7 +86,18 @@ impl Node {
             verification: Verification::None,
             is_row_missing: false,
             times_receipt: world.is_atomic,
+            is_frozen: false,
         }
+    }
+
+    /// It will never have the key active again, and nobody asks what it does.
+    pub(crate) fn freeze(&mut self, world: &World) {
+        *self = Self { is_frozen: true, ..Self::new(world) };
+        self.memory.is_revoked = true;
+    }
+
+    pub(crate) const fn is_frozen(&self) -> bool {
+        self.is_frozen
     }
 
     pub(crate) fn restart(&mut self, world: &World) {
@@ -105,6 +118,44 @@ impl Node {
         }
     }
 
+    /// Drops what makes no difference any more: moments that are over, and verifications that can only end without a verdict.
+    pub(crate) fn canonicalize(&mut self, world: &World) {
+        self.follower = self.follower.clone().canonical(world.now);
+        let forget_past = |at: &mut u64| *at = if *at <= world.now { 0 } else { *at };
+        self.lease.iter_mut().for_each(forget_past);
+        if self.received_at + world.timing.wait_ns(world.first.wait) <= world.now {
+            self.received_at = 0;
+        }
+        match &mut self.verification {
+            Verification::Leased(_, ends) => {
+                ends.iter_mut().for_each(forget_past);
+                if *ends == [0; 4] {
+                    self.verification = Verification::None;
+                }
+            }
+            Verification::Decided(_, end) if *end <= world.now => self.verification = Verification::None,
+            Verification::None | Verification::Read(_) | Verification::Decided(..) => {}
+        }
+    }
+
+    /// Whether it is this run, or has yet to be told that it is not.
+    pub(crate) fn is_run(&self, run: Incarnation) -> bool {
+        let sent = self.flight.as_ref().is_some_and(|(operation, _)| match operation {
+            Operation::Poll { incarnation, .. }
+            | Operation::Acknowledge { incarnation, .. }
+            | Operation::Reassert { incarnation, .. } => *incarnation == run,
+            _ => false,
+        });
+        sent || self.follower.incarnation() == Some(run)
+    }
+
+    pub(crate) fn rename(&mut self, names: &Names) {
+        self.follower = self.follower.clone().renamed(|run| names.run(run));
+        if let Some((operation, _)) = &mut self.flight {
+            *operation = operation.renamed(|run| names.run(run));
+        }
+    }
+
     pub(crate) fn has_lease(&self, world: &World) -> bool {
         self.lease.iter().any(|end| world.now < *end)
     }
@@ -121,6 +172,30 @@ impl Node {
         let loads_old = matches!(&self.flight, Some((_, Stage::Loaded(_, truth))) if !truth.is_revoked);
         let has_read = matches!(self.verification, Verification::Read(_) | Verification::Decided(..));
         self.memory.is_revoked && !loads_old && !has_read
+    }
+
+    pub(crate) fn can_wake(&self, world: &World) -> bool {
+        self.follower.next_tick_ns().is_some_and(|at| at <= world.now)
+    }
+
+    pub(crate) const fn can_execute(&self) -> bool {
+        matches!(self.flight, Some((_, Stage::Sent | Stage::Started(_))))
+    }
+
+    pub(crate) const fn can_apply(&self) -> bool {
+        matches!(self.flight, Some((_, Stage::Fetched(_))))
+    }
+
+    pub(crate) const fn can_deliver(&self) -> bool {
+        matches!(self.flight, Some((_, Stage::Answered(_) | Stage::Loaded(..))))
+    }
+
+    pub(crate) const fn can_lose(&self) -> bool {
+        self.flight.is_some()
+    }
+
+    pub(crate) fn is_verifying(&self) -> bool {
+        self.verification != Verification::None
     }
 
     pub(crate) fn wake(&mut self, world: &World) -> Option<()> {

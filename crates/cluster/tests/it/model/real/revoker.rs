@@ -9,7 +9,7 @@ use keywright_domain::control::{Incarnation, NodeRow};
 use super::{
     Mutant, World,
     node::Node,
-    store::{Change, Store},
+    store::{Change, Names, Store},
 };
 
 /// A change, and whether the next one waits for its receipt.
@@ -62,8 +62,6 @@ pub(crate) struct Revoker {
     look: Look,
     challenges: Vec<Challenge>,
     fences: Vec<(Incarnation, u64)>,
-    /// Where silence is no matter, every look finds every node to have polled.
-    is_odd: bool,
     pub(crate) returned: Returned,
 }
 
@@ -77,16 +75,101 @@ impl Revoker {
             look: Look::None,
             challenges: Vec::new(),
             fences: Vec::new(),
-            is_odd: false,
             returned: Returned::No,
         }
     }
 
-    pub(crate) fn tick(&mut self) {
+    pub(crate) fn tick(&mut self, world: &World) {
         self.barrier = self.barrier.clone().rebased(1);
-        if let Look::Asked(at) | Look::Answered(at, _) = &mut self.look {
-            *at = at.saturating_sub(1);
+        match &mut self.look {
+            // Asked when it is read. Had it been asked before, it would be taken for too early more often, and be in vain:
+            // as if there had been none.
+            Look::Asked(_) if !world.has_slow_looks => {}
+            Look::Asked(at) | Look::Answered(at, _) => *at = at.saturating_sub(1),
+            Look::None => {}
         }
+    }
+
+    /// Whether nothing is left to be done that makes a difference. Where silence is observed, there always is.
+    pub(crate) fn is_finished(&self, world: &World) -> bool {
+        let is_done = usize::from(self.at) == world.script.len() && self.commit == Commit::None;
+        is_done && !world.counts_renewals
+    }
+
+    /// Drops what makes no difference any more; `is_moot`: nor does anything that is still waited for.
+    pub(crate) fn canonicalize(&mut self, is_moot: bool, world: &World) {
+        if self.is_finished(world) || (is_moot && !world.counts_renewals) {
+            self.barrier = Barrier::new(world.timing);
+            (self.look, self.commit) = (Look::None, Commit::None);
+            self.at = u8::try_from(world.script.len()).unwrap_or(u8::MAX);
+            return;
+        }
+        self.barrier = self.barrier.clone().canonical(world.now);
+        if !world.counts_renewals {
+            // Where each look finds that each node has polled since the one before.
+            self.barrier = self.barrier.clone().without_nodes();
+        }
+    }
+
+    /// Every run of which something is known or under way, with each number of polls that it was found to have made.
+    pub(crate) fn runs(&self) -> Vec<(Incarnation, u64)> {
+        let mut runs: Vec<_> = self.barrier.nodes().collect();
+        runs.extend(self.challenges.iter().map(|challenge| (challenge.node, challenge.renewals)));
+        runs.extend(&self.fences);
+        if let Look::Answered(_, rows) = &self.look {
+            runs.extend(rows.iter().map(|row| (row.incarnation, row.renewals)));
+        }
+        runs
+    }
+
+    /// With other names for runs, and other numbers for their polls.
+    pub(crate) fn rename(&mut self, names: &Names) {
+        let barrier = self.barrier.clone();
+        self.barrier = barrier.renamed(|run| names.run(run), |run, renewals| names.renewals(run, renewals));
+        let each = |run: &mut Incarnation, renewals: &mut u64| {
+            *renewals = names.renewals(*run, *renewals);
+            *run = names.run(*run);
+        };
+        for challenge in &mut self.challenges {
+            each(&mut challenge.node, &mut challenge.renewals);
+        }
+        self.fences.iter_mut().for_each(|(run, renewals)| each(run, renewals));
+        if let Look::Answered(_, rows) = &mut self.look {
+            rows.iter_mut().for_each(|row| each(&mut row.incarnation, &mut row.renewals));
+        }
+    }
+
+    pub(crate) fn can_commit(&self, world: &World) -> bool {
+        self.commit == Commit::None && usize::from(self.at) < world.script.len()
+    }
+
+    pub(crate) const fn can_know(&self) -> bool {
+        matches!(self.commit, Commit::Unknown(_))
+    }
+
+    pub(crate) fn can_wake(&self, world: &World) -> bool {
+        let is_watching = self.commit == Commit::Awaited || world.has_slow_looks;
+        is_watching && !self.is_finished(world) && self.barrier.next_tick_ns() <= world.now
+    }
+
+    pub(crate) const fn can_look(&self) -> bool {
+        matches!(self.look, Look::Asked(_))
+    }
+
+    pub(crate) const fn can_see(&self) -> bool {
+        matches!(self.look, Look::Answered(..))
+    }
+
+    pub(crate) fn can_challenge(&self) -> bool {
+        self.challenges.iter().any(|challenge| challenge.answer.is_none())
+    }
+
+    pub(crate) fn can_be_challenged(&self) -> bool {
+        self.challenges.iter().any(|challenge| challenge.answer.is_some())
+    }
+
+    pub(crate) const fn can_fence(&self) -> bool {
+        !self.fences.is_empty()
     }
 
     /// The next change is committed.
@@ -122,10 +205,7 @@ impl Revoker {
     }
 
     pub(crate) fn wake(&mut self, store: &mut Store, world: &World) -> Option<()> {
-        if self.commit != Commit::Awaited && !world.has_slow_looks {
-            return None;
-        }
-        (self.barrier.next_tick_ns() <= world.now).then(|| self.step(Input::Tick, false, store, world))
+        self.can_wake(world).then(|| self.step(Input::Tick, false, store, world))
     }
 
     /// The registry is read.
@@ -133,10 +213,8 @@ impl Revoker {
         let Look::Asked(at) = self.look else { return None };
         let mut rows = store.rows.clone();
         if !world.counts_renewals {
-            self.is_odd = !self.is_odd;
-            for row in &mut rows {
-                row.renewals = u64::from(self.is_odd);
-            }
+            // As if it had polled since the look before, whose number is forgotten: see `canonicalize`.
+            rows.iter_mut().for_each(|row| row.renewals = 1);
         }
         self.look = Look::Answered(at, rows);
         if !world.has_slow_looks {
