@@ -223,9 +223,9 @@ fn fine() -> World {
     World { nodes: 1, is_fine: true, ..World::small() }
 }
 
-/// A standby may take over that lacks the last change.
+/// A standby may take over that lacks the last change. The revoker is part of a node, which re-asserts what it committed.
 fn promoted() -> World {
-    World { promotions: 1, ..World::small() }
+    World { promotions: 1, own: Some(0), ..World::small() }
 }
 
 /// Leases of one tick in one term, of two in another.
@@ -355,6 +355,7 @@ fn real_mutants() -> Vec<Case> {
             Mutant::SequencesReused,
             World { script: vec![planned(Other, false), planned(Revoke, true)], ..promoted() },
         ),
+        with("core: late commit counted as re-asserted", Mutant::ReassertingUntold, promoted()),
         Case {
             p1: Promise::Unasked,
             p2: Promise::Refuted,

@@ -42,7 +42,7 @@ where
     M::State: Hash,
     M::Action: Clone,
 {
-    const REPORT_EVERY: usize = 1 << 22;
+    const REPORT_EVERY: usize = 1 << 20;
     let properties = model.properties();
     let mut parents = Parents::default();
     let mut found = BTreeMap::new();

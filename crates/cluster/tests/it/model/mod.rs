@@ -19,7 +19,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "takes the better part of an hour; run it with --release"]
+    #[ignore = "takes long; run it with --release, or `prove model all`"]
     fn the_same_for_the_large_configurations() {
         let cases = cases::all();
         assert!(report::run(cases.iter().filter(|case| !case.is_short), false));

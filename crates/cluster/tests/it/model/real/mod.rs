@@ -21,7 +21,7 @@ pub(crate) use self::revoker::Planned;
 use self::{
     node::{Node, Verdict},
     revoker::{Returned, Revoker},
-    store::{Change, Store, Truth},
+    store::{Change, JUMP, Store, Truth},
 };
 
 /// Longer than anything.
@@ -45,6 +45,8 @@ pub(crate) enum Mutant {
     CommitBeforeGeneration,
     /// A generation goes on numbering where its history ends.
     SequencesReused,
+    /// What became known while a re-assertion was under way counts as part of it.
+    ReassertingUntold,
 }
 
 /// What is modelled.
@@ -133,7 +135,7 @@ pub(crate) struct State {
     is_odd: bool,
     was_rejected: bool,
     broken: (bool, bool),
-    losses_left: u8,
+    pub(crate) losses_left: u8,
     restarts_left: u8,
     promotions_left: u8,
     ticks_left: Option<u8>,
@@ -156,9 +158,9 @@ pub(crate) enum Action {
     RevokerWakes,
     Look,
     Looked,
-    Challenge,
-    Challenged,
-    Fence,
+    Challenge(usize),
+    Challenged(usize),
+    Fence(usize),
     Wake(usize),
     Announce(usize),
     Execute(usize),
@@ -176,7 +178,7 @@ impl World {
         if let Some(ticks) = &mut state.ticks_left {
             *ticks = ticks.checked_sub(1)?;
         }
-        state.revoker.tick(self);
+        state.revoker.tick();
         state.is_odd = self.is_slow && !state.is_odd;
         if !state.is_odd {
             state.nodes.iter_mut().for_each(Node::tick);
@@ -201,7 +203,7 @@ impl World {
 
     /// Whether every acceptance breaks a promise from now on. In atomic mode, one after a rejection breaks P2, whether or
     /// not the revocation has returned.
-    fn is_armed(state: &State) -> bool {
+    pub(crate) fn is_armed(state: &State) -> bool {
         state.revoker.returned != Returned::No || state.was_rejected
     }
 
@@ -210,21 +212,27 @@ impl World {
     /// - Of each machine: see [`Follower::canonical`](keywright_cluster::Follower::canonical) and
     ///   [`Barrier::canonical`](keywright_cluster::Barrier::canonical).
     /// - Once every acceptance breaks a promise, it makes no difference whether and how the revocation returns, nor what was
-    ///   acknowledged. (Where silence is observed it does: nodes are challenged and fenced.)
+    ///   acknowledged. A challenge or a fence that is still executed can only take a lease away, or keep one from being
+    ///   given: whatever is accepted with it is accepted without. (These are all that a reduced state may lose.)
+    /// - A challenge at a change that every answer from now on reflects binds nobody.
     /// - Nor does anything about a node that will never have the key active again: it accepts nothing, and others hear of it
     ///   by its row only: by acknowledgements, and by whether it has re-asserted what it knew, so this is left as it is
     ///   where the history may change. If all nodes are such, the state is an end, and is left as it is for the conditions
     ///   that should be reached.
+    /// - Challenges and fences that come to nothing: see [`Revoker::forget_vain`].
     /// - How many polls a run has made: only whether there were any, and whether it was more since the number that somebody
     ///   knows. And rows of fenced runs that nobody refers to; what runs are called. See [`Store::rename`].
     /// - Which node is which, unless the revoker is one of them.
     pub(crate) fn reduced(&self, mut state: State) -> State {
         let is_moot = Self::is_armed(&state);
         state.revoker.canonicalize(is_moot, self);
-        if state.revoker.is_finished(self) {
+        if is_moot {
             state.store.forget_acknowledgements();
         }
-        state.nodes.iter_mut().for_each(|node| node.canonicalize(self));
+        for node in &mut state.nodes {
+            node.canonicalize(self);
+            node.forget_challenges(&mut state.store);
+        }
         let may_freeze = is_moot && self.promotions == 0 && self.keeps_revoked(&state);
         if may_freeze && !self.is_over(&state) {
             state
@@ -235,13 +243,16 @@ impl World {
         }
         if self.counts_renewals {
             let State { store, nodes, revoker, .. } = &mut state;
+            revoker.forget_vain(store);
             let known = revoker.runs();
             let refers = |run| {
                 known.iter().any(|(other, _)| *other == run) || nodes.iter().any(|node| node.is_run(run))
             };
             let names = store.rename(refers, known.clone().into_iter());
             revoker.rename(&names);
-            nodes.iter_mut().for_each(|node| node.rename(&names));
+            for node in nodes {
+                node.rename(&names);
+            }
         }
         if self.own.is_none() {
             state.nodes.sort_by_cached_key(Node::order);
@@ -280,6 +291,20 @@ impl World {
     }
 
     fn act(&self, state: &mut State, action: Action) -> Option<()> {
+        let reasserts = |state: &State| self.own.is_some_and(|own| state.nodes[own].is_reasserting());
+        let did = reasserts(state);
+        self.take_step(state, action)?;
+        let does = reasserts(state);
+        let State { store, revoker, .. } = state;
+        match (did, does, action) {
+            (false, true, _) => revoker.reasserting(store, self),
+            (true, false, Action::Execute(_)) => revoker.history_changed(store, self),
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn take_step(&self, state: &mut State, action: Action) -> Option<()> {
         let State { store, nodes, revoker, .. } = state;
         let late = revoker.returned != Returned::No;
         match action {
@@ -290,9 +315,12 @@ impl World {
             Action::RevokerWakes => revoker.wake(store, self),
             Action::Look => revoker.look(store, nodes, self),
             Action::Looked => revoker.see(store, nodes, self),
-            Action::Challenge => revoker.challenge(store),
-            Action::Challenged => revoker.challenged(store, self),
-            Action::Fence => revoker.fence(store, self),
+            Action::Challenge(index) => revoker.challenge(index, store),
+            Action::Challenged(index) => revoker.challenged(index, store, self),
+            Action::Fence(index) => {
+                revoker.fence(index, store, self);
+                Some(())
+            }
             Action::Wake(node) => nodes[node].wake(self),
             Action::Announce(node) => nodes[node].announce(store.head, self),
             Action::Execute(node) => nodes[node].execute(store, self),
@@ -344,14 +372,16 @@ impl Model for World {
         let revoker = &state.revoker;
         let mut offer = |may: bool, action: Action| actions.extend(may.then_some(action));
         offer(state.ticks_left != Some(0), Action::Tick);
-        offer(revoker.can_commit(self), Action::Commit);
+        offer(revoker.can_commit(&state.nodes, self), Action::Commit);
         offer(revoker.can_know(), Action::CommitKnown);
         offer(revoker.can_wake(self), Action::RevokerWakes);
         offer(revoker.can_look(), Action::Look);
         offer(revoker.can_see(), Action::Looked);
-        offer(revoker.can_challenge(), Action::Challenge);
-        offer(revoker.can_be_challenged(), Action::Challenged);
-        offer(revoker.can_fence(), Action::Fence);
+        for index in 0..revoker.challenges() {
+            offer(true, Action::Challenge(index));
+            offer(true, Action::Challenged(index));
+        }
+        (0..revoker.fences()).for_each(|index| offer(true, Action::Fence(index)));
         offer(state.promotions_left > 0, Action::Promote);
         for (index, node) in state.nodes.iter().enumerate().filter(|(_, node)| !node.is_frozen()) {
             offer(node.can_wake(self), Action::Wake(index));
@@ -412,7 +442,7 @@ impl Model for World {
                     let rows = &state.store.rows;
                     state.store.generation == 2
                         && rows.iter().all(|row| row.reasserted == 2)
-                        && state.nodes.iter().all(|node| node.has_lease(model) && node.sequence >= 16)
+                        && state.nodes.iter().all(|node| node.has_lease(model) && node.sequence >= JUMP)
                 },
             ));
         }

@@ -42,7 +42,7 @@ impl Truth {
 /// What a poll's statement sees when it starts. It waits for its row afterwards, and keeps the snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Snapshot {
-    head: u64,
+    pub(crate) head: u64,
     stable: u64,
     generation: u64,
     is_generation_settled: bool,
@@ -50,8 +50,8 @@ pub(crate) struct Snapshot {
     generation_epoch: Epoch,
 }
 
-/// The numbers of a generation begin here; in a real store at the next multiple of 2^32.
-const JUMP: u64 = 16;
+/// The numbers of a generation begin at a multiple of this.
+pub(crate) const JUMP: u64 = 1 << 32;
 
 /// Runs, and how many polls they have made, told by numbers as low as may be: only whether two are the same matters, and
 /// whether there was a poll at all.
@@ -154,14 +154,18 @@ impl Store {
         self.rows.iter_mut().for_each(|row| row.applied = 0);
     }
 
-    /// Appends to the log; `None` while nothing may be.
-    pub(crate) fn commit(&mut self, change: Change, world: &World) -> Option<u64> {
+    /// Appends to the log; `None` while nothing may be. What is in force already is told by a commit of its own, with the
+    /// head's number. Also whether the entry with this number is the change.
+    pub(crate) fn commit(&mut self, change: Change, world: &World) -> Option<(u64, bool)> {
         if self.epoch != self.generation_epoch && !world.is(Mutant::CommitBeforeGeneration) {
             return None;
         }
+        if change == Change::Revoke && self.truth().is_revoked {
+            return Some((self.head, false));
+        }
         self.head += 1;
         self.log.push((self.head, change));
-        Some(self.head)
+        Some((self.head, true))
     }
 
     /// The changes after `after`; `None` if they do not follow on it.
@@ -282,8 +286,8 @@ impl Store {
     }
 
     /// What `run` knew to be revoked is revoked again.
-    pub(crate) fn reassert(&mut self, run: Incarnation, knows: Truth, generation: u64, world: &World) {
-        if knows.is_revoked && !self.truth().is_revoked && !world.is(Mutant::NoReassertion) {
+    pub(crate) fn reassert(&mut self, run: Incarnation, knows_revoked: bool, generation: u64, world: &World) {
+        if knows_revoked && !self.truth().is_revoked && !world.is(Mutant::NoReassertion) {
             self.head += 1;
             self.log.push((self.head, Change::Revoke));
         }
