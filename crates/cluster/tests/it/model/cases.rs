@@ -295,7 +295,7 @@ fn real_that_hold() -> Vec<Case> {
         case("core: slow looks", false, World { has_slow_looks: true, ..World::small() }),
         case("core: clock at half rate, W = 2D", true, slow(4)),
         case("core: kill and restart, two runs of one name", true, World { restarts: 1, ..World::small() }),
-        case("core: silence, challenge, fence, register again", false, World { nodes: 1, ..observed() }),
+        case("core: silence, challenge, fence, register again", true, World { nodes: 1, ..observed() }),
         case(
             "core: a change before, silence, challenge",
             false,
@@ -307,30 +307,28 @@ fn real_that_hold() -> Vec<Case> {
             false,
             World { script: vec![planned(Other, false), planned(Revoke, true)], ..promoted() },
         ),
-        case("core: term raised in one step", false, raised()),
-        case("core: term lowered in two steps", false, lowered()),
-        Case { p2: Promise::Holds, ..case("core: atomic", false, atomic()) },
+        case("core: term raised in one step", true, raised()),
+        case("core: term lowered in two steps", true, lowered()),
+        Case { p2: Promise::Holds, ..case("core: atomic", true, atomic()) },
+        Case { p2: Promise::Holds, ..case("core: atomic, 3 nodes", false, World { nodes: 3, ..atomic() }) },
     ]
 }
 
 fn real_mutants() -> Vec<Case> {
-    let case = |name, is_short, world| Case {
+    let case = |name, world| Case {
         name,
         subject: Subject::Real(Box::new(world)),
         p1: Promise::Refuted,
         p2: Promise::Unasked,
-        is_short,
+        is_short: true,
     };
-    let with = |name, mutant, world: World| {
-        let is_short = world.promotions == 0 && !world.is_atomic && !world.counts_renewals;
-        case(name, is_short, World { mutant: Some(mutant), ..world })
-    };
+    let with = |name, mutant, world: World| case(name, World { mutant: Some(mutant), ..world });
     let mut short_wait = World::small();
     short_wait.timing.waits_ns[2] = 1;
     vec![
-        case("core: clock at half rate, W = D", true, slow(2)),
-        case("core: W = D - 1", true, short_wait),
-        case("core: term lowered in one step", true, lowered_in_one_step()),
+        case("core: clock at half rate, W = D", slow(2)),
+        case("core: W = D - 1", short_wait),
+        case("core: term lowered in one step", lowered_in_one_step()),
         with("core: lease from receipt", Mutant::LeaseFromReceipt, World::small()),
         with("core: lease before apply", Mutant::LeaseBeforeApply, fine()),
         with("core: entry before lease", Mutant::EntryBeforeLease, fine()),

@@ -1,8 +1,8 @@
 //! The crate's own `Follower` and `Barrier` over an abstract store and network, explored to the end.
 //!
 //! Every machine keeps its own clock, and all clocks show [`World::now`] at all times: when time passes, everything that a
-//! machine remembers moves into the past instead. So the space has no horizon, except where a configuration sets one.
-//! All nodes have one name, and states that differ in the order of the nodes only are one.
+//! machine remembers moves into the past instead. So the space has no horizon. All nodes have one name, and states that
+//! differ in what makes no difference any more are one: see [`World::reduced`].
 //!
 //! A configuration is fine or coarse. In a fine one everything takes as many steps as it does: a verification reads the
 //! lease, the entry, and the clock again; changes are put into memory before the core hears of it; a poll has its
@@ -79,8 +79,6 @@ pub(crate) struct World {
     pub(crate) restarts: u8,
     /// How often a standby may be promoted that lacks the last change.
     pub(crate) promotions: u8,
-    /// How many ticks are explored; `None`: all.
-    pub(crate) horizon: Option<u8>,
     pub(crate) mutant: Option<Mutant>,
     /// Whether states that differ in what makes no difference any more are one; see [`World::reduced`].
     pub(crate) is_reduced: bool,
@@ -115,7 +113,6 @@ impl World {
             losses: 0,
             restarts: 0,
             promotions: 0,
-            horizon: None,
             mutant: None,
             is_reduced: true,
         }
@@ -138,7 +135,6 @@ pub(crate) struct State {
     pub(crate) losses_left: u8,
     restarts_left: u8,
     promotions_left: u8,
-    ticks_left: Option<u8>,
 }
 
 impl State {
@@ -174,16 +170,12 @@ pub(crate) enum Action {
 }
 
 impl World {
-    fn tick(&self, state: &mut State) -> Option<()> {
-        if let Some(ticks) = &mut state.ticks_left {
-            *ticks = ticks.checked_sub(1)?;
-        }
+    fn tick(&self, state: &mut State) {
         state.revoker.tick();
         state.is_odd = self.is_slow && !state.is_odd;
         if !state.is_odd {
             state.nodes.iter_mut().for_each(Node::tick);
         }
-        Some(())
     }
 
     /// Whether nothing can be accepted any more, whatever happens.
@@ -308,7 +300,10 @@ impl World {
         let State { store, nodes, revoker, .. } = state;
         let late = revoker.returned != Returned::No;
         match action {
-            Action::Tick => self.tick(state),
+            Action::Tick => {
+                self.tick(state);
+                Some(())
+            }
             Action::Promote => Self::promote(state),
             Action::Commit => revoker.commit(store, self),
             Action::CommitKnown => revoker.know(store, nodes, self),
@@ -360,7 +355,6 @@ impl Model for World {
             losses_left: self.losses,
             restarts_left: self.restarts,
             promotions_left: self.promotions,
-            ticks_left: self.horizon,
         }]
     }
 
@@ -371,7 +365,7 @@ impl Model for World {
         }
         let revoker = &state.revoker;
         let mut offer = |may: bool, action: Action| actions.extend(may.then_some(action));
-        offer(state.ticks_left != Some(0), Action::Tick);
+        offer(true, Action::Tick);
         offer(revoker.can_commit(&state.nodes, self), Action::Commit);
         offer(revoker.can_know(), Action::CommitKnown);
         offer(revoker.can_wake(self), Action::RevokerWakes);
