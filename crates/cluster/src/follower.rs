@@ -229,20 +229,6 @@ impl Follower {
         self.generation
     }
 
-    /// The same machine at the same moment, told by a clock that shows `by_ns` less. What lies further back than the
-    /// clock's zero counts as having been at zero. For checkers: they tell states apart by what differs from now.
-    #[must_use]
-    pub fn rebased(mut self, by_ns: u64) -> Self {
-        let earlier = |at_ns: &mut u64| *at_ns = at_ns.saturating_sub(by_ns);
-        self.unsettled_since_ns.iter_mut().for_each(earlier);
-        self.in_flight.iter_mut().for_each(|(_, sent_at_ns)| earlier(sent_at_ns));
-        self.vouched.iter_mut().for_each(|vouched| earlier(&mut vouched.sent_at_ns));
-        earlier(&mut self.acknowledge_from_ns);
-        earlier(&mut self.next_poll_ns);
-        earlier(&mut self.not_before_ns);
-        self
-    }
-
     /// Whether the state is in memory and follows the log.
     pub fn is_following(&self) -> bool {
         self.phase == Phase::Following
@@ -556,5 +542,6 @@ impl Follower {
     }
 }
 
+mod checking;
 #[cfg(test)]
 mod tests;

@@ -343,12 +343,15 @@ impl Driver {
                 }
                 Ok(Event::Followed(follower::Input::GenerationBegun))
             }),
-            Operation::Reassert { incarnation, generation } => self.spawn_long(async move {
-                super::reassert::reassert(&parts).await?;
-                parts.control.reasserted(incarnation, generation).await?;
-                let head = parts.control.head().await?;
-                Ok(Event::Reasserted { generation, head })
-            }),
+            Operation::Reassert { incarnation, generation } => {
+                self.bar(barrier::Input::Reasserting);
+                self.spawn_long(async move {
+                    super::reassert::reassert(&parts).await?;
+                    parts.control.reasserted(incarnation, generation).await?;
+                    let head = parts.control.head().await?;
+                    Ok(Event::Reasserted { generation, head })
+                });
+            }
         }
     }
 

@@ -242,7 +242,12 @@ impl Simulation {
                 follower::Output::Lease(ends) => process.lease = ends,
                 follower::Output::Stable(sequence) => process.stable = process.stable.max(sequence),
                 follower::Output::WallClock { .. } => {}
-                follower::Output::Begin(operation) => self.begin(node, operation),
+                follower::Output::Begin(operation) => {
+                    if matches!(operation, Operation::Reassert { .. }) {
+                        self.audit(node, barrier::Input::Reasserting);
+                    }
+                    self.begin(node, operation);
+                }
             }
         }
         self.schedule_wake(node);
