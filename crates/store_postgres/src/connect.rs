@@ -26,7 +26,7 @@ use tokio_postgres::{
 };
 
 use crate::{
-    announcement,
+    announcement::{self, Announcer},
     durability::{self, Settings},
     fault::{self, Fault},
     options::{PostgresOptions, is_schema_name},
@@ -168,6 +168,7 @@ pub(crate) struct Plan {
     config: Config,
     tls: Option<Tls>,
     session: String,
+    pub(crate) announcer: Arc<Announcer>,
     pub(crate) options: PostgresOptions,
 }
 
@@ -200,7 +201,8 @@ impl Plan {
             .keepalives_interval(options.tcp_keepalive / 3)
             .keepalives_retries(3)
             .tcp_user_timeout(options.tcp_user_timeout);
-        Ok(Self { config, tls, session: session(&options), options })
+        let announcer = Arc::new(Announcer::new(&options.schema, options.announcement_key.clone()));
+        Ok(Self { config, tls, session: session(&options), announcer, options })
     }
 }
 
@@ -246,13 +248,14 @@ struct Warnings {
 pub(crate) async fn connect(plan: &Plan) -> Result<(Connected, JoinHandle<String>), ConnectError> {
     let warnings = Arc::<Warnings>::default();
     let (announce, announced) = watch::channel(Announcement::default());
+    let announcer = Arc::clone(&plan.announcer);
     let connecting = async {
         Ok::<_, tokio_postgres::Error>(if let Some(tls) = &plan.tls {
             let (client, connection) = plan.config.connect(tls.clone()).await?;
-            (client, tokio::spawn(drive(connection, Arc::clone(&warnings), announce)))
+            (client, tokio::spawn(drive(connection, Arc::clone(&warnings), announcer, announce)))
         } else {
             let (client, connection) = plan.config.connect(NoTls).await?;
-            (client, tokio::spawn(drive(connection, Arc::clone(&warnings), announce)))
+            (client, tokio::spawn(drive(connection, Arc::clone(&warnings), announcer, announce)))
         })
     };
     // The driver's own limit is one of the socket; a server that accepts and says nothing is as bad.
@@ -280,6 +283,7 @@ pub(crate) async fn connect(plan: &Plan) -> Result<(Connected, JoinHandle<String
 async fn drive<T>(
     mut connection: Connection<Socket, T>,
     warnings: Arc<Warnings>,
+    announcer: Arc<Announcer>,
     announce: watch::Sender<Announcement>,
 ) -> String
 where
@@ -294,7 +298,7 @@ where
                 }
             }
             Some(Ok(AsyncMessage::Notification(notification))) => {
-                if let Some(next) = announcement::parse(notification.payload()) {
+                if let Some(next) = announcer.read(notification.payload()) {
                     announce.send_modify(|heard| announcement::hear(heard, next));
                 }
             }

@@ -39,6 +39,7 @@ mod transfer;
 mod usage;
 mod writer;
 
+pub use announcement::AnnouncementKey;
 pub use connect::ConnectError;
 pub use control::{Announcements, Overview, PostgresControl, SecretChecks};
 pub use durability::{Durability, Promise};

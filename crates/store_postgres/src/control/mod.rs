@@ -13,7 +13,9 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use keywright_domain::{
     change::NumberedChange,
-    control::{Anchor, Announcement, ControlLog, Epoch, Incarnation, NewNode, NodeRow, PollReply, PollRequest},
+    control::{
+        Anchor, Announcement, ControlLog, Epoch, Incarnation, NewNode, NodeRow, PollReply, PollRequest,
+    },
     store::StoreError,
 };
 use tokio::{
@@ -88,25 +90,20 @@ struct Heard {
     head: u64,
 }
 
-/// The channel on which the writers of a schema announce changes; see [`crate::announcement`] for their text.
-fn channel(schema: &str) -> String {
-    format!("{schema}_changes")
-}
-
 impl PostgresControl {
     /// A control log whose store is at the same place. Nothing is connected yet.
     ///
     /// # Errors
     /// [`ConnectError::Options`].
     pub fn new(mut options: PostgresOptions, announcements: Announcements) -> Result<Self, ConnectError> {
-        let listen = match announcements {
-            Announcements::Listen => Some(format!("LISTEN {}", channel(&options.schema))),
-            Announcements::Glance => None,
-        };
         options.application_name.push_str(" control");
         options.connect_timeout = options.connect_timeout.min(CONNECT);
         options.lock_timeout = LOCK;
         let plan = Arc::new(Plan::new(options)?);
+        let listen = match announcements {
+            Announcements::Listen => Some(format!("LISTEN {}", plan.announcer.channel())),
+            Announcements::Glance => None,
+        };
         Ok(Self {
             own: Line::new(Arc::clone(&plan), POLL_STATEMENTS, None),
             registry: Line::new(plan, REGISTRY_STATEMENTS, listen),
@@ -229,7 +226,9 @@ impl ControlLog for PostgresControl {
                 self.registry.announced(&mut heard.receiver).await
             }
             // Also on engines that speak PostgreSQL's language without `LISTEN`.
-            Announcements::Listen | Announcements::Glance => self.glance(&mut heard).await.map(Announcement::of),
+            Announcements::Listen | Announcements::Glance => {
+                self.glance(&mut heard).await.map(Announcement::of)
+            }
         }
     }
 }

@@ -26,6 +26,7 @@ use super::{
     transaction::{CommitFault, Transaction},
 };
 use crate::{
+    announcement::Announcer,
     connect::{Connected, Param, Plan},
     fault::Fault,
     params,
@@ -140,7 +141,7 @@ pub(super) struct Group {
     pub(super) sealer: Sealer,
     /// Whether someone is told that something took place, now or before.
     pub(super) is_effective: bool,
-    channel: String,
+    announcer: Arc<Announcer>,
 }
 
 /// Why a group has no answers.
@@ -207,7 +208,7 @@ impl Group {
         match answers {
             Ok(((), head, workspaces, keys, last_uses, repeats)) => {
                 let found = Found { head, workspaces, keys, last_uses, repeats };
-                Self::with(transaction, wanted, &found, &plan.options.schema, sealer).await
+                Self::with(transaction, wanted, &found, Arc::clone(&plan.announcer), sealer).await
             }
             Err(fault) => {
                 abandon(transaction, &fault).await;
@@ -220,7 +221,7 @@ impl Group {
         transaction: Transaction,
         wanted: Wanted,
         found: &Found,
-        schema: &str,
+        announcer: Arc<Announcer>,
         sealer: Sealer,
     ) -> Result<Self, Fault> {
         let missing = || Fault::Damaged("the table head is empty".to_owned());
@@ -243,7 +244,7 @@ impl Group {
             journal: Journal::default(),
             sealer,
             is_effective: false,
-            channel: format!("{schema}_changes"),
+            announcer,
         };
         match group.learn(found) {
             Ok(()) => Ok(group),
@@ -347,7 +348,7 @@ impl Group {
             return Ok(Pending { answers, changes: Vec::new(), audit_ids: Vec::new(), after, known });
         }
         self.write_key_counts();
-        let audit_ids = self.journal.write(&mut self.transaction, self.heads, &self.channel);
+        let audit_ids = self.journal.write(&mut self.transaction, self.heads, &self.announcer);
         let changes = std::mem::take(&mut self.journal.changes);
         let known = self.sealer.into_known();
         let pending = Box::new(Pending { answers, changes, audit_ids, after, known });

@@ -24,7 +24,7 @@ use super::{
     transaction::Transaction,
 };
 use crate::{
-    announcement::announcement_text,
+    announcement::Announcer,
     fault::Fault,
     params,
     rows::journal::entity_columns,
@@ -194,27 +194,28 @@ impl Journal {
         &mut self,
         transaction: &mut Transaction,
         heads: Heads,
-        channel: &str,
+        announcer: &Announcer,
     ) -> Vec<AuditId> {
         let mut values = heads.columns();
         let ChangeRows { sequences, kinds, restricting, numbers, names } = std::mem::take(&mut self.rows);
-        let announced = if sequences.is_empty() { String::new() } else { self.announcement(heads.sequence) };
+        let announced =
+            if sequences.is_empty() { String::new() } else { self.announcement(announcer, heads.sequence) };
         values.extend(params![sequences, kinds, restricting, numbers, names]);
         let AuditRows { sequences, ids, hashes, workspaces, actions, targets, bodies } =
             std::mem::take(&mut self.audit);
         let raw: Vec<_> = ids.iter().map(|id| id.to_bytes()).collect();
         values.extend(params![sequences, raw, hashes, workspaces, actions, targets, bodies]);
         let PersonalRows { sequences, times, kinds, owners, sealed } = std::mem::take(&mut self.personal);
-        values.extend(params![sequences, times, kinds, owners, sealed, channel, announced]);
+        values.extend(params![sequences, times, kinds, owners, sealed, announcer.channel(), announced]);
         transaction.write(sql::WRITE_JOURNAL, values);
         ids
     }
 
     /// What the others are told: also which keys were revoked, if nothing else happened.
-    fn announcement(&mut self, sequence: u64) -> String {
+    fn announcement(&mut self, announcer: &Announcer, sequence: u64) -> String {
         let revoked = std::mem::take(&mut self.revoked);
         let is_all = revoked.len() == self.changes.len();
-        announcement_text(&Announcement { sequence, revoked: if is_all { revoked } else { Vec::new() } })
+        announcer.text(&Announcement { sequence, revoked: if is_all { revoked } else { Vec::new() } })
     }
 }
 

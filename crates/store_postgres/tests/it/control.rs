@@ -3,13 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use keywright_domain::{
-    control::{Announcement, ControlLog as _, Epoch, Incarnation, NewNode, NodeRow, PollReply, PollRequest, history_began},
+    control::{
+        Announcement, ControlLog as _, Epoch, Incarnation, NewNode, NodeRow, PollReply, PollRequest,
+        history_began,
+    },
     key::KeyChange,
     store::{Store as _, StoreError},
 };
-use keywright_store_postgres::{Announcements, PostgresControl, PostgresOptions, PostgresStore};
+use keywright_store_postgres::{
+    AnnouncementKey, Announcements, PostgresControl, PostgresOptions, PostgresStore,
+};
 use keywright_testkit::Installation;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use crate::{
     proxy::{Fault, Proxy},
@@ -245,6 +251,26 @@ async fn an_announcement_tells_which_keys_were_revoked_if_that_is_all() {
     assert_eq!(last.revoked, [keys[1].number, keys[2].number], "also if one of them was not looked at");
     installation.change(keys[2].id, KeyChange::Delete).await.unwrap();
     assert_eq!(announced().await, Announcement::of(sequence + 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_announce_only_makes_nodes_look() {
+    let (installation, control, mut options) = opened(Announcements::Listen).await;
+    let key = installation.create_key("one").await;
+    let announced =
+        async |control: &PostgresControl| timeout(AT_MOST, control.announced()).await.unwrap().unwrap();
+    let next = announced(&control).await.sequence + 1;
+    // Whoever may connect can announce.
+    let forged = format!("{next} {} {:032x}", key.number.0, 7);
+    shared().sql(&format!("NOTIFY {}_changes, '{forged}'", options.schema));
+    assert_eq!(announced(&control).await, Announcement::of(next));
+    // A node with another key believes no more than that something changed.
+    options.announcement_key = Some(AnnouncementKey::new(Zeroizing::new([9; 32])));
+    let stranger = PostgresControl::new(options, Announcements::Listen).unwrap();
+    assert_eq!(announced(&stranger).await, Announcement::of(next - 1), "where things stand");
+    installation.change(key.id, KeyChange::Revoke { reason: None }).await.unwrap();
+    assert_eq!(announced(&control).await, Announcement { sequence: next, revoked: vec![key.number] });
+    assert_eq!(announced(&stranger).await, Announcement::of(next));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
