@@ -107,7 +107,7 @@ impl Revoker {
 
     /// Drops statements under way that come to nothing: they are for polls that are not a node's last any more, or for a run
     /// that is fenced; and answers that say so. They would have been tried again after a pause that is shorter than what a
-    /// node has to be silent for, and then as well. Two that are the same are one: it is done when it is done once.
+    /// node has to be silent for, and then as well. The order of the others does not matter.
     pub(crate) fn forget_vain(&mut self, store: &Store) {
         let is_last = |run: Incarnation, renewals: u64| {
             let row = store.rows.iter().find(|row| row.incarnation == run && !row.is_fenced);
@@ -119,15 +119,8 @@ impl Revoker {
             None => is_last(challenge.node, challenge.renewals),
             Some(is_silent) => is_silent && is_known(challenge.node),
         });
-        for challenge in &mut self.challenges {
-            if challenge.answer.is_some() {
-                challenge.renewals = 0;
-            }
-        }
         self.fences.sort_unstable();
-        self.fences.dedup();
         self.challenges.sort_unstable();
-        self.challenges.dedup();
     }
 
     /// Every run of which something is known or under way, with each number of polls that it was found to have made.
@@ -270,8 +263,16 @@ impl Revoker {
 
     /// A challenge is executed.
     pub(crate) fn challenge(&mut self, index: usize, store: &mut Store) -> Option<()> {
-        let open = self.challenges.get_mut(index).filter(|challenge| challenge.answer.is_none())?;
-        open.answer = Some(store.challenge(open.node, open.renewals, open.sequence));
+        let Challenge { node, renewals, sequence, answer: None } = *self.challenges.get(index)? else {
+            return None;
+        };
+        let answer = Some(store.challenge(node, renewals, sequence));
+        self.challenges.remove(index);
+        // The same answer twice is one.
+        let answered = Challenge { node, renewals, sequence, answer };
+        if !self.challenges.contains(&answered) {
+            self.challenges.push(answered);
+        }
         Some(())
     }
 
@@ -310,10 +311,16 @@ impl Revoker {
                 Output::Look => self.look = Look::Asked,
                 Output::Challenge { node, renewals, sequence } if world.counts_renewals => {
                     let answer = world.is(Mutant::SilentWithoutChallenge).then_some(true);
-                    self.challenges.push(Challenge { node, renewals, sequence, answer });
+                    let challenge = Challenge { node, renewals, sequence, answer };
+                    // One that is under way is not sent again.
+                    if !self.challenges.contains(&challenge) {
+                        self.challenges.push(challenge);
+                    }
                 }
                 Output::Fence { node, renewals } if world.counts_renewals => {
-                    self.fences.push((node, renewals));
+                    if !self.fences.contains(&(node, renewals)) {
+                        self.fences.push((node, renewals));
+                    }
                 }
                 Output::Challenge { .. } | Output::Fence { .. } => {}
                 Output::Overtaken(ticket) => {
