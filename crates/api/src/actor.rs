@@ -16,7 +16,7 @@ use keywright_domain::{
     caps,
     command::{Command, Context, Idempotency},
     entropy::random_bytes,
-    ids::{AuditId, RequestId, ReservationId, WorkspaceId},
+    ids::{AuditId, KeyId, RequestId, ReservationId, WorkspaceId},
     key::ApiKey,
     permission::{Builtin, PermissionSet},
     permit::{self, ActingMember, Action, Actor, Denied, Permit},
@@ -40,7 +40,6 @@ use crate::{
     session::{SessionToken, check_csrf, presented_session},
     state::AppState,
     v1::problems,
-    wire::LastUses,
 };
 
 /// The request around a call, as the audit trail records it.
@@ -380,32 +379,10 @@ impl<N> Scope<N> {
     /// # Errors
     /// `not_found`, also for a text that is no id.
     pub(crate) async fn key(&self, state: &AppState) -> Result<ApiKey, ApiError> {
-        let id = self.id(|text| keywright_domain::ids::KeyId::parse(text).ok())?;
+        let id = self.id(|text| KeyId::parse(text).ok())?;
         let key = state.store.key(self.workspace.id, id).await.map_err(problems::of_store)?;
         Ok(key.ok_or(ErrorCode::NotFound)?)
     }
-}
-
-impl<N> Scope<N> {
-    /// The key that the path names, and when it was last used.
-    ///
-    /// # Errors
-    /// As [`Self::key`].
-    pub(crate) async fn used_key(&self, state: &AppState) -> Result<UsedKey, ApiError> {
-        let id = self.id(|text| keywright_domain::ids::KeyId::parse(text).ok())?;
-        let found = state.store.used_key(self.workspace.id, id).await.map_err(problems::of_store)?;
-        let (key, uses) = found.ok_or(ErrorCode::NotFound)?;
-        let last_uses = LastUses::with(state, key.number, uses);
-        Ok(UsedKey { key, last_uses })
-    }
-}
-
-/// A key, and when it was last used.
-pub(crate) struct UsedKey {
-    /// The key.
-    pub(crate) key: ApiKey,
-    /// When it was last used.
-    pub(crate) last_uses: LastUses,
 }
 
 impl<N: Needs> FromRequestParts<AppState> for Scope<N> {
@@ -418,6 +395,54 @@ impl<N: Needs> FromRequestParts<AppState> for Scope<N> {
         let (workspace, permit) = caller.permit_workspace(state, &slug, N::ACTION).await?;
         caller.actor = *permit.actor();
         Ok(Self { caller, workspace, permit, id: names.id, needs: PhantomData })
+    }
+}
+
+/// As [`Scope`], for what is a command and nothing else: the workspace is known by its id, if possible from memory, and
+/// the command looks at it.
+///
+/// Memory may be behind. A name that meant another workspace then leads to that one: the permit is for it, and a key of
+/// any other is not found.
+pub(crate) struct Place<N> {
+    /// Who calls.
+    pub(crate) caller: Caller,
+    /// The proof.
+    pub(crate) permit: Permit,
+    id: Option<String>,
+    needs: PhantomData<N>,
+}
+
+impl<N> Place<N> {
+    /// The id of the key that the path names.
+    ///
+    /// # Errors
+    /// `not_found` for a text that is no id.
+    pub(crate) fn key_id(&self) -> Result<KeyId, ApiError> {
+        let id = self.id.as_deref().and_then(|text| KeyId::parse(text).ok());
+        id.ok_or_else(|| ErrorCode::NotFound.into())
+    }
+}
+
+impl<N> From<Scope<N>> for Place<N> {
+    fn from(Scope { caller, permit, id, needs, .. }: Scope<N>) -> Self {
+        Self { caller, permit, id, needs }
+    }
+}
+
+impl<N: Needs> FromRequestParts<AppState> for Place<N> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let mut caller = Caller::authenticate(parts, state).await?;
+        let names = PathNames::read(parts, state).await?;
+        let slug = names.slug.ok_or_else(|| ApiError::internal("a route without {slug} uses Place"))?;
+        let permit = match state.plane.engine().working_workspace(&slug) {
+            Some(workspace) => caller.permit(N::ACTION, Some(workspace))?,
+            // Whoever is new, renamed, suspended or gone is looked at more closely.
+            None => caller.permit_workspace(state, &slug, N::ACTION).await?.1,
+        };
+        caller.actor = *permit.actor();
+        Ok(Self { caller, permit, id: names.id, needs: PhantomData })
     }
 }
 

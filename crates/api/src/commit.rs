@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use keywright_domain::{
     account::AccountOutcome,
-    command::{Command, Committed, Context, Outcome, WorkspaceCommand},
+    command::{ChangedKey, Command, Committed, Context, Outcome, WorkspaceCommand},
     credit::{CreditAccount, Reservation},
-    key::{ApiKey, Incident, KeyChange},
+    key::{ApiKey, KeyChange},
     member::MemberOutcome,
     operator::OperatorCredential,
     permission::CatalogueEntry,
@@ -238,13 +238,24 @@ impl Done {
         self.receipt.change.sequence
     }
 
-    /// The key that was created or changed, and the incident that was opened.
+    /// The key that was created.
     ///
     /// # Errors
     /// `internal_error` for another outcome, as with all of these.
-    pub(crate) fn key(self) -> Result<(ApiKey, Option<Incident>), ApiError> {
+    pub(crate) fn key(self) -> Result<ApiKey, ApiError> {
         match self.outcome {
-            Outcome::Key(key, incident) => Ok((*key, incident)),
+            Outcome::Key(key) => Ok(*key),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// The key that was changed, and what it takes to show it.
+    ///
+    /// # Errors
+    /// `internal_error`.
+    pub(crate) fn changed_key(self) -> Result<ChangedKey, ApiError> {
+        match self.outcome {
+            Outcome::ChangedKey(changed) => Ok(*changed),
             _ => Err(unexpected()),
         }
     }

@@ -46,7 +46,7 @@ fn models(filter: &str, has_paths: bool) -> bool {
         "short" => case.is_short,
         name => case.name.contains(name),
     });
-    model::report::run(chosen, 2, has_paths)
+    model::report::run(chosen, has_paths)
 }
 
 fn designs(name: &str) -> Vec<Design> {

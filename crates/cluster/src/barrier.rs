@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use keywright_domain::{
-    control::{Incarnation, NodeRow},
+    control::{Incarnation, NodeRow, history_began},
     lease::LeaseTerm,
 };
 
@@ -30,8 +30,11 @@ pub enum Input {
         /// The longest term of the leases that may still vouch for the state before it.
         term: LeaseTerm,
     },
-    /// The history changed, and what this process knew has been re-asserted: what is waited for holds in the new
-    /// history since now, at a sequence number of its own. Follows [`crate::follower::Input::Reasserted`].
+    /// What this process knows is about to be re-asserted: whatever was waited for until now is part of it. Comes before
+    /// that is gathered, with each [`crate::follower::Operation::Reassert`].
+    Reasserting,
+    /// The history changed, and what this process knew has been re-asserted: what was waited for when that began holds in
+    /// the new history since now, at a sequence number of its own. Follows [`crate::follower::Input::Reasserted`].
     HistoryChanged {
         /// Where the numbers of the new history begin: all of the one before are below.
         began: u64,
@@ -95,9 +98,8 @@ pub enum Output {
         /// How.
         receipt: Receipt,
     },
-    /// The change was committed in a history that is over, and that became known only after what this process knew had been
-    /// re-asserted: nobody can tell whether it is in this history. It is not waited for; whoever wants it to hold asks for it
-    /// anew.
+    /// The change was committed in a history that is over, and that became known too late for it to be re-asserted: nobody
+    /// can tell whether it is in this history. It is not waited for; whoever wants it to hold asks for it anew.
     Overtaken(Ticket),
     /// Every node that is not fenced has applied the log up to here.
     Settled(u64),
@@ -129,6 +131,8 @@ struct Waiter {
     /// A look is under way that was begun before the commit was known. Clocks are read in steps, so the time of its
     /// question does not tell.
     is_look_early: bool,
+    /// A re-assertion is under way that was begun before the commit was known.
+    is_late: bool,
 }
 
 /// What is known of another node.
@@ -172,6 +176,10 @@ pub struct Barrier {
     settled: u64,
     /// Where the numbers of the present history begin, if this process was there when the one before ended.
     history_began: u64,
+    /// Where the numbers of the newest history begin that any node has acknowledged something of.
+    history_shown: u64,
+    /// Whether what this process knows is being re-asserted.
+    is_reasserting: bool,
 }
 
 impl Barrier {
@@ -186,30 +194,15 @@ impl Barrier {
             pause_ns: timing.look_every_ns,
             settled: 0,
             history_began: 0,
+            history_shown: 0,
+            is_reasserting: false,
         }
     }
 
     /// The point of the boot clock at which a [`Input::Tick`] is due if nothing else happens before.
     pub fn next_tick_ns(&self) -> u64 {
         let look_ns = if self.is_looking { u64::MAX } else { self.next_look_ns };
-        let waits =
-            self.waiting.values().map(|waiter| waiter.committed_ns + self.timing.wait_ns(waiter.term));
-        waits.fold(look_ns, u64::min)
-    }
-
-    /// The same machine at the same moment, told by a clock that shows `by_ns` less; see
-    /// [`Follower::rebased`](crate::Follower::rebased).
-    #[must_use]
-    pub fn rebased(mut self, by_ns: u64) -> Self {
-        let earlier = |at_ns: &mut u64| *at_ns = at_ns.saturating_sub(by_ns);
-        self.waiting.values_mut().for_each(|waiter| earlier(&mut waiter.committed_ns));
-        for seen in self.nodes.values_mut() {
-            earlier(&mut seen.silent_since_ns);
-            seen.challenging.iter_mut().for_each(|(_, since_ns)| earlier(since_ns));
-            seen.fencing_since_ns.iter_mut().for_each(earlier);
-        }
-        earlier(&mut self.next_look_ns);
-        self
+        self.waiting.values().map(|waiter| self.ends_ns(waiter)).fold(look_ns, u64::min)
     }
 
     /// The nodes that `ticket` still waits for, as far as they are known.
@@ -240,7 +233,13 @@ impl Barrier {
             Input::Committed { ticket, sequence, term } => {
                 self.waiting.insert(
                     ticket,
-                    Waiter { sequence, term, committed_ns: now_ns, is_look_early: self.is_looking },
+                    Waiter {
+                        sequence,
+                        term,
+                        committed_ns: now_ns,
+                        is_look_early: self.is_looking,
+                        is_late: self.is_reasserting,
+                    },
                 );
                 self.pause_ns = self.timing.look_every_ns;
                 // No other node can have acknowledged it yet.
@@ -248,13 +247,12 @@ impl Barrier {
                 let first_ns = if is_early { now_ns + self.timing.look_every_ns } else { now_ns };
                 self.next_look_ns = self.next_look_ns.min(first_ns);
             }
+            Input::Reasserting => {
+                self.is_reasserting = true;
+                self.waiting.values_mut().for_each(|waiter| waiter.is_late = false);
+            }
             Input::HistoryChanged { began, sequence } => {
-                self.history_began = self.history_began.max(began);
-                for waiter in self.waiting.values_mut() {
-                    waiter.sequence = waiter.sequence.max(sequence);
-                    waiter.committed_ns = now_ns;
-                    waiter.is_look_early = self.is_looking;
-                }
+                self.history_changed(now_ns, began, sequence, &mut out);
             }
             Input::Abandoned(ticket) => drop(self.waiting.remove(&ticket)),
             Input::Looked { asked_at_ns, rows, own } => self.looked(now_ns, asked_at_ns, rows, own, &mut out),
@@ -285,14 +283,50 @@ impl Barrier {
         out
     }
 
+    fn history_changed(&mut self, now_ns: u64, began: u64, sequence: u64, out: &mut Vec<Output>) {
+        self.is_reasserting = false;
+        self.history_began = self.history_began.max(began);
+        self.waiting.retain(|ticket, waiter| {
+            let is_overtaken = waiter.is_late && waiter.sequence < began;
+            out.extend(is_overtaken.then_some(Output::Overtaken(*ticket)));
+            !is_overtaken
+        });
+        for waiter in self.waiting.values_mut() {
+            waiter.sequence = waiter.sequence.max(sequence);
+            waiter.committed_ns = now_ns;
+            waiter.is_look_early = self.is_looking;
+            waiter.is_late = false;
+        }
+    }
+
+    /// Whether the history is known to have changed since it was committed, but not yet that it holds in the new one: it is
+    /// being re-asserted, if it was known in time; or some node has acknowledged changes of a history that this process has
+    /// not heard of otherwise. That node's number is higher than this one's, but it may never have heard of the change.
+    const fn is_in_doubt(&self, waiter: &Waiter) -> bool {
+        self.is_reasserting || history_began(waiter.sequence) < self.history_shown
+    }
+
+    /// When it is waited for no more. What is in doubt is to be re-asserted first, and waited for again then.
+    const fn ends_ns(&self, waiter: &Waiter) -> u64 {
+        let wait_ns = if self.is_in_doubt(waiter) {
+            self.timing.longest_wait_ns()
+        } else {
+            self.timing.wait_ns(waiter.term)
+        };
+        waiter.committed_ns + wait_ns
+    }
+
     /// Whoever has waited long enough needs to know nothing about nodes.
     fn end_by_time(&mut self, now_ns: u64, out: &mut Vec<Output>) {
-        let timing = self.timing;
-        let is_over = |waiter: &Waiter| now_ns >= waiter.committed_ns + timing.wait_ns(waiter.term);
+        let is_over = |waiter: &Waiter| now_ns >= self.ends_ns(waiter);
         let over: Vec<_> =
             self.waiting.iter().filter(|(_, waiter)| is_over(waiter)).map(|(ticket, _)| *ticket).collect();
         for ticket in over {
             let Some(waiter) = self.waiting.remove(&ticket) else { continue };
+            if self.is_in_doubt(&waiter) {
+                out.push(Output::Overtaken(ticket));
+                continue;
+            }
             let behind = self.nodes.values().filter(|seen| seen.applied < waiter.sequence).count();
             let applied = self.nodes.len() - behind;
             out.push(Output::Done { ticket, receipt: receipt(applied, behind) });
@@ -324,6 +358,7 @@ impl Barrier {
             .iter()
             // The registry must have been read after the commit: else a node that had a lease might not be in it yet.
             .filter(|(ticket, waiter)| asked_at_ns >= waiter.committed_ns && !is_early.contains(ticket))
+            .filter(|(_, waiter)| !self.is_in_doubt(waiter))
             .filter_map(|(ticket, waiter)| Some((*ticket, waiter.sequence, self.receipt(now_ns, waiter)?)))
             .collect();
         for (ticket, sequence, receipt) in done {
@@ -371,6 +406,7 @@ impl Barrier {
                 fencing_since_ns: None,
             });
             seen.applied = row.applied.max(own_applied);
+            self.history_shown = self.history_shown.max(history_began(row.applied));
             if seen.renewals != row.renewals {
                 seen.renewals = row.renewals;
                 seen.silent_since_ns = now_ns;
@@ -419,7 +455,7 @@ impl Barrier {
 
     fn slow_down(&mut self, now_ns: u64) {
         if self.waiting.is_empty() {
-            self.next_look_ns = now_ns + self.timing.poll_every_ns;
+            self.next_look_ns = now_ns + self.timing.look_idle_every_ns;
             return;
         }
         self.next_look_ns = now_ns + self.pause_ns;
@@ -432,5 +468,6 @@ fn receipt(applied: usize, silent: usize) -> Receipt {
     Receipt { nodes: count(applied), silent: count(silent) }
 }
 
+mod checking;
 #[cfg(test)]
 mod tests;

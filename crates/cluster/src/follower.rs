@@ -2,6 +2,8 @@
 //!
 //! One operation is in flight at a time. The driver carries out what it is told, and reports what came of it:
 //!
+//! What other nodes commit, it fetches, unless the announcement told what it is.
+//!
 //! ```text
 //! register ─► load ─► poll ─► (fetch and apply)* ─► lease ─► acknowledge ─┐
 //!                      ▲                                                   │
@@ -52,6 +54,11 @@ pub enum Input {
     Announced {
         /// Its sequence number.
         sequence: u64,
+    },
+    /// Announcements told what the changes are, and they were applied without a gap, up to `applied`.
+    Told {
+        /// The last sequence number that was applied.
+        applied: u64,
     },
     /// The node's own commits were applied without a gap, up to `applied`.
     Advanced {
@@ -222,20 +229,6 @@ impl Follower {
         self.generation
     }
 
-    /// The same machine at the same moment, told by a clock that shows `by_ns` less. What lies further back than the
-    /// clock's zero counts as having been at zero. For checkers: they tell states apart by what differs from now.
-    #[must_use]
-    pub fn rebased(mut self, by_ns: u64) -> Self {
-        let earlier = |at_ns: &mut u64| *at_ns = at_ns.saturating_sub(by_ns);
-        self.unsettled_since_ns.iter_mut().for_each(earlier);
-        self.in_flight.iter_mut().for_each(|(_, sent_at_ns)| earlier(sent_at_ns));
-        self.vouched.iter_mut().for_each(|vouched| earlier(&mut vouched.sent_at_ns));
-        earlier(&mut self.acknowledge_from_ns);
-        earlier(&mut self.next_poll_ns);
-        earlier(&mut self.not_before_ns);
-        self
-    }
-
     /// Whether the state is in memory and follows the log.
     pub fn is_following(&self) -> bool {
         self.phase == Phase::Following
@@ -271,6 +264,11 @@ impl Follower {
                 if self.applied <= self.acknowledged && self.timing.acknowledge_own_after_ns > 0 {
                     self.acknowledge_from_ns = now_ns + self.timing.acknowledge_own_after_ns;
                 }
+                self.advance(applied, &mut out);
+            }
+            Input::Told { applied } => {
+                // Somebody waits for that.
+                self.acknowledge_from_ns = 0;
                 self.advance(applied, &mut out);
             }
             Input::Stop => {
@@ -544,5 +542,6 @@ impl Follower {
     }
 }
 
+mod checking;
 #[cfg(test)]
 mod tests;

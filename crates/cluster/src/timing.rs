@@ -23,6 +23,8 @@ pub struct Timing {
     pub look_every_ns: u64,
     /// The longest such pause.
     pub look_every_max_ns: u64,
+    /// From one look to the next while nothing waits: who is silent is noticed so much later.
+    pub look_idle_every_ns: u64,
     /// How long a node without memory of the time before waits for the others after a change of history.
     pub settle_ns: u64,
 }
@@ -43,8 +45,9 @@ impl Timing {
         poll_every_ns: 2 * SECOND_NS,
         retry_after_ns: 100 * MILLISECOND_NS,
         acknowledge_own_after_ns: 20 * MILLISECOND_NS,
-        look_every_ns: MILLISECOND_NS / 2,
+        look_every_ns: MILLISECOND_NS * 3 / 10,
         look_every_max_ns: 20 * MILLISECOND_NS,
+        look_idle_every_ns: 10 * SECOND_NS,
         settle_ns: terms(2) + 10 * SECOND_NS,
     };
 

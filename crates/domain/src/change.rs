@@ -157,6 +157,13 @@ pub struct WorkspaceView {
     pub atomic: bool,
 }
 
+impl KeyView {
+    /// Whether all that changed from `before` to this is that the key was revoked.
+    pub fn is_revocation_of(&self, before: &Self) -> bool {
+        !before.revoked && *self == Self { revoked: true, ..before.clone() }
+    }
+}
+
 impl From<&Workspace> for WorkspaceView {
     fn from(workspace: &Workspace) -> Self {
         Self {

@@ -18,7 +18,7 @@ use crate::{
     principal::{Membership, User},
     privacy::{PrivacyCommand, PrivacyError, PrivacyOutcome},
     prompt::{PromptCommand, PromptError, PromptOutcome},
-    query::KeyFilter,
+    query::{KeyFilter, LastUsed},
     store::StoreError,
     time::Timestamp,
     workspace::{Slug, Workspace, WorkspaceError, WorkspacePatch, WorkspacePolicy},
@@ -302,11 +302,26 @@ impl Reach {
     }
 }
 
+/// A key after a change, with what it takes to show it: so that nobody has to ask for that before or after.
+#[derive(Clone, Debug)]
+pub struct ChangedKey {
+    /// The key as it is now.
+    pub key: ApiKey,
+    /// The incident that was opened.
+    pub incident: Option<Incident>,
+    /// Its workspace.
+    pub workspace: Workspace,
+    /// When its secrets were last used, as far as that is written.
+    pub last_uses: Vec<LastUsed>,
+}
+
 /// What a command brought about.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// A key as it is now, and the incident that was opened.
-    Key(Box<ApiKey>, Option<Incident>),
+    /// A key that was created.
+    Key(Box<ApiKey>),
+    /// A key after a change.
+    ChangedKey(Box<ChangedKey>),
     /// Number of keys that a bulk revocation took.
     Revoked(u64),
     /// Number of digests that were replaced.

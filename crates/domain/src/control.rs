@@ -7,7 +7,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{change::NumberedChange, store::StoreError};
+use crate::{change::NumberedChange, key::KeyNumber, store::StoreError};
 
 /// One run of one process. A process that registers anew takes a new one, so that the old one is never mistaken for it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +118,8 @@ pub struct PollReply {
     pub epoch: Epoch,
     /// The history that the current generation was begun in.
     pub generation_epoch: Epoch,
+    /// How many nodes are registered and not fenced.
+    pub nodes: u32,
     /// Whether the server is a standby.
     pub is_standby: bool,
     /// The server's wall clock in Unix milliseconds; for expiry only, never for leases.
@@ -145,6 +147,28 @@ pub struct NodeRow {
     pub reasserted: u64,
     /// Whether it was shut out: it can never get a lease again.
     pub is_fenced: bool,
+}
+
+/// Changes that were announced. A hint: announcements may be late, repeated or lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Announcement {
+    /// The last of them.
+    pub sequence: u64,
+    /// What they are, as far as that is told: each of the changes up to `sequence` revoked one of these keys, in this order,
+    /// and changed nothing else. Empty if nothing is told.
+    pub revoked: Vec<KeyNumber>,
+}
+
+impl Announcement {
+    /// An announcement that tells no more than a number.
+    pub const fn of(sequence: u64) -> Self {
+        Self { sequence, revoked: Vec::new() }
+    }
+
+    /// The sequence number of the first change that is told.
+    pub const fn first(&self) -> u64 {
+        (self.sequence + 1).saturating_sub(self.revoked.len() as u64)
+    }
 }
 
 /// What nodes agree on through a shared store.
@@ -202,7 +226,6 @@ pub trait ControlLog: Send + Sync + 'static {
     /// waits for.
     async fn head(&self) -> Result<u64, StoreError>;
 
-    /// Returns when a change was announced, with its sequence number if that is known. A hint only: announcements may be
-    /// late, repeated or lost. Never returns where the store cannot announce.
-    async fn announced(&self) -> Result<u64, StoreError>;
+    /// Returns when a change was announced. Never returns where the store cannot announce.
+    async fn announced(&self) -> Result<Announcement, StoreError>;
 }

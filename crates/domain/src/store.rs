@@ -118,18 +118,6 @@ pub trait Store:
     /// A key that is not deleted.
     async fn key(&self, workspace: WorkspaceId, key: KeyId) -> Result<Option<ApiKey>, StoreError>;
 
-    /// A key that is not deleted, and when it and each of its secrets was last used: as [`Self::key`] and
-    /// [`Self::last_used`] say it, in one question where the store is far away.
-    async fn used_key(
-        &self,
-        workspace: WorkspaceId,
-        key: KeyId,
-    ) -> Result<Option<(ApiKey, Vec<LastUsed>)>, StoreError> {
-        let Some(key) = self.key(workspace, key).await? else { return Ok(None) };
-        let uses = self.last_used(vec![key.number]).await?.remove(&key.number);
-        Ok(Some((key, uses.unwrap_or_default())))
-    }
-
     /// A page of keys that are not deleted, newest first.
     async fn keys(&self, query: KeyQuery) -> Result<Page<ApiKey>, StoreError>;
 

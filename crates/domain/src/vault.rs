@@ -179,6 +179,9 @@ pub trait Vault: Send + Sync {
     /// [`VaultError::Altered`].
     fn open(&self, key: &DataKey, subject: Subject, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError>;
 
+    /// A key for another purpose: the same for everybody who has the same current key-encryption key, which it does not tell.
+    fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]>;
+
     /// A keyed digest of `text`: the same for the same text, and telling nothing without the key.
     fn digest(&self, key: &DataKey, text: &[u8]) -> [u8; 32];
 }

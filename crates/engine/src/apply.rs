@@ -278,6 +278,14 @@ fn reset_changed_windows(state: &State, record: &Record, old: &Facts, new: &Fact
     }
 }
 
+/// Marks a key as revoked, if it is there.
+pub(crate) fn revoke(state: &State, number: KeyNumber) {
+    let Some(record) = state.records.get(number.0) else { return };
+    let Some(reading) = record::read(record) else { return };
+    record::write(record, &Facts { revoked: true, ..reading.facts });
+    state.credits.unbind(number.0);
+}
+
 fn remove_key(state: &State, writer: &mut Writer, number: KeyNumber) {
     let Some(record) = state.records.get(number.0) else { return };
     let Some(reading) = record::read(record) else { return };

@@ -396,6 +396,12 @@ impl Engine {
         Some((WorkspaceNumber(number), self.state.workspace_name(number)?.id))
     }
 
+    /// The workspace of this name, unless it is suspended or deleted.
+    pub fn working_workspace(&self, slug: &str) -> Option<WorkspaceId> {
+        let (number, id) = self.workspace_by_slug(slug)?;
+        (!self.state.standing(number.0).is_suspended()).then_some(id)
+    }
+
     /// Whether a membership is known, and neither ended nor switched off.
     pub fn is_membership_active(&self, number: MembershipNumber) -> bool {
         self.state.is_membership_active(number.0)

@@ -11,7 +11,8 @@ use keywright_domain::{
 
 use crate::{
     ApplyError, Engine, LeaseEnd,
-    apply::{apply, locators_of},
+    apply::{apply, locators_of, revoke},
+    cold::ColdBytes,
     pending::{Before, ByTerm},
     record,
     state::{Phase, Writer},
@@ -104,6 +105,31 @@ impl Engine {
         }
     }
 
+    /// Applies changes with consecutive numbers from `first`, each of which revoked one key and changed nothing else; those
+    /// that were applied before are skipped. Says how far the log is applied then.
+    ///
+    /// # Errors
+    /// As [`Self::apply_from`]; never [`ApplyError::OutOfRange`].
+    pub fn revoke_from(&self, first: u64, keys: &[KeyNumber]) -> Result<u64, ApplyError> {
+        let mut writer = self.writer.lock();
+        for (sequence, number) in (first..).zip(keys) {
+            let Phase::Following(applied) = writer.phase else { return Err(ApplyError::NotFollowing) };
+            if sequence > applied + 1 {
+                return Err(ApplyError::Gap { expected: applied + 1, found: sequence });
+            }
+            if sequence == applied + 1 {
+                self.remember_revocation(&mut writer, sequence, *number);
+                revoke(&self.state, *number);
+                writer.phase = Phase::Following(sequence);
+                self.leases.set_applied(sequence);
+            }
+        }
+        match writer.phase {
+            Phase::Following(applied) => Ok(applied),
+            Phase::Loading(_) | Phase::Broken => Err(ApplyError::NotFollowing),
+        }
+    }
+
     fn follow(&self, writer: &mut Writer, change: &NumberedChange) -> Result<(), ApplyError> {
         let Phase::Following(applied) = writer.phase else { return Err(ApplyError::NotFollowing) };
         let expected = applied + 1;
@@ -137,7 +163,11 @@ impl Engine {
             _ => None,
         };
         if let Some(number) = number.filter(|_| change.restricting) {
-            self.remember(writer, change, number);
+            let end = match &change.change {
+                Change::Key(view) => end_of(view),
+                _ => Some((KeyEnd::Removed, Vec::new())),
+            };
+            self.remember(writer, change.sequence, number, end);
         }
         if let Change::Prompts(workspace) = change.change {
             self.state.prompts.changed(workspace, change.sequence);
@@ -145,28 +175,30 @@ impl Engine {
         apply(&self.state, writer, &change.change)
     }
 
+    fn remember_revocation(&self, writer: &mut Writer, sequence: u64, number: KeyNumber) {
+        let record = self.state.records.get(number.0);
+        let Some(facts) = record.and_then(record::read).map(|reading| reading.facts) else { return };
+        let mut cold = Vec::new();
+        if facts.has_other_secrets {
+            self.state.arena.read_into(facts.blob, &mut cold);
+        }
+        let others = ColdBytes::new(&cold).others().filter(|other| other.retired);
+        let retired = others.map(|other| RetiredSecret { ordinal: other.ordinal, locator: other.locator });
+        let end = (KeyEnd::Revoked, retired.collect());
+        self.remember(writer, sequence, number, Some(end));
+    }
+
     /// Keeps what has to outlive a restricting change of a key. Comes before the change is seen.
-    fn remember(&self, writer: &mut Writer, change: &NumberedChange, number: KeyNumber) {
+    fn remember(&self, writer: &mut Writer, sequence: u64, number: KeyNumber, end: Option<End>) {
         let record = self.state.records.get(number.0);
         let Some(facts) = record.and_then(record::read).map(|reading| reading.facts) else { return };
         let Some(workspace) = self.state.workspace_name(facts.workspace).map(|name| name.id) else { return };
-        let tombstone = |end, retired| Tombstone {
-            sequence: change.sequence,
-            key: KeyId::from_bytes(facts.id),
-            number,
-            workspace,
-            end,
-            retired,
-        };
-        let tombstone = match &change.change {
-            Change::Key(view) => end_of(view).map(|(end, retired)| tombstone(end, retired)),
-            _ => Some(tombstone(KeyEnd::Removed, Vec::new())),
-        };
-        if let Some(tombstone) = tombstone {
+        if let Some((end, retired)) = end {
+            let key = KeyId::from_bytes(facts.id);
             if writer.tombstones.len() >= TOMBSTONES_MAX {
                 writer.tombstones.pop_front();
             }
-            writer.tombstones.push_back(tombstone);
+            writer.tombstones.push_back(Tombstone { sequence, key, number, workspace, end, retired });
         }
         let standing = self.state.standing(facts.workspace);
         if standing.is_atomic() && self.leases.read().end(standing.lease()) != LeaseEnd::NEVER {
@@ -177,7 +209,7 @@ impl Engine {
             let until_ns = boot_ns.saturating_add(writer.waits_ns[standing.wait() as usize]);
             self.pending.prune(self.leases.stable(), boot_ns);
             let before = Before { number: number.0, facts, cold: cold.into(), locators };
-            self.pending.add(change.sequence, until_ns, before);
+            self.pending.add(sequence, until_ns, before);
         }
     }
 
@@ -233,8 +265,11 @@ impl Engine {
     }
 }
 
+/// What of a key ended for good.
+type End = (KeyEnd, Vec<RetiredSecret>);
+
 /// What of a key ended for good; `None` if nothing did.
-fn end_of(view: &KeyView) -> Option<(KeyEnd, Vec<RetiredSecret>)> {
+fn end_of(view: &KeyView) -> Option<End> {
     let retired: Vec<_> = view
         .secrets
         .iter()

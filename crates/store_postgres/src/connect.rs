@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::{TryStreamExt as _, future::try_join_all};
-use keywright_domain::{store::StoreError, vault::VaultError};
+use keywright_domain::{control::Announcement, store::StoreError, vault::VaultError};
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -26,6 +26,7 @@ use tokio_postgres::{
 };
 
 use crate::{
+    announcement::{self, Announcer},
     durability::{self, Settings},
     fault::{self, Fault},
     options::{PostgresOptions, is_schema_name},
@@ -167,6 +168,7 @@ pub(crate) struct Plan {
     config: Config,
     tls: Option<Tls>,
     session: String,
+    pub(crate) announcer: Arc<Announcer>,
     pub(crate) options: PostgresOptions,
 }
 
@@ -199,7 +201,8 @@ impl Plan {
             .keepalives_interval(options.tcp_keepalive / 3)
             .keepalives_retries(3)
             .tcp_user_timeout(options.tcp_user_timeout);
-        Ok(Self { config, tls, session: session(&options), options })
+        let announcer = Arc::new(Announcer::new(&options.schema, options.announcement_key.clone()));
+        Ok(Self { config, tls, session: session(&options), announcer, options })
     }
 }
 
@@ -228,8 +231,8 @@ pub(crate) struct Connected {
     statements: Mutex<HashMap<&'static str, Statement>>,
     warnings: Arc<Warnings>,
     driver: AbortHandle,
-    /// The last number that was announced on a channel that the session listens to.
-    pub(crate) announced: watch::Receiver<u64>,
+    /// What was announced last on a channel that the session listens to.
+    pub(crate) announced: watch::Receiver<Announcement>,
     /// What the server said of itself.
     pub(crate) settings: Settings,
 }
@@ -244,14 +247,15 @@ struct Warnings {
 /// Connects and checks the server. The second part ends, with the reason, when the connection does.
 pub(crate) async fn connect(plan: &Plan) -> Result<(Connected, JoinHandle<String>), ConnectError> {
     let warnings = Arc::<Warnings>::default();
-    let (announce, announced) = watch::channel(0);
+    let (announce, announced) = watch::channel(Announcement::default());
+    let announcer = Arc::clone(&plan.announcer);
     let connecting = async {
         Ok::<_, tokio_postgres::Error>(if let Some(tls) = &plan.tls {
             let (client, connection) = plan.config.connect(tls.clone()).await?;
-            (client, tokio::spawn(drive(connection, Arc::clone(&warnings), announce)))
+            (client, tokio::spawn(drive(connection, Arc::clone(&warnings), announcer, announce)))
         } else {
             let (client, connection) = plan.config.connect(NoTls).await?;
-            (client, tokio::spawn(drive(connection, Arc::clone(&warnings), announce)))
+            (client, tokio::spawn(drive(connection, Arc::clone(&warnings), announcer, announce)))
         })
     };
     // The driver's own limit is one of the socket; a server that accepts and says nothing is as bad.
@@ -279,7 +283,8 @@ pub(crate) async fn connect(plan: &Plan) -> Result<(Connected, JoinHandle<String
 async fn drive<T>(
     mut connection: Connection<Socket, T>,
     warnings: Arc<Warnings>,
-    announce: watch::Sender<u64>,
+    announcer: Arc<Announcer>,
+    announce: watch::Sender<Announcement>,
 ) -> String
 where
     T: AsyncRead + AsyncWrite + Unpin,
@@ -293,8 +298,8 @@ where
                 }
             }
             Some(Ok(AsyncMessage::Notification(notification))) => {
-                if let Ok(sequence) = notification.payload().parse() {
-                    announce.send_replace(sequence);
+                if let Some(next) = announcer.read(notification.payload()) {
+                    announce.send_modify(|heard| announcement::hear(heard, next));
                 }
             }
             Some(Ok(_)) => {}

@@ -16,6 +16,7 @@
 //! All connections are driven by one thread with a runtime of its own: callers may live in any runtime.
 
 mod accounts;
+mod announcement;
 mod connect;
 mod control;
 mod credits;
@@ -38,6 +39,7 @@ mod transfer;
 mod usage;
 mod writer;
 
+pub use announcement::AnnouncementKey;
 pub use connect::ConnectError;
 pub use control::{Announcements, Overview, PostgresControl, SecretChecks};
 pub use durability::{Durability, Promise};

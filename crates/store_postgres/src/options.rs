@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+use crate::announcement::AnnouncementKey;
+
 /// The address of a database. It holds a password: nothing prints it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
@@ -71,6 +73,8 @@ pub struct PostgresOptions {
     pub tcp_keepalive: Duration,
     /// So long may bytes that were sent stay unacknowledged before TCP gives the connection up.
     pub tcp_user_timeout: Duration,
+    /// What all nodes authenticate announcements with. Without it, they tell no more than that something changed.
+    pub announcement_key: Option<AnnouncementKey>,
     /// Whether a server with `fsync` or `full_page_writes` switched off may be used.
     pub unflushed: Unflushed,
 }
@@ -94,6 +98,7 @@ impl PostgresOptions {
             resolve_timeout: Duration::from_secs(8),
             tcp_keepalive: Duration::from_secs(5),
             tcp_user_timeout: Duration::from_secs(10),
+            announcement_key: None,
             unflushed: Unflushed::Refuse,
         }
     }

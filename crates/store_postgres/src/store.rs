@@ -35,7 +35,6 @@ use tokio::{
     runtime::{Builder, Handle},
     sync::{Semaphore, mpsc, oneshot},
     time::timeout,
-    try_join,
 };
 
 use crate::{
@@ -337,26 +336,6 @@ impl Store for PostgresStore {
         self.ask(|connected| async move {
             let values = params![key.to_bytes(), workspace.to_bytes()];
             Ok(keys::with_secrets(&connected.query(sql::keys::OF_WORKSPACE, values).await?)?.pop())
-        })
-        .await
-    }
-
-    async fn used_key(
-        &self,
-        workspace: WorkspaceId,
-        key: KeyId,
-    ) -> Result<Option<(ApiKey, Vec<LastUsed>)>, StoreError> {
-        self.ask(|connected| async move {
-            let values = params![key.to_bytes(), workspace.to_bytes()];
-            // Sent together: one round trip.
-            let (key, uses) = try_join!(
-                biased;
-                connected.query(sql::keys::OF_WORKSPACE, values),
-                connected.query(sql::keys::LAST_USED_OF, params![key.to_bytes()]),
-            )?;
-            let Some(key) = keys::with_secrets(&key)?.pop() else { return Ok(None) };
-            let uses = each(&uses, keys::last_used)?.into_iter().map(|(_, used)| used);
-            Ok(Some((key, uses.collect())))
         })
         .await
     }

@@ -145,7 +145,8 @@ pub(crate) async fn load<S: Store + ?Sized>(store: &S) -> (u64, VerificationStat
 /// The key that a command brought about.
 pub(crate) fn key_of(committed: Committed) -> ApiKey {
     match committed.outcome {
-        Outcome::Key(key, _) => *key,
+        Outcome::Key(key) => *key,
+        Outcome::ChangedKey(changed) => changed.key,
         other => panic!("another outcome: {other:?}"),
     }
 }

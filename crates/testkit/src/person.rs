@@ -67,7 +67,7 @@ impl Person {
         };
         let context = Context { personal, ..installation.samples.context(permit) };
         let outcome = installation.execute(context, Command::CreateKey(Box::new(new))).await.unwrap().outcome;
-        let Outcome::Key(key, _) = outcome else { panic!("another outcome") };
+        let Outcome::Key(key) = outcome else { panic!("another outcome") };
         let row = UsageRow {
             key: key.number,
             secret_ordinal: 1,

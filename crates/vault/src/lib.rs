@@ -19,6 +19,7 @@ use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
 
 const WRAP_DOMAIN: &[u8] = b"keywright data key v1\0";
 const SEAL_DOMAIN: &[u8] = b"keywright personal data v1\0";
+const DERIVE_DOMAIN: &[u8] = b"keywright derived key v1\0";
 
 /// A key that wraps data keys. It cannot be shown, and is wiped when it is dropped.
 #[derive(Clone, zeroize::Zeroize, ZeroizeOnDrop)]
@@ -40,6 +41,8 @@ pub struct NoKeys;
 pub struct KeyVault {
     keks: BTreeMap<u16, LessSafeKey>,
     current: u16,
+    /// The current key-encryption key, for other keys to be derived from it.
+    root: hmac::Key,
     entropy: Arc<dyn Entropy>,
 }
 
@@ -52,9 +55,11 @@ impl KeyVault {
         keks: impl IntoIterator<Item = (u16, KeyEncryptionKey)>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, NoKeys> {
-        let keks: BTreeMap<_, _> = keks.into_iter().map(|(version, kek)| (version, aead(&kek.0))).collect();
-        let current = *keks.last_key_value().ok_or(NoKeys)?.0;
-        Ok(Self { keks, current, entropy })
+        let keks: BTreeMap<_, _> = keks.into_iter().collect();
+        let (&current, newest) = keks.last_key_value().ok_or(NoKeys)?;
+        let root = hmac::Key::new(hmac::HMAC_SHA256, &newest.0);
+        let keks = keks.iter().map(|(version, kek)| (*version, aead(&kek.0))).collect();
+        Ok(Self { keks, current, root, entropy })
     }
 
     fn encrypt(&self, key: &LessSafeKey, aad: &[u8], plain: &[u8]) -> Vec<u8> {
@@ -108,10 +113,17 @@ impl Vault for KeyVault {
         decrypt(&aead(key.expose()), &seal_aad(subject), sealed).ok_or(VaultError::Altered)
     }
 
-    fn digest(&self, key: &DataKey, text: &[u8]) -> [u8; 32] {
-        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()), text);
-        tag.as_ref().try_into().expect("HMAC-SHA-256 has 32 bytes")
+    fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(hmac_sha256(&self.root, &[DERIVE_DOMAIN, purpose.as_bytes()].concat()))
     }
+
+    fn digest(&self, key: &DataKey, text: &[u8]) -> [u8; 32] {
+        hmac_sha256(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()), text)
+    }
+}
+
+fn hmac_sha256(key: &hmac::Key, text: &[u8]) -> [u8; 32] {
+    hmac::sign(key, text).as_ref().try_into().expect("HMAC-SHA-256 has 32 bytes")
 }
 
 fn aead(bytes: &[u8; 32]) -> LessSafeKey {

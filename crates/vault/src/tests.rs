@@ -103,3 +103,12 @@ fn users_and_entries_survive() {
         assert_eq!(open_personal(&vault, &key, 3, &sealed).unwrap(), data);
     }
 }
+
+#[test]
+fn derived_keys_are_the_same_for_the_same_newest_key_and_purpose() {
+    let one = vault(&[(1, 7), (2, 8)]);
+    assert_eq!(one.derive("announcements"), vault(&[(2, 8)]).derive("announcements"));
+    assert_ne!(one.derive("announcements"), one.derive("something else"));
+    assert_ne!(one.derive("announcements"), vault(&[(1, 7)]).derive("announcements"));
+    assert_ne!(*one.derive("announcements"), [8; 32]);
+}

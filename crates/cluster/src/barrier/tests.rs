@@ -140,6 +140,56 @@ fn a_commit_of_a_history_that_is_over_is_not_waited_for() {
 }
 
 #[test]
+fn what_was_acknowledged_in_another_history_is_no_acknowledgement() {
+    let mut revoker = Revoker::new();
+    revoker.commit(7, LeaseTerm::Short);
+    // A fail-over may have lost the change. This node loaded what there was, and acknowledged numbers that are higher.
+    let next = 1 << 32;
+    assert_eq!(receipts(&revoker.looked(&[row(1, next + 1, 1)])), []);
+    revoker.now += 60 * SECOND;
+    assert_eq!(receipts(&revoker.step(Input::Tick)), [], "nor does time tell");
+    revoker.step(Input::Reasserting);
+    revoker.step(Input::HistoryChanged { began: next, sequence: next + 2 });
+    assert_eq!(receipts(&revoker.looked(&[row(1, next + 1, 2)])), []);
+    assert_eq!(receipts(&revoker.look_after(SECOND, &[row(1, next + 2, 3)])).len(), 1);
+}
+
+#[test]
+fn a_change_of_another_history_that_is_never_re_asserted_is_waited_for_no_longer_than_any() {
+    let mut revoker = Revoker::new();
+    revoker.commit(7, LeaseTerm::Short);
+    revoker.looked(&[row(1, 1 << 32, 1)]);
+    revoker.now = START + Timing::STANDARD.longest_wait_ns() - 1;
+    let out = revoker.step(Input::Tick);
+    assert!(!out.contains(&Output::Overtaken(TICKET)) && receipts(&out).is_empty());
+    assert!(revoker.barrier.next_tick_ns() <= revoker.now + 1);
+    revoker.now += 1;
+    assert!(revoker.step(Input::Tick).contains(&Output::Overtaken(TICKET)));
+}
+
+#[test]
+fn a_commit_that_becomes_known_while_others_are_re_asserted_is_not_one_of_them() {
+    let mut revoker = Revoker::new();
+    let next = 1 << 32;
+    revoker.commit(7, LeaseTerm::Short);
+    revoker.step(Input::Reasserting);
+    revoker.step(Input::Committed { ticket: Ticket(2), sequence: 8, term: LeaseTerm::Short });
+    revoker.step(Input::Committed { ticket: Ticket(3), sequence: next + 1, term: LeaseTerm::Short });
+    let out = revoker.step(Input::HistoryChanged { began: next, sequence: next + 1 });
+    assert_eq!(out, [Output::Overtaken(Ticket(2))]);
+    assert_eq!(receipts(&revoker.looked(&[row(1, next + 1, 1)])), [], "asked before");
+    assert_eq!(receipts(&revoker.look_after(SECOND, &[row(1, next + 1, 1)])).len(), 2);
+
+    // Had it to be begun once more, both would be.
+    let mut revoker = Revoker::new();
+    revoker.step(Input::Reasserting);
+    revoker.commit(7, LeaseTerm::Short);
+    revoker.step(Input::Reasserting);
+    let out = revoker.step(Input::HistoryChanged { began: next, sequence: next + 1 });
+    assert!(!out.contains(&Output::Overtaken(TICKET)));
+}
+
+#[test]
 fn a_look_that_failed_is_early_no_more() {
     let mut revoker = Revoker::new();
     revoker.step(Input::Tick);
@@ -288,7 +338,7 @@ fn looks_come_fast_while_something_waits_and_seldom_otherwise() {
     let mut revoker = Revoker::new();
     revoker.commit(7, LeaseTerm::Standard);
     revoker.looked(&[row(2, 6, 1)]);
-    assert_eq!(revoker.barrier.next_tick_ns(), START + MS / 2);
+    assert_eq!(revoker.barrier.next_tick_ns(), START + Timing::STANDARD.look_every_ns);
     let mut looks = 0;
     while revoker.now < START + 10 * SECOND {
         revoker.now = revoker.barrier.next_tick_ns();
@@ -299,7 +349,7 @@ fn looks_come_fast_while_something_waits_and_seldom_otherwise() {
     assert!((500..600).contains(&looks), "{looks}");
     revoker.step(Input::Abandoned(TICKET));
     revoker.look_after(20 * MS, &[row(2, 6, 1)]);
-    assert_eq!(revoker.barrier.next_tick_ns(), revoker.now + 2 * SECOND);
+    assert_eq!(revoker.barrier.next_tick_ns(), revoker.now + Timing::STANDARD.look_idle_every_ns);
 }
 
 #[test]

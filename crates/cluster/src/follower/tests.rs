@@ -76,6 +76,7 @@ fn reply(head: u64) -> PollReply {
         anchor: ANCHOR,
         epoch: EPOCH,
         generation_epoch: EPOCH,
+        nodes: 0,
         is_standby: false,
         wall_ms: 0,
     }
@@ -388,4 +389,35 @@ fn a_node_that_ends_drops_its_leases_and_does_nothing_more() {
     assert_eq!(node.step(&Input::Stop), [Output::DropLeases]);
     assert_eq!(node.step(&Input::Polled(reply(5))), []);
     assert_eq!((node.wait(9 * SECOND), node.follower.next_tick_ns()), (vec![], None));
+}
+
+#[test]
+fn what_an_announcement_tells_is_acknowledged_at_once_and_leases_nothing() {
+    let mut node = Node::leased(5);
+    let out = node.step(&Input::Told { applied: 6 });
+    assert_eq!(begun(&out), [Operation::Acknowledge { incarnation: RUN, applied: 6 }]);
+    assert_eq!(leases(&out), [0_u64; 0]);
+    node.acknowledge();
+    assert_eq!(node.step(&Input::Announced { sequence: 6 }), [], "it is there");
+    // Own commits wait a little for others; what somebody else waits for takes them along.
+    assert_eq!(begun(&node.step(&Input::Advanced { applied: 7 })), []);
+    let out = node.step(&Input::Told { applied: 8 });
+    assert_eq!(begun(&out), [Operation::Acknowledge { incarnation: RUN, applied: 8 }]);
+}
+
+#[test]
+fn what_an_announcement_tells_can_complete_what_a_poll_showed() {
+    let mut node = Node::following(5);
+    let sent = node.now;
+    assert_eq!(begun(&node.step(&Input::Polled(reply(6)))), [Operation::Fetch { after: 5 }]);
+    assert_eq!(
+        leases(&node.step(&Input::Told { applied: 6 })),
+        [sent],
+        "everything that it showed is applied"
+    );
+    let mut loading = Node::new();
+    loading.step(&Input::Tick);
+    loading.step(&Input::Registered(RUN));
+    loading.step(&Input::Told { applied: 9 });
+    assert_eq!(loading.follower.applied(), 0, "while the state is loaded, nothing is applied");
 }

@@ -93,6 +93,17 @@ fn a_deleted_key_is_known_until_its_deletion_is_stable() {
 }
 
 #[test]
+fn a_revocation_that_is_told_is_revoking_as_well() {
+    let atomic = Atomic::new(true);
+    let (key, secret) = atomic.key();
+    let engine = &atomic.fixture.engine;
+    let sequence = engine.revoke_from(engine.applied() + 1, &[key.number]).unwrap();
+    assert_eq!(atomic.code(&secret), Code::Revoking);
+    engine.set_stable(sequence);
+    assert_eq!(atomic.code(&secret), Code::RevokedKey);
+}
+
+#[test]
 fn it_ends_when_no_lease_from_before_can_be_left_counted_from_receipt() {
     let atomic = Atomic::new(true);
     let (mut key, secret) = atomic.key();

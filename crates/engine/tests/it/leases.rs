@@ -233,6 +233,40 @@ fn what_ended_for_good_is_remembered() {
 }
 
 #[test]
+fn a_revocation_that_is_told_is_one_that_is_applied() {
+    let [told, fetched] = [Fixture::new(), Fixture::new()];
+    let (mut key, secret) = told.key(1);
+    key.secrets[0].retired = true;
+    let newer = fixture::secret(keywright_keyformat::KeyKind::Live, 77);
+    key.secrets.push(told.secret_view(&newer, 2));
+    for fixture in [&told, &fetched] {
+        fixture.put(&key);
+        assert_eq!(fixture.verify(&newer).code, Code::Valid);
+    }
+    let begun = told.engine.applied();
+    let number = key.number;
+    let unknown = keywright_domain::key::KeyNumber(900);
+    assert_eq!(
+        told.engine.revoke_from(begun + 2, &[number]),
+        Err(ApplyError::Gap { expected: begun + 1, found: begun + 2 })
+    );
+    assert_eq!((told.engine.applied(), told.verify(&newer).code), (begun, Code::Valid), "nothing is lost");
+    // What was applied before is skipped, and a key that is gone again already is none.
+    assert_eq!(told.engine.revoke_from(begun, &[unknown, number, unknown]), Ok(begun + 2));
+    key.revoked = true;
+    let change = Change::Key(Box::new(key.clone()));
+    fetched.engine.apply(&NumberedChange { sequence: begun + 1, restricting: true, change }).unwrap();
+    assert_eq!(told.engine.applied(), begun + 2);
+    for secret in [&secret, &newer] {
+        assert_eq!(told.verify(secret).code, fetched.verify(secret).code);
+    }
+    assert_eq!(told.verify(&newer).code, Code::RevokedKey);
+    assert_eq!(told.engine.tombstones(), fetched.engine.tombstones());
+    told.engine.begin_reload();
+    assert_eq!(told.engine.revoke_from(begun + 3, &[number]), Err(ApplyError::NotFollowing));
+}
+
+#[test]
 fn the_oldest_ends_are_forgotten_first() {
     let fixture = Fixture::new();
     let (mut key, _) = fixture.key(1);

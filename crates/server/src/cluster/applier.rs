@@ -1,8 +1,12 @@
-//! The way of changes into memory: the node's own as they are committed, the others' as they are fetched.
+//! The way of changes into memory: the node's own as they are committed, the others' as they are announced or
+//! fetched.
 
 use std::sync::Arc;
 
-use keywright_domain::change::{ChangeSink, NumberedChange};
+use keywright_domain::{
+    change::{ChangeSink, NumberedChange},
+    control::Announcement,
+};
 use keywright_engine::{ApplyError, Engine};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -39,6 +43,25 @@ impl Applier {
         let result = self.engine.apply_from(changes);
         self.applied.send_replace(self.engine.applied());
         result
+    }
+
+    /// Applies what was announced, as far as it is told and follows on what is applied. The rest is to be fetched.
+    pub(super) fn hear(&self, announcement: &Announcement) -> Event {
+        let Announcement { sequence, revoked } = announcement;
+        let announced = Event::Announced { sequence: *sequence };
+        if revoked.is_empty() {
+            return announced;
+        }
+        let _order = self.order.lock();
+        let before = self.engine.applied();
+        match self.engine.revoke_from(announcement.first(), revoked) {
+            Ok(applied) if applied > before => {
+                self.applied.send_replace(applied);
+                Event::Told { applied }
+            }
+            // It is applied already, such as a commit of this node, or something before it is missing.
+            _ => announced,
+        }
     }
 
     /// The state in memory was loaded, or is going to be.

@@ -61,6 +61,8 @@ pub(super) enum Event {
     Advanced { applied: u64 },
     /// A change was announced.
     Announced { sequence: u64 },
+    /// Announcements told what the changes are, and they were applied.
+    Told { applied: u64 },
     /// The state in memory cannot be used any more.
     Broken,
     /// An operation of the follower ended.
@@ -191,6 +193,7 @@ impl Driver {
         match event {
             Event::Advanced { applied } => self.follow(&follower::Input::Advanced { applied }),
             Event::Announced { sequence } => self.follow(&follower::Input::Announced { sequence }),
+            Event::Told { applied } => self.follow(&follower::Input::Told { applied }),
             Event::Broken => self.start_over(),
             Event::Followed(input) => {
                 self.works();
@@ -208,6 +211,10 @@ impl Driver {
                 standing.stable.store(reply.stable, Relaxed);
                 standing.generation.store(reply.generation, Relaxed);
                 standing.polled_ns.store(sent_at_ns, Relaxed);
+                if reply.is_alive {
+                    standing.renewed_ns.store(sent_at_ns, Relaxed);
+                }
+                self.count_nodes(reply.nodes);
                 self.follow(&follower::Input::Polled(*reply));
             }
             Event::Failed(reason) => {
@@ -336,12 +343,15 @@ impl Driver {
                 }
                 Ok(Event::Followed(follower::Input::GenerationBegun))
             }),
-            Operation::Reassert { incarnation, generation } => self.spawn_long(async move {
-                super::reassert::reassert(&parts).await?;
-                parts.control.reasserted(incarnation, generation).await?;
-                let head = parts.control.head().await?;
-                Ok(Event::Reasserted { generation, head })
-            }),
+            Operation::Reassert { incarnation, generation } => {
+                self.bar(barrier::Input::Reasserting);
+                self.spawn_long(async move {
+                    super::reassert::reassert(&parts).await?;
+                    parts.control.reasserted(incarnation, generation).await?;
+                    let head = parts.control.head().await?;
+                    Ok(Event::Reasserted { generation, head })
+                });
+            }
         }
     }
 
@@ -459,12 +469,16 @@ impl Driver {
         let applied = self.parts.engine.applied();
         let alive = || rows.iter().filter(|row| !row.is_fenced);
         let standing = &self.parts.standing;
-        standing.nodes.store(alive().count() as u64, Relaxed);
-        self.parts.engine.set_nodes(u32::try_from(alive().count()).unwrap_or(u32::MAX));
+        self.count_nodes(u32::try_from(alive().count()).unwrap_or(u32::MAX));
         let slowest = alive().map(|row| row.applied).min().unwrap_or(applied);
         standing.lag.store(standing.head.load(Relaxed).max(applied).saturating_sub(slowest), Relaxed);
         let own = self.follower.incarnation().map(|run| (run, applied));
         self.bar(barrier::Input::Looked { asked_at_ns, rows, own });
+    }
+
+    fn count_nodes(&self, nodes: u32) {
+        self.parts.standing.nodes.store(nodes.into(), Relaxed);
+        self.parts.engine.set_nodes(nodes);
     }
 
     /// Asks the registry for something whose answer the barrier can do without: it asks again.
@@ -581,8 +595,8 @@ async fn load(parts: &Arc<Parts>, is_first: bool) -> Result<Event, StoreError> {
 async fn listen(parts: Arc<Parts>, events: mpsc::UnboundedSender<Event>) {
     loop {
         match parts.control.announced().await {
-            Ok(sequence) => {
-                if events.send(Event::Announced { sequence }).is_err() {
+            Ok(announcement) => {
+                if events.send(parts.applier.hear(&announcement)).is_err() {
                     return;
                 }
             }

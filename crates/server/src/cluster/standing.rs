@@ -44,13 +44,15 @@ pub(crate) struct Standing {
     pub(crate) leases_ns: [AtomicU64; LeaseTerm::ALL.len()],
     /// When the last poll that was answered was sent.
     pub(crate) polled_ns: AtomicU64,
+    /// When the last poll was sent that renewed the row of this node, durably.
+    pub(crate) renewed_ns: AtomicU64,
     /// Operations that failed.
     pub(crate) failures: AtomicU64,
     /// Loads of the whole state.
     pub(crate) loads: AtomicU64,
     /// Registrations.
     pub(crate) registrations: AtomicU64,
-    /// Nodes that are not fenced, at the last look.
+    /// Nodes that are not fenced, at the last look or poll.
     pub(crate) nodes: AtomicU64,
     /// The most that one of them is behind the head.
     pub(crate) lag: AtomicU64,

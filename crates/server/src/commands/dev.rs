@@ -235,7 +235,7 @@ impl KeyFor<'_> {
         };
         let committed = self.opened.store.execute(context, Command::CreateKey(Box::new(key))).await;
         match committed.map_err(|error| explain_command(&error))?.outcome {
-            Outcome::Key(key, _) => Ok((key.id, secret.expose().to_owned())),
+            Outcome::Key(key) => Ok((key.id, secret.expose().to_owned())),
             _ => Err(Failure::new(
                 Exit::Software,
                 "the store answered a command with the outcome of another one",

@@ -10,7 +10,8 @@ use keywright_domain::{
     vault::SharedVault,
 };
 use keywright_store_postgres::{
-    Announcements, ConnectError, PostgresControl, PostgresLimits, PostgresOptions, PostgresStore, Promise,
+    AnnouncementKey, Announcements, ConnectError, PostgresControl, PostgresLimits, PostgresOptions,
+    PostgresStore, Promise,
 };
 use tokio::time::timeout;
 
@@ -26,6 +27,8 @@ use crate::{
     failure::{Exit, Failure},
 };
 
+/// What the key is for that nodes authenticate announcements with.
+const ANNOUNCEMENTS: &str = "announcements";
 /// How often a node that loads is asked what it waits for.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -56,7 +59,8 @@ impl Opened {
         let runs = Runs::lock(directory.path())?;
         let peppers = Arc::new(Peppers::load_shared(directory, options.peppers)?);
         let vault = EncryptionKeys::load_shared(directory, options.encryption_keys)?.into_vault();
-        let postgres = postgres_options(shared.database);
+        let mut postgres = postgres_options(shared.database);
+        postgres.announcement_key = Some(AnnouncementKey::new(vault.derive(ANNOUNCEMENTS)));
         let mut patience = Patience::new(shared.patience, progress);
         let store = Arc::new(connect(&postgres, &vault, &mut patience).await?);
         let registry = control(postgres.clone(), shared.database)?;

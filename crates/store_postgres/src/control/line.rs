@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use keywright_domain::store::StoreError;
+use keywright_domain::{control::Announcement, store::StoreError};
 use tokio::{
     sync::{Mutex, watch},
     task::JoinHandle,
@@ -116,7 +116,10 @@ impl Line {
     }
 
     /// Waits for an announcement that was not seen yet.
-    pub(super) async fn announced(&self, seen: &mut Option<watch::Receiver<u64>>) -> Result<u64, StoreError> {
+    pub(super) async fn announced(
+        &self,
+        seen: &mut Option<watch::Receiver<Announcement>>,
+    ) -> Result<Announcement, StoreError> {
         let connected = self.connected().await?;
         let receiver = match seen.take() {
             Some(receiver) if receiver.same_channel(&connected.announced) => seen.insert(receiver),
@@ -124,11 +127,11 @@ impl Line {
             _ => {
                 *seen = Some(connected.announced.clone());
                 let rows = self.query(super::sql::GLANCE, Vec::new(), Need::Answer).await?;
-                return super::sequence(&rows);
+                return super::sequence(&rows).map(Announcement::of);
             }
         };
         match receiver.changed().await {
-            Ok(()) => Ok(*receiver.borrow_and_update()),
+            Ok(()) => Ok(receiver.borrow_and_update().clone()),
             Err(_) => Err(StoreError::Unavailable("the connection to PostgreSQL was lost".to_owned())),
         }
     }

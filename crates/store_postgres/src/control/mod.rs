@@ -13,7 +13,9 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use keywright_domain::{
     change::NumberedChange,
-    control::{Anchor, ControlLog, Epoch, Incarnation, NewNode, NodeRow, PollReply, PollRequest},
+    control::{
+        Anchor, Announcement, ControlLog, Epoch, Incarnation, NewNode, NodeRow, PollReply, PollRequest,
+    },
     store::StoreError,
 };
 use tokio::{
@@ -84,13 +86,8 @@ pub struct Overview {
 /// What was heard of already.
 #[derive(Default)]
 struct Heard {
-    receiver: Option<watch::Receiver<u64>>,
+    receiver: Option<watch::Receiver<Announcement>>,
     head: u64,
-}
-
-/// The channel on which the writers of a schema announce changes; the payload begins with the last sequence number.
-fn channel(schema: &str) -> String {
-    format!("{schema}_changes")
 }
 
 impl PostgresControl {
@@ -99,14 +96,14 @@ impl PostgresControl {
     /// # Errors
     /// [`ConnectError::Options`].
     pub fn new(mut options: PostgresOptions, announcements: Announcements) -> Result<Self, ConnectError> {
-        let listen = match announcements {
-            Announcements::Listen => Some(format!("LISTEN {}", channel(&options.schema))),
-            Announcements::Glance => None,
-        };
         options.application_name.push_str(" control");
         options.connect_timeout = options.connect_timeout.min(CONNECT);
         options.lock_timeout = LOCK;
         let plan = Arc::new(Plan::new(options)?);
+        let listen = match announcements {
+            Announcements::Listen => Some(format!("LISTEN {}", plan.announcer.channel())),
+            Announcements::Glance => None,
+        };
         Ok(Self {
             own: Line::new(Arc::clone(&plan), POLL_STATEMENTS, None),
             registry: Line::new(plan, REGISTRY_STATEMENTS, listen),
@@ -222,14 +219,16 @@ impl ControlLog for PostgresControl {
         sequence(&self.registry.query(sql::HEAD, params![], Need::Durable).await?)
     }
 
-    async fn announced(&self) -> Result<u64, StoreError> {
+    async fn announced(&self) -> Result<Announcement, StoreError> {
         let mut heard = self.announced.lock().await;
         match self.announcements {
             Announcements::Listen if !self.registry.is_greeting_refused() => {
                 self.registry.announced(&mut heard.receiver).await
             }
             // Also on engines that speak PostgreSQL's language without `LISTEN`.
-            Announcements::Listen | Announcements::Glance => self.glance(&mut heard).await,
+            Announcements::Listen | Announcements::Glance => {
+                self.glance(&mut heard).await.map(Announcement::of)
+            }
         }
     }
 }
@@ -274,9 +273,10 @@ fn reply(row: &Row) -> Result<PollReply, Fault> {
         anchor: Anchor { audit_sequence: number(row, 6)?, audit_hash: bytes(row, 7)? },
         is_anchored: flag(row, 8)?,
         is_generation_settled: flag(row, 9)?,
-        is_standby: flag(row, 10)?,
-        epoch: epoch(row, 11)?,
-        wall_ms: number(row, 13)?,
+        nodes: number(row, 10)?,
+        is_standby: flag(row, 11)?,
+        epoch: epoch(row, 12)?,
+        wall_ms: number(row, 14)?,
     })
 }
 

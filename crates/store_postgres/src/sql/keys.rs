@@ -141,9 +141,9 @@ statements! {
     /// When the secrets of keys were last used.
     LAST_USED = "SELECT key, secret_ordinal, at, address, agent FROM last_used WHERE key = ANY($1) \
                  ORDER BY key, secret_ordinal";
-    /// When the secrets of one key were last used.
-    LAST_USED_OF = "SELECT key, secret_ordinal, at, address, agent FROM last_used \
-                    WHERE key = (SELECT k.number FROM keys k WHERE k.id = $1) ORDER BY secret_ordinal";
+    /// When the secrets of the keys with these ids were last used.
+    LAST_USED_OF = "SELECT u.key, u.secret_ordinal, u.at, u.address, u.agent FROM keys k \
+                    JOIN last_used u ON u.key = k.number WHERE k.id = ANY($1) ORDER BY u.key, u.secret_ordinal";
     /// A new incident.
     INSERT_INCIDENT = "INSERT INTO incidents (id, workspace, key, reason, opened_at) VALUES ($1, $2, $3, $4, $5)";
     /// Incidents of a workspace.

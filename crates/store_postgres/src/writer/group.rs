@@ -10,8 +10,9 @@ use keywright_domain::{
     command::{Command, CommandError, Context, Idempotency, IdempotencyError},
     identity::IdentityCommand,
     ids::{AuditId, KeyId, WorkspaceId},
-    key::ApiKey,
+    key::{ApiKey, KeyNumber},
     member::MemberCommand,
+    query::LastUsed,
     store::StoreError,
     time::Timestamp,
     workspace::{Workspace, WorkspaceError},
@@ -25,6 +26,7 @@ use super::{
     transaction::{CommitFault, Transaction},
 };
 use crate::{
+    announcement::Announcer,
     connect::{Connected, Param, Plan},
     fault::Fault,
     params,
@@ -131,13 +133,15 @@ pub(super) struct Group {
     recounted: Vec<WorkspaceId>,
     /// Keys that were asked for, deleted or not; those that are not there are `None`.
     keys: HashMap<KeyId, Option<ApiKey>>,
+    /// When the secrets of keys that are changed were last used.
+    last_uses: HashMap<KeyNumber, Vec<LastUsed>>,
     /// Calls that were asked for, by actor and key.
     pub(super) repeats: HashMap<(String, String), Remembered>,
     pub(super) journal: Journal,
     pub(super) sealer: Sealer,
     /// Whether someone is told that something took place, now or before.
     pub(super) is_effective: bool,
-    channel: String,
+    announcer: Arc<Announcer>,
 }
 
 /// Why a group has no answers.
@@ -192,6 +196,7 @@ impl Group {
                     connected.first(sql::journal::LOCK_HEAD, params![]),
                     wanted.read(connected, sql::installation::WORKSPACES_BY_IDS, wanted.workspaces()),
                     wanted.read(connected, sql::keys::BY_IDS, wanted.keys()),
+                    wanted.read(connected, sql::keys::LAST_USED_OF, wanted.changed_keys()),
                     wanted.read(connected, sql::journal::IDEMPOTENCY, wanted.repeats()),
                 )
             };
@@ -201,9 +206,9 @@ impl Group {
                 .and_then(|done| done)
         };
         match answers {
-            Ok(((), head, workspaces, keys, repeats)) => {
-                let found = Found { head, workspaces, keys, repeats };
-                Self::with(transaction, wanted, &found, &plan.options.schema, sealer).await
+            Ok(((), head, workspaces, keys, last_uses, repeats)) => {
+                let found = Found { head, workspaces, keys, last_uses, repeats };
+                Self::with(transaction, wanted, &found, Arc::clone(&plan.announcer), sealer).await
             }
             Err(fault) => {
                 abandon(transaction, &fault).await;
@@ -216,7 +221,7 @@ impl Group {
         transaction: Transaction,
         wanted: Wanted,
         found: &Found,
-        schema: &str,
+        announcer: Arc<Announcer>,
         sealer: Sealer,
     ) -> Result<Self, Fault> {
         let missing = || Fault::Damaged("the table head is empty".to_owned());
@@ -234,13 +239,14 @@ impl Group {
             workspaces: wanted.workspaces.into_iter().map(|id| (id, None)).collect(),
             recounted: Vec::new(),
             keys: wanted.keys.into_iter().map(|id| (id, None)).collect(),
+            last_uses: HashMap::new(),
             repeats: HashMap::new(),
             journal: Journal::default(),
             sealer,
             is_effective: false,
-            channel: format!("{schema}_changes"),
+            announcer,
         };
-        match group.learn(&found.workspaces, &found.keys, &found.repeats) {
+        match group.learn(found) {
             Ok(()) => Ok(group),
             Err(fault) => {
                 group.transaction.roll_back().await;
@@ -249,14 +255,17 @@ impl Group {
         }
     }
 
-    fn learn(&mut self, workspaces: &[Row], keys: &[Row], repeats: &[Row]) -> Result<(), Fault> {
-        for found in each(workspaces, counted_workspace)? {
-            self.workspaces.insert(found.workspace.id, Some(found));
+    fn learn(&mut self, found: &Found) -> Result<(), Fault> {
+        for workspace in each(&found.workspaces, counted_workspace)? {
+            self.workspaces.insert(workspace.workspace.id, Some(workspace));
         }
-        for key in keys::with_secrets(keys)? {
+        for key in keys::with_secrets(&found.keys)? {
             self.keys.insert(key.id, Some(key));
         }
-        for row in repeats {
+        for (key, used) in each(&found.last_uses, keys::last_used)? {
+            self.last_uses.entry(key).or_default().push(used);
+        }
+        for row in &found.repeats {
             let remembered = Remembered {
                 fingerprint: bytes(row, 2)?,
                 target: text(row, 3)?.to_owned(),
@@ -310,6 +319,11 @@ impl Group {
         Ok(self.keys[&id].clone())
     }
 
+    /// When the secrets of a key were last used that a command of the group changes.
+    pub(super) fn last_uses(&self, key: KeyNumber) -> Vec<LastUsed> {
+        self.last_uses.get(&key).cloned().unwrap_or_default()
+    }
+
     /// Asks for keys ahead that will be needed one by one.
     pub(super) async fn learn_keys(&mut self, ids: &[KeyId]) -> Result<(), Fault> {
         let unknown: Vec<_> =
@@ -334,7 +348,7 @@ impl Group {
             return Ok(Pending { answers, changes: Vec::new(), audit_ids: Vec::new(), after, known });
         }
         self.write_key_counts();
-        let audit_ids = self.journal.write(&mut self.transaction, self.heads, &self.channel);
+        let audit_ids = self.journal.write(&mut self.transaction, self.heads, &self.announcer);
         let changes = std::mem::take(&mut self.journal.changes);
         let known = self.sealer.into_known();
         let pending = Box::new(Pending { answers, changes, audit_ids, after, known });
@@ -371,6 +385,7 @@ struct Found {
     head: Option<Row>,
     workspaces: Vec<Row>,
     keys: Vec<Row>,
+    last_uses: Vec<Row>,
     repeats: Vec<Row>,
 }
 
@@ -379,6 +394,8 @@ struct Found {
 struct Wanted {
     workspaces: HashSet<WorkspaceId>,
     keys: HashSet<KeyId>,
+    /// Those of them that are shown afterwards.
+    changed_keys: HashSet<KeyId>,
     repeats: HashSet<(String, String)>,
 }
 
@@ -406,6 +423,7 @@ impl Wanted {
                 Command::ChangeKey { key, .. } => {
                     wanted.workspaces.extend(context.permit.workspace());
                     wanted.keys.insert(*key);
+                    wanted.changed_keys.insert(*key);
                 }
                 Command::Redigest(items) => wanted.keys.extend(items.iter().map(|item| item.key)),
                 Command::PatchWorkspace { workspace, .. }
@@ -443,6 +461,11 @@ impl Wanted {
 
     fn keys(&self) -> Option<Vec<Param>> {
         let ids: Vec<_> = self.keys.iter().map(|id| id.to_bytes()).collect();
+        (!ids.is_empty()).then(|| params![ids])
+    }
+
+    fn changed_keys(&self) -> Option<Vec<Param>> {
+        let ids: Vec<_> = self.changed_keys.iter().map(|id| id.to_bytes()).collect();
         (!ids.is_empty()).then(|| params![ids])
     }
 

@@ -3,21 +3,16 @@
 use keywright_domain::{
     caps,
     change::{Change, EntityRef, KeyView},
-    command::{CommandError, Outcome, Redigest},
+    command::{ChangedKey, CommandError, Outcome, Redigest},
     ids::{KeyId, WorkspaceId},
-    key::{self, ApiKey, Effect, KeyChange, KeyError, KeyNumber, NewKey, Transition},
+    key::{self, ApiKey, Effect, Incident, KeyChange, KeyError, KeyNumber, NewKey, Transition},
     query::KeyFilter,
     workspace::Workspace,
 };
 use tokio::task::yield_now;
 
 use super::record::{Draft, Entry, Scope};
-use crate::{
-    fault::Fault,
-    params, read,
-    rows::{each, keys},
-    sql::keys as sql,
-};
+use crate::{fault::Fault, params, read, rows::keys, sql::keys as sql};
 
 impl Scope<'_> {
     /// The workspace that the permit is for.
@@ -39,7 +34,8 @@ impl Scope<'_> {
         }
         self.group.keep_key(key);
         let hint = key.secrets.last().map(|secret| secret.hint.clone());
-        let mut draft = draft(created);
+        let (mut draft, key, _) = draft(None, created);
+        draft.outcome = Outcome::Key(Box::new(key));
         draft.hint = hint;
         draft.wait = Some(wait);
         draft.counted = Some((id, 1));
@@ -52,10 +48,9 @@ impl Scope<'_> {
         let before = self.group.key(id).await?;
         let before =
             before.filter(|key| key.workspace_number == workspace.number).ok_or(KeyError::NotFound)?;
+        let last_uses = self.group.last_uses(before.number);
         if let KeyChange::DisableIdle { last_used, .. } = &mut change {
-            let values = params![vec![before.number.0]];
-            let uses = each(&self.group.transaction.query(sql::LAST_USED, values).await?, keys::last_used)?;
-            *last_used = uses.into_iter().map(|(_, used)| used.at).max();
+            *last_used = last_uses.iter().map(|used| used.at).max();
         }
         let hint = issued_hint(&change);
         let was_deleted = before.deleted_at.is_some();
@@ -63,8 +58,9 @@ impl Scope<'_> {
             key::transition(before.clone(), change, &workspace, &self.context.permit, self.context.now)?;
         self.keep(&before, &done);
         let is_deleted = done.key.deleted_at.is_some();
-        let mut draft = draft(done);
+        let (mut draft, key, incident) = draft(Some(&before), done);
         draft.wait = Some(workspace.policy.wait);
+        draft.outcome = Outcome::ChangedKey(Box::new(ChangedKey { key, incident, workspace, last_uses }));
         draft.hint = hint;
         if is_deleted && !was_deleted {
             draft.counted = Some((workspace_id, -1));
@@ -95,8 +91,9 @@ impl Scope<'_> {
             pause(position).await;
             let done = self.revoke(&key, &workspace, reason)?;
             revoked += u64::from(done.effect != Effect::None);
-            let one = draft(done);
+            let (one, ..) = draft(Some(&key), done);
             all.changes.extend(one.changes);
+            all.revoked.extend(one.revoked);
             all.entries.extend(one.entries);
         }
         all.outcome = Outcome::Revoked(revoked);
@@ -185,21 +182,25 @@ fn issued_hint(change: &KeyChange) -> Option<String> {
     }
 }
 
-/// What a transition means for the logs.
-fn draft(done: Transition) -> Draft {
+/// What a transition from `before` means for the logs; and the key, and the incident.
+fn draft(before: Option<&ApiKey>, done: Transition) -> (Draft, ApiKey, Option<Incident>) {
     let Transition { key, effect, action, reason, fields, incident } = done;
     let target = key.id.to_string();
     let workspace = Some((key.workspace, key.workspace_number));
-    let change = if key.deleted_at.is_some() {
-        Change::KeyRemoved(key.number)
-    } else {
-        Change::Key(Box::new(KeyView::from(&key)))
-    };
     let number = key.number;
-    let mut draft = Draft::new(Outcome::Key(Box::new(key), incident), target.clone());
+    let mut only_revoked = false;
+    let change = if key.deleted_at.is_some() {
+        Change::KeyRemoved(number)
+    } else {
+        let view = KeyView::from(&key);
+        only_revoked = before.is_some_and(|before| view.is_revocation_of(&KeyView::from(before)));
+        Change::Key(Box::new(view))
+    };
+    let mut draft = Draft::new(Outcome::Done, target.clone());
     if effect != Effect::None {
         draft.changes.push((EntityRef::Key(number), effect, change));
+        draft.revoked.extend(only_revoked.then_some(number));
         draft.entries.push(Entry { action, kind: "key", target, workspace, reason, fields });
     }
-    draft
+    (draft, key, incident)
 }

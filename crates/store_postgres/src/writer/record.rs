@@ -5,9 +5,10 @@ use keywright_domain::{
     caps,
     change::{Change, EntityRef, NumberedChange},
     command::{Command, CommandError, Committed, Context, Idempotency, Outcome},
+    control::Announcement,
     credit,
     ids::{AuditId, UserId, WorkspaceId},
-    key::Effect,
+    key::{Effect, KeyNumber},
     lease::LeaseTerm,
     permit::Action,
     principal::Principal,
@@ -23,6 +24,7 @@ use super::{
     transaction::Transaction,
 };
 use crate::{
+    announcement::Announcer,
     fault::Fault,
     params,
     rows::journal::entity_columns,
@@ -45,6 +47,8 @@ pub(super) struct Draft {
     /// The hint of the secret that was issued.
     pub(super) hint: Option<String>,
     pub(super) changes: Vec<(EntityRef, Effect, Change)>,
+    /// The keys of those changes that only revoked one.
+    pub(super) revoked: Vec<KeyNumber>,
     pub(super) entries: Vec<Entry>,
     /// How many keys more or fewer a workspace has.
     pub(super) counted: Option<(WorkspaceId, i32)>,
@@ -64,6 +68,7 @@ impl Draft {
             target,
             hint: None,
             changes: Vec::new(),
+            revoked: Vec::new(),
             entries: Vec::new(),
             counted: None,
             workspace: None,
@@ -94,6 +99,8 @@ impl Entry {
 #[derive(Default)]
 pub(super) struct Journal {
     pub(super) changes: Vec<NumberedChange>,
+    /// The keys of those changes that only revoked one.
+    revoked: Vec<KeyNumber>,
     rows: ChangeRows,
     audit: AuditRows,
     personal: PersonalRows,
@@ -187,20 +194,28 @@ impl Journal {
         &mut self,
         transaction: &mut Transaction,
         heads: Heads,
-        channel: &str,
+        announcer: &Announcer,
     ) -> Vec<AuditId> {
         let mut values = heads.columns();
         let ChangeRows { sequences, kinds, restricting, numbers, names } = std::mem::take(&mut self.rows);
-        let announced = if sequences.is_empty() { String::new() } else { heads.sequence.to_string() };
+        let announced =
+            if sequences.is_empty() { String::new() } else { self.announcement(announcer, heads.sequence) };
         values.extend(params![sequences, kinds, restricting, numbers, names]);
         let AuditRows { sequences, ids, hashes, workspaces, actions, targets, bodies } =
             std::mem::take(&mut self.audit);
         let raw: Vec<_> = ids.iter().map(|id| id.to_bytes()).collect();
         values.extend(params![sequences, raw, hashes, workspaces, actions, targets, bodies]);
         let PersonalRows { sequences, times, kinds, owners, sealed } = std::mem::take(&mut self.personal);
-        values.extend(params![sequences, times, kinds, owners, sealed, channel, announced]);
+        values.extend(params![sequences, times, kinds, owners, sealed, announcer.channel(), announced]);
         transaction.write(sql::WRITE_JOURNAL, values);
         ids
+    }
+
+    /// What the others are told: also which keys were revoked, if nothing else happened.
+    fn announcement(&mut self, announcer: &Announcer, sequence: u64) -> String {
+        let revoked = std::mem::take(&mut self.revoked);
+        let is_all = revoked.len() == self.changes.len();
+        announcer.text(&Announcement { sequence, revoked: if is_all { revoked } else { Vec::new() } })
     }
 }
 
@@ -236,6 +251,7 @@ impl Group {
         let personal = if draft.entries.is_empty() { None } else { Some(self.personal_of(context).await?) };
         let personal = personal.as_ref().unwrap_or(&context.personal);
         let restricting = draft.changes.iter().any(|(_, effect, _)| *effect == Effect::Restricting);
+        self.journal.revoked.append(&mut draft.revoked);
         for (entity, effect, change) in draft.changes {
             self.journal.add_change(&mut heads, &entity, effect, change);
         }

@@ -3,12 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use keywright_domain::{
-    control::{ControlLog as _, Epoch, Incarnation, NewNode, NodeRow, PollReply, PollRequest, history_began},
+    control::{
+        Announcement, ControlLog as _, Epoch, Incarnation, NewNode, NodeRow, PollReply, PollRequest,
+        history_began,
+    },
+    key::KeyChange,
     store::{Store as _, StoreError},
 };
-use keywright_store_postgres::{Announcements, PostgresControl, PostgresOptions, PostgresStore};
+use keywright_store_postgres::{
+    AnnouncementKey, Announcements, PostgresControl, PostgresOptions, PostgresStore,
+};
 use keywright_testkit::Installation;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use crate::{
     proxy::{Fault, Proxy},
@@ -192,9 +199,10 @@ async fn an_announcement_that_is_lost_is_made_up_for() {
     options.application_name = options.schema.clone();
     let control = PostgresControl::new(options.clone(), Announcements::Listen).unwrap();
     let announced = async || timeout(AT_MOST, control.announced()).await.expect("something is announced");
-    assert_eq!(announced().await.unwrap(), control.head().await.unwrap(), "where things stand");
+    let only = async |control: &PostgresControl| Announcement::of(control.head().await.unwrap());
+    assert_eq!(announced().await.unwrap(), only(&control).await, "where things stand");
     installation.create_key("announced").await;
-    assert_eq!(announced().await.unwrap(), control.head().await.unwrap());
+    assert_eq!(announced().await.unwrap(), only(&control).await);
     // The session ends, and what is committed meanwhile is announced to nobody.
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name =";
     assert_eq!(shared().sql(&format!("{end} '{} control'", options.schema)), "1");
@@ -206,7 +214,63 @@ async fn an_announcement_that_is_lost_is_made_up_for() {
             Err(other) => panic!("another error: {other}"),
         }
     };
-    assert_eq!(head, control.head().await.unwrap());
+    assert_eq!(head, only(&control).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_announcement_tells_which_keys_were_revoked_if_that_is_all() {
+    let (installation, control, _) = opened(Announcements::Listen).await;
+    let [first, second, third] = ["one", "two", "three"];
+    let mut keys = Vec::new();
+    for name in [first, second, third] {
+        keys.push(installation.create_key(name).await);
+    }
+    let announced = async || timeout(AT_MOST, control.announced()).await.expect("it is announced").unwrap();
+    let stands = announced().await;
+    let mut sequence = stands.sequence;
+    assert_eq!(stands, Announcement::of(control.head().await.unwrap()));
+    let revoke = || KeyChange::Revoke { reason: Some("as a test".to_owned()) };
+    installation.change(keys[0].id, revoke()).await.unwrap();
+    sequence += 1;
+    let told = announced().await;
+    assert_eq!(told, Announcement { sequence, revoked: vec![keys[0].number] });
+    // Again: nothing changes, and nothing is announced. Then something that only a fetch can tell, and a revocation.
+    installation.change(keys[0].id, revoke()).await.unwrap();
+    installation.change(keys[1].id, KeyChange::Disable).await.unwrap();
+    sequence += 1;
+    assert_eq!(announced().await, Announcement::of(sequence));
+    installation.change(keys[1].id, revoke()).await.unwrap();
+    installation.change(keys[2].id, revoke()).await.unwrap();
+    sequence += 2;
+    let last = loop {
+        let last = announced().await;
+        if last.sequence == sequence {
+            break last;
+        }
+    };
+    assert_eq!(last.revoked, [keys[1].number, keys[2].number], "also if one of them was not looked at");
+    installation.change(keys[2].id, KeyChange::Delete).await.unwrap();
+    assert_eq!(announced().await, Announcement::of(sequence + 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_announce_only_makes_nodes_look() {
+    let (installation, control, mut options) = opened(Announcements::Listen).await;
+    let key = installation.create_key("one").await;
+    let announced =
+        async |control: &PostgresControl| timeout(AT_MOST, control.announced()).await.unwrap().unwrap();
+    let next = announced(&control).await.sequence + 1;
+    // Whoever may connect can announce.
+    let forged = format!("{next} {} {:032x}", key.number.0, 7);
+    shared().sql(&format!("NOTIFY {}_changes, '{forged}'", options.schema));
+    assert_eq!(announced(&control).await, Announcement::of(next));
+    // A node with another key believes no more than that something changed.
+    options.announcement_key = Some(AnnouncementKey::new(Zeroizing::new([9; 32])));
+    let stranger = PostgresControl::new(options, Announcements::Listen).unwrap();
+    assert_eq!(announced(&stranger).await, Announcement::of(next - 1), "where things stand");
+    installation.change(key.id, KeyChange::Revoke { reason: None }).await.unwrap();
+    assert_eq!(announced(&control).await, Announcement { sequence: next, revoked: vec![key.number] });
+    assert_eq!(announced(&stranger).await, Announcement::of(next));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -222,11 +286,11 @@ async fn where_nothing_is_announced_the_head_is_looked_at() {
         let control = PostgresControl::new(options, announcements).unwrap();
         let announced =
             async || timeout(AT_MOST, control.announced()).await.expect("it is looked at").unwrap();
-        assert_eq!(announced().await, control.head().await.unwrap());
+        assert_eq!(announced().await, Announcement::of(control.head().await.unwrap()));
         for number in 0..3 {
             installation.create_key(&format!("key {number}")).await;
             let head = control.head().await.unwrap();
-            while announced().await < head {}
+            while announced().await.sequence < head {}
         }
         // Everything else works as well.
         control.register(node("a", A)).await.unwrap();

@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
-use keywright_store_postgres::{PostgresOptions, PostgresStore};
+use keywright_store_postgres::{AnnouncementKey, PostgresOptions, PostgresStore};
 use keywright_testkit::PostgresServer;
+use zeroize::Zeroizing;
 
 /// The server that tests share which do not disturb it.
 pub(crate) fn shared() -> &'static PostgresServer {
@@ -23,6 +24,7 @@ pub(crate) fn own_schema(server: &PostgresServer) -> PostgresOptions {
     let mut options = PostgresOptions::new(server.url());
     options.schema = format!("test_{}", SCHEMAS.fetch_add(1, Ordering::Relaxed));
     options.readers = 1;
+    options.announcement_key = Some(AnnouncementKey::new(Zeroizing::new([7; 32])));
     // Builds without optimisation on a busy machine.
     options.idle_in_transaction_timeout = Duration::from_secs(30);
     options.statement_timeout = Duration::from_secs(30);

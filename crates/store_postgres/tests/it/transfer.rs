@@ -120,7 +120,7 @@ async fn goes_on<S: Store>(store: Arc<S>, before: &Facts, seed: u64) {
     let committed =
         store.execute(context, Command::CreateKey(Box::new(samples.new_key("later")))).await.unwrap();
     assert_eq!(committed.sequence, before.state.0 + 1);
-    let Outcome::Key(key, _) = committed.outcome else { panic!("another outcome") };
+    let Outcome::Key(key) = committed.outcome else { panic!("another outcome") };
     let compromise =
         KeyChange::Compromise { reason: None, replacement: None, incident: samples.incident_id() };
     let context = samples.context(Samples::keys_permit(workspace));

@@ -3,9 +3,9 @@
 use keywright_domain::{
     caps,
     change::{Change, EntityRef, KeyView},
-    command::{CommandError, Outcome, Redigest},
+    command::{ChangedKey, CommandError, Outcome, Redigest},
     ids::{KeyId, WorkspaceId},
-    key::{self, ApiKey, Effect, KeyChange, KeyError, KeyNumber, NewKey, Transition},
+    key::{self, ApiKey, Effect, Incident, KeyChange, KeyError, KeyNumber, NewKey, Transition},
     query::KeyFilter,
     workspace::Workspace,
 };
@@ -33,7 +33,8 @@ impl Scope<'_> {
         created.key.number = KeyNumber(self.heads.next_key()?);
         keys::insert(self.connection, &created.key)?;
         let hint = created.key.secrets.last().map(|secret| secret.hint.clone());
-        let mut draft = draft(created);
+        let (mut draft, key, _) = draft(created);
+        draft.outcome = Outcome::Key(Box::new(key));
         draft.hint = hint;
         draft.wait = Some(wait);
         draft.counted = Some((id, 1));
@@ -42,22 +43,23 @@ impl Scope<'_> {
 
     pub(super) fn change_key(&mut self, id: KeyId, mut change: KeyChange) -> Result<Draft, Fault> {
         let workspace_id = self.permitted_workspace();
-        let workspace = &self.workspaces.get(self.connection, workspace_id)?.workspace;
+        let workspace = self.workspaces.get(self.connection, workspace_id)?.workspace.clone();
         let before = keys::by_id(self.connection, id, workspace_id)?
             .filter(|key| key.workspace_number == workspace.number)
             .ok_or(KeyError::NotFound)?;
+        let last_uses = all(self.connection, sql::keys::LAST_USED, [before.number.0], keys::last_used)?;
         if let KeyChange::DisableIdle { last_used, .. } = &mut change {
-            let uses = all(self.connection, sql::keys::LAST_USED, [before.number.0], keys::last_used)?;
-            *last_used = uses.into_iter().map(|used| used.at).max();
+            *last_used = last_uses.iter().map(|used| used.at).max();
         }
         let hint = issued_hint(&change);
         let wait = workspace.policy.wait;
         let was_deleted = before.deleted_at.is_some();
         let done =
-            key::transition(before.clone(), change, workspace, &self.context.permit, self.context.now)?;
+            key::transition(before.clone(), change, &workspace, &self.context.permit, self.context.now)?;
         self.keep(&before, &done)?;
         let is_deleted = done.key.deleted_at.is_some();
-        let mut draft = draft(done);
+        let (mut draft, key, incident) = draft(done);
+        draft.outcome = Outcome::ChangedKey(Box::new(ChangedKey { key, incident, workspace, last_uses }));
         draft.wait = Some(wait);
         draft.hint = hint;
         if is_deleted && !was_deleted {
@@ -79,7 +81,7 @@ impl Scope<'_> {
         for key in matches {
             let done = self.revoke(&key, &workspace, reason)?;
             revoked += u64::from(done.effect != Effect::None);
-            let one = draft(done);
+            let (one, ..) = draft(done);
             all.changes.extend(one.changes);
             all.entries.extend(one.entries);
         }
@@ -146,8 +148,8 @@ fn issued_hint(change: &KeyChange) -> Option<String> {
     }
 }
 
-/// What a transition means for the logs.
-fn draft(done: Transition) -> Draft {
+/// What a transition means for the logs; and the key, and the incident.
+fn draft(done: Transition) -> (Draft, ApiKey, Option<Incident>) {
     let Transition { key, effect, action, reason, fields, incident } = done;
     let target = key.id.to_string();
     let workspace = Some((key.workspace, key.workspace_number));
@@ -157,10 +159,10 @@ fn draft(done: Transition) -> Draft {
         Change::Key(Box::new(KeyView::from(&key)))
     };
     let number = key.number;
-    let mut draft = Draft::new(Outcome::Key(Box::new(key), incident), target.clone());
+    let mut draft = Draft::new(Outcome::Done, target.clone());
     if effect != Effect::None {
         draft.changes.push((EntityRef::Key(number), effect, change));
         draft.entries.push(Entry { action, kind: "key", target, workspace, reason, fields });
     }
-    draft
+    (draft, key, incident)
 }

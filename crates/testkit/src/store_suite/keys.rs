@@ -323,7 +323,8 @@ pub async fn incidents<S: Store>(store: Arc<S>) {
         let context = installation.samples.context_at(now, installation.keys_permit());
         let committed =
             installation.execute(context, Command::ChangeKey { key: key.id, change }).await.unwrap();
-        let Outcome::Key(key, Some(opened)) = committed.outcome else { panic!("no incident was opened") };
+        let Outcome::ChangedKey(changed) = committed.outcome else { panic!("another outcome") };
+        let (key, opened) = (changed.key, changed.incident.expect("an incident was opened"));
         assert_eq!(key.status(Timestamp::from_unix_ms(0)), KeyStatus::Revoked);
         assert_eq!(
             (opened.id, opened.key, &opened.reason, opened.opened_at),

@@ -58,16 +58,16 @@ pub(crate) async fn handler(
     scope: Scope<WriteKeys>,
     body: OptionalJson<Request>,
 ) -> Result<Receipted<CompromisedKey>, ApiError> {
-    let used = scope.used_key(&state).await?;
+    let before = scope.key(&state).await?;
     let replace = body.value.replace.unwrap_or(true);
-    let issued = replace.then(|| issue(&state, kind_of(used.key.environment), scope.now()));
+    let issued = replace.then(|| issue(&state, kind_of(before.environment), scope.now()));
     let (secret, replacement) = issued.unzip();
     let compromise = KeyChange::Compromise {
         reason: body.value.reason,
         replacement,
         incident: IncidentId::generate(scope.now(), &*state.entropy),
     };
-    let changed = change(&state, &scope, used, compromise, &body.raw).await?;
+    let changed = change(&state, &scope.into(), compromise, &body.raw).await?;
     Ok(Receipted::new(changed.receipt, |receipt| CompromisedKey {
         key: changed.key,
         secret: secret.map(RevealedSecret),

@@ -131,7 +131,7 @@ pub(crate) async fn handler(
     };
     let done = state.commit(origin, context, command).await?;
     let sequence = done.sequence();
-    let (key, _) = done.key()?;
+    let key = done.key()?;
     let last_uses = LastUses::default();
     let texts =
         KeyTexts { state: &state, workspace: &scope.workspace, last_uses: &last_uses, now: scope.now() };

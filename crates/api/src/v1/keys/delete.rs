@@ -5,7 +5,7 @@ use keywright_domain::key::KeyChange;
 
 use super::change;
 use crate::{
-    actor::{Scope, WriteKeys},
+    actor::{Place, WriteKeys},
     error::ApiError,
     openapi::{Accepted, problems},
     state::AppState,
@@ -25,10 +25,9 @@ problems! {}
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
-    scope: Scope<WriteKeys>,
+    place: Place<WriteKeys>,
 ) -> Result<Receipted<Receipt>, ApiError> {
-    let used = scope.used_key(&state).await?;
-    let changed = change(&state, &scope, used, KeyChange::Delete, &[]).await?;
+    let changed = change(&state, &place, KeyChange::Delete, &[]).await?;
     Ok(Receipted::empty(changed.receipt))
 }
 

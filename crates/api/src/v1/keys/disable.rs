@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{ChangedKey, change};
 use crate::{
-    actor::{Scope, WriteKeys},
+    actor::{Place, WriteKeys},
     edge::OptionalJson,
     error::ApiError,
     openapi::{Accepted, problems},
@@ -34,11 +34,10 @@ problems! { KeyAlreadyRevoked }
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
-    scope: Scope<WriteKeys>,
+    place: Place<WriteKeys>,
     _body: OptionalJson<Request>,
 ) -> Result<Receipted<ChangedKey>, ApiError> {
-    let used = scope.used_key(&state).await?;
-    let changed = change(&state, &scope, used, KeyChange::Disable, &[]).await?;
+    let changed = change(&state, &place, KeyChange::Disable, &[]).await?;
     Ok(changed.into())
 }
 

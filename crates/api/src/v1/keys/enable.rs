@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{ChangedKey, change};
 use crate::{
-    actor::{Scope, WriteKeys},
+    actor::{Place, WriteKeys},
     edge::OptionalJson,
     error::ApiError,
     openapi::problems,
@@ -34,10 +34,9 @@ problems! { KeyAlreadyRevoked }
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
-    scope: Scope<WriteKeys>,
+    place: Place<WriteKeys>,
     _body: OptionalJson<Request>,
 ) -> Result<Receipted<ChangedKey>, ApiError> {
-    let used = scope.used_key(&state).await?;
-    let changed = change(&state, &scope, used, KeyChange::Enable, &[]).await?;
+    let changed = change(&state, &place, KeyChange::Enable, &[]).await?;
     Ok(changed.into())
 }

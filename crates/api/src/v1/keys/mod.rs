@@ -19,7 +19,7 @@ mod rotate_cancel;
 mod rotate_complete;
 
 use keywright_domain::{
-    command::Command,
+    command::{self, Command},
     key::{Incident, KeyChange},
 };
 use serde::Serialize;
@@ -27,11 +27,11 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    actor::{Scope, UsedKey, WriteKeys},
+    actor::{Place, WriteKeys},
     commit,
     error::ApiError,
     state::AppState,
-    wire::{Key, KeyTexts, Receipt, Receipted},
+    wire::{Key, KeyTexts, LastUses, Receipt, Receipted},
 };
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -73,22 +73,24 @@ impl From<Changed> for Receipted<ChangedKey> {
     }
 }
 
-/// Carries out `change` on `key`, as far as the domain allows it. `body` is the request's, for recognising repeats.
+/// Carries out `change` on the key that the path names, as far as the domain allows it. `body` is the request's, for
+/// recognising repeats.
 ///
-/// Everything that can fail comes before the commit, so that no answer says "failed" about a change that was made.
+/// The store says with the commit what the answer shows. So no answer says "failed" about a change that was made, and a
+/// change takes no more than its commit.
 async fn change(
     state: &AppState,
-    scope: &Scope<WriteKeys>,
-    used: UsedKey,
+    place: &Place<WriteKeys>,
     change: KeyChange,
     body: &[u8],
 ) -> Result<Changed, ApiError> {
-    let UsedKey { key, last_uses } = used;
-    let origin = &scope.caller.origin;
-    let context = origin.context(state, scope.permit, origin.idempotency(&scope.caller.actor, body));
-    let done = state.commit(origin, context, Command::ChangeKey { key: key.id, change }).await?;
+    let key = place.key_id()?;
+    let origin = &place.caller.origin;
+    let context = origin.context(state, place.permit, origin.idempotency(&place.caller.actor, body));
+    let done = state.commit(origin, context, Command::ChangeKey { key, change }).await?;
     let receipt = done.receipt.clone();
-    let (key, incident) = done.key()?;
-    let texts = KeyTexts { state, workspace: &scope.workspace, last_uses: &last_uses, now: scope.now() };
+    let command::ChangedKey { key, incident, workspace, last_uses } = done.changed_key()?;
+    let last_uses = LastUses::with(state, key.number, last_uses);
+    let texts = KeyTexts { state, workspace: &workspace, last_uses: &last_uses, now: origin.now };
     Ok(Changed { key: texts.show(key), incident, receipt })
 }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{change, fields};
 use crate::{
-    actor::{Scope, WriteKeys},
+    actor::{Place, WriteKeys},
     edge::StrictJson,
     error::ApiError,
     openapi::{Accepted, problems},
@@ -77,12 +77,11 @@ problems! { UnknownPermission, PermissionEscalation, KeyAlreadyRevoked }
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
-    scope: Scope<WriteKeys>,
+    place: Place<WriteKeys>,
     body: StrictJson<Request>,
 ) -> Result<Receipted<PatchedKey>, ApiError> {
-    let used = scope.used_key(&state).await?;
     let patch = body.value.into_patch(&state)?;
-    let changed = change(&state, &scope, used, KeyChange::Patch(Box::new(patch)), &[]).await?;
+    let changed = change(&state, &place, KeyChange::Patch(Box::new(patch)), &[]).await?;
     let key = changed.key;
     Ok(Receipted::new(changed.receipt, |receipt| PatchedKey { key, receipt }))
 }

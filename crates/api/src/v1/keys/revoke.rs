@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{ChangedKey, change};
 use crate::{
-    actor::{Scope, WriteKeys},
+    actor::{Place, WriteKeys},
     edge::OptionalJson,
     error::ApiError,
     openapi::{Accepted, problems},
@@ -38,12 +38,11 @@ problems! {}
 )]
 pub(crate) async fn handler(
     State(state): State<AppState>,
-    scope: Scope<WriteKeys>,
+    place: Place<WriteKeys>,
     body: OptionalJson<Request>,
 ) -> Result<Receipted<ChangedKey>, ApiError> {
-    let used = scope.used_key(&state).await?;
     let revoke = KeyChange::Revoke { reason: body.value.reason };
-    let changed = change(&state, &scope, used, revoke, &[]).await?;
+    let changed = change(&state, &place, revoke, &[]).await?;
     Ok(changed.into())
 }
 

@@ -56,10 +56,10 @@ pub(crate) async fn handler(
     scope: Scope<WriteKeys>,
     body: OptionalJson<Request>,
 ) -> Result<Receipted<RotatedKey>, ApiError> {
-    let used = scope.used_key(&state).await?;
-    let (secret, kept) = issue(&state, kind_of(used.key.environment), scope.now());
+    let before = scope.key(&state).await?;
+    let (secret, kept) = issue(&state, kind_of(before.environment), scope.now());
     let rotate = KeyChange::Rotate { secret: kept, overlap_seconds: body.value.overlap_seconds };
-    let changed = change(&state, &scope, used, rotate, &body.raw).await?;
+    let changed = change(&state, &scope.into(), rotate, &body.raw).await?;
     let (key, secret) = (changed.key, RevealedSecret(secret));
     Ok(Receipted::new(changed.receipt, |receipt| RotatedKey { key, secret, receipt }))
 }

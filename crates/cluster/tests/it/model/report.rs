@@ -1,19 +1,20 @@
 //! Runs cases and prints what came of them.
 
-use super::cases::{Case, Promise};
+use std::time::Duration;
+
+use super::{
+    cases::{Case, Promise},
+    explore::Progress,
+};
 
 /// Runs the cases whose name contains `filter`, prints a table, and says whether all came out as expected.
 #[expect(clippy::print_stdout, reason = "the table is what this is for")]
-pub(crate) fn run<'cases>(
-    cases: impl Iterator<Item = &'cases Case>,
-    threads: usize,
-    has_paths: bool,
-) -> bool {
+pub(crate) fn run<'cases>(cases: impl Iterator<Item = &'cases Case>, has_paths: bool) -> bool {
     println!("| configuration | states | seconds | P1 | P2 | as expected |");
     println!("|---|---:|---:|---|---|---|");
     let mut all_agree = true;
     for case in cases {
-        let found = case.run(threads);
+        let found = case.run(|progress, elapsed| tell(case.name, progress, elapsed));
         let agrees = case.agrees(&found);
         all_agree &= agrees;
         println!(
@@ -33,6 +34,14 @@ pub(crate) fn run<'cases>(
         }
     }
     all_agree
+}
+
+/// How far a long run is, every few million states.
+#[expect(clippy::print_stderr, reason = "the table goes to standard output")]
+fn tell(name: &str, progress: Progress, elapsed: Duration) {
+    let Progress { states, depth, breadth } = progress;
+    let seconds = elapsed.as_secs_f64();
+    eprintln!("{name}: {states} states, {depth} steps deep, {breadth} there, {seconds:.0} s");
 }
 
 fn text(promise: Promise) -> &'static str {

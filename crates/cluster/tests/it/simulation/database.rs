@@ -144,6 +144,7 @@ impl Database {
             anchor: Anchor { audit_sequence: seen.head, audit_hash: [0; 32] },
             epoch: seen.epoch,
             generation_epoch: seen.generation_epoch,
+            nodes: 0,
             is_standby: false,
             wall_ms: 0,
         }

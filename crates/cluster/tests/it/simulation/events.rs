@@ -79,6 +79,8 @@ pub(crate) enum Local {
     },
     Announced {
         sequence: u64,
+        /// What the change is, if the announcement tells: this key is revoked.
+        told: Option<u8>,
     },
     Revoked {
         key: u8,
@@ -182,7 +184,7 @@ impl Simulation {
                 }
             }
             Local::GiveUp { operation } => self.answered(node, operation, &follower::Input::Failed),
-            Local::Announced { sequence } => self.follow(node, &follower::Input::Announced { sequence }),
+            Local::Announced { sequence, told } => self.announced(node, sequence, told),
             Local::Looked { look, asked_at_ns, rows } if self.processes[node].look == look => {
                 let process = &mut self.processes[node];
                 process.look += 1;
@@ -218,6 +220,19 @@ impl Simulation {
         }
     }
 
+    /// What follows on what is applied is applied at once.
+    fn announced(&mut self, node: usize, sequence: u64, told: Option<u8>) {
+        let boot = self.boot(node);
+        let process = &mut self.processes[node];
+        match told.filter(|_| process.follower.is_following() && sequence == process.applied + 1) {
+            Some(key) => {
+                process.take_in((sequence, key), boot);
+                self.follow(node, &follower::Input::Told { applied: sequence });
+            }
+            None => self.follow(node, &follower::Input::Announced { sequence }),
+        }
+    }
+
     fn follow(&mut self, node: usize, input: &follower::Input) {
         let boot = self.boot(node);
         for output in self.processes[node].follower.step(boot, input) {
@@ -227,7 +242,12 @@ impl Simulation {
                 follower::Output::Lease(ends) => process.lease = ends,
                 follower::Output::Stable(sequence) => process.stable = process.stable.max(sequence),
                 follower::Output::WallClock { .. } => {}
-                follower::Output::Begin(operation) => self.begin(node, operation),
+                follower::Output::Begin(operation) => {
+                    if matches!(operation, Operation::Reassert { .. }) {
+                        self.audit(node, barrier::Input::Reasserting);
+                    }
+                    self.begin(node, operation);
+                }
             }
         }
         self.schedule_wake(node);

@@ -66,17 +66,18 @@ impl Simulation {
             Statement::Revoke { key } => {
                 if let Some(committed) = self.database.revoke(key) {
                     self.reply(node, life, Local::Revoked { key, committed });
-                    self.announce(committed.sequence);
+                    self.announce(committed.sequence, committed.is_new.then_some(key));
                 }
             }
         }
     }
 
-    fn announce(&mut self, sequence: u64) {
+    fn announce(&mut self, sequence: u64, revoked: Option<u8>) {
         for node in 0..self.processes.len() {
             let life = self.processes[node].life;
             if self.random.percent(85) {
-                self.reply(node, life, Local::Announced { sequence });
+                let told = revoked.filter(|_| self.random.percent(80));
+                self.reply(node, life, Local::Announced { sequence, told });
             }
         }
     }

@@ -1,8 +1,8 @@
 //! The crate's own `Follower` and `Barrier` over an abstract store and network, explored to the end.
 //!
 //! Every machine keeps its own clock, and all clocks show [`World::now`] at all times: when time passes, everything that a
-//! machine remembers moves into the past instead. So the space has no horizon, except where a configuration sets one.
-//! All nodes have one name, and states that differ in the order of the nodes only are one.
+//! machine remembers moves into the past instead. So the space has no horizon. All nodes have one name, and states that
+//! differ in what makes no difference any more are one: see [`World::reduced`].
 //!
 //! A configuration is fine or coarse. In a fine one everything takes as many steps as it does: a verification reads the
 //! lease, the entry, and the clock again; changes are put into memory before the core hears of it; a poll has its
@@ -21,11 +21,11 @@ pub(crate) use self::revoker::Planned;
 use self::{
     node::{Node, Verdict},
     revoker::{Returned, Revoker},
-    store::{Change, Store, Truth},
+    store::{Change, JUMP, Store, Truth},
 };
 
 /// Longer than anything.
-const NEVER: u64 = 1 << 40;
+const NEVER: u64 = u64::MAX / 4;
 
 /// How the model departs from the protocol. Each must be refuted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub(crate) enum Mutant {
     CommitBeforeGeneration,
     /// A generation goes on numbering where its history ends.
     SequencesReused,
+    /// What became known while a re-assertion was under way counts as part of it.
+    ReassertingUntold,
 }
 
 /// What is modelled.
@@ -77,9 +79,9 @@ pub(crate) struct World {
     pub(crate) restarts: u8,
     /// How often a standby may be promoted that lacks the last change.
     pub(crate) promotions: u8,
-    /// How many ticks are explored; `None`: all.
-    pub(crate) horizon: Option<u8>,
     pub(crate) mutant: Option<Mutant>,
+    /// Whether states that differ in what makes no difference any more are one; see [`World::reduced`].
+    pub(crate) is_reduced: bool,
 }
 
 impl World {
@@ -97,6 +99,7 @@ impl World {
                 acknowledge_own_after_ns: 0,
                 look_every_ns: 0,
                 look_every_max_ns: 0,
+                look_idle_every_ns: 1,
                 settle_ns: NEVER,
             },
             first: Truth { is_revoked: false, lease: LeaseTerm::Standard, wait: LeaseTerm::Standard },
@@ -111,8 +114,8 @@ impl World {
             losses: 0,
             restarts: 0,
             promotions: 0,
-            horizon: None,
             mutant: None,
+            is_reduced: true,
         }
     }
 
@@ -130,10 +133,16 @@ pub(crate) struct State {
     is_odd: bool,
     was_rejected: bool,
     broken: (bool, bool),
-    losses_left: u8,
+    pub(crate) losses_left: u8,
     restarts_left: u8,
     promotions_left: u8,
-    ticks_left: Option<u8>,
+}
+
+impl State {
+    #[cfg(test)]
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken != (false, false)
+    }
 }
 
 /// Something that happens.
@@ -146,11 +155,12 @@ pub(crate) enum Action {
     RevokerWakes,
     Look,
     Looked,
-    Challenge,
-    Challenged,
-    Fence,
+    Challenge(usize),
+    Challenged(usize),
+    Fence(usize),
     Wake(usize),
     Announce(usize),
+    Tell(usize),
     Execute(usize),
     Apply(usize),
     Deliver(usize),
@@ -162,25 +172,86 @@ pub(crate) enum Action {
 }
 
 impl World {
-    fn tick(&self, state: &mut State) -> Option<()> {
-        if let Some(ticks) = &mut state.ticks_left {
-            *ticks = ticks.checked_sub(1)?;
-        }
+    fn tick(&self, state: &mut State) {
         state.revoker.tick();
         state.is_odd = self.is_slow && !state.is_odd;
         if !state.is_odd {
             state.nodes.iter_mut().for_each(Node::tick);
         }
-        Some(())
     }
 
     /// Whether nothing can be accepted any more, whatever happens.
-    fn is_over(&self, state: &State) -> bool {
-        state.revoker.returned != Returned::No
-            && state.promotions_left == 0
-            && state.restarts_left == 0
+    pub(crate) fn is_over(&self, state: &State) -> bool {
+        Self::is_armed(state)
+            && self.keeps_revoked(state)
             && state.nodes.iter().all(Node::has_revoked_for_good)
+    }
+
+    /// Whether a node that has the revocation in memory will always have it.
+    fn keeps_revoked(&self, state: &State) -> bool {
+        state.promotions_left == 0
+            && state.restarts_left == 0
+            && state.store.truth().is_revoked
             && !self.is(Mutant::EntryBeforeLease)
+    }
+
+    /// Whether every acceptance breaks a promise from now on. In atomic mode, one after a rejection breaks P2, whether or
+    /// not the revocation has returned.
+    pub(crate) fn is_armed(state: &State) -> bool {
+        state.revoker.returned != Returned::No || state.was_rejected
+    }
+
+    /// Drops what makes no difference any more, so that states that differ in nothing else are one.
+    ///
+    /// - Of each machine: see [`Follower::canonical`](keywright_cluster::Follower::canonical) and
+    ///   [`Barrier::canonical`](keywright_cluster::Barrier::canonical).
+    /// - Once every acceptance breaks a promise, it makes no difference whether and how the revocation returns, nor what was
+    ///   acknowledged. A challenge or a fence that is still executed can only take a lease away, or keep one from being
+    ///   given: whatever is accepted with it is accepted without. (These are all that a reduced state may lose.)
+    /// - A challenge at a change that every answer from now on reflects binds nobody.
+    /// - Nor does anything about a node that will never have the key active again: it accepts nothing, and others hear of it
+    ///   by its row only: by acknowledgements, and by whether it has re-asserted what it knew, so this is left as it is
+    ///   where the history may change. If all nodes are such, the state is an end, and is left as it is for the conditions
+    ///   that should be reached.
+    /// - Challenges and fences that come to nothing: see [`Revoker::forget_vain`].
+    /// - How many polls a run has made: only whether there were any, and whether it was more since the number that somebody
+    ///   knows. And rows of fenced runs that nobody refers to; what runs are called. See [`Store::rename`].
+    /// - Which node is which, unless the revoker is one of them.
+    pub(crate) fn reduced(&self, mut state: State) -> State {
+        let is_moot = Self::is_armed(&state);
+        state.revoker.canonicalize(is_moot, self);
+        if is_moot {
+            state.store.forget_acknowledgements();
+        }
+        for node in &mut state.nodes {
+            node.canonicalize(self);
+            node.forget_challenges(&mut state.store);
+        }
+        let may_freeze = is_moot && self.promotions == 0 && self.keeps_revoked(&state);
+        if may_freeze && !self.is_over(&state) {
+            state
+                .nodes
+                .iter_mut()
+                .filter(|node| node.has_revoked_for_good())
+                .for_each(|node| node.freeze(self));
+        }
+        if self.counts_renewals {
+            let State { store, nodes, revoker, .. } = &mut state;
+            revoker.forget_vain(store);
+            let known = revoker.runs();
+            let refers = |run| {
+                known.iter().any(|(other, _)| *other == run) || nodes.iter().any(|node| node.is_run(run))
+            };
+            let names = store.rename(refers, known.clone().into_iter());
+            revoker.rename(&names);
+            for node in nodes {
+                node.rename(&names);
+            }
+        }
+        if self.own.is_none() {
+            state.nodes.sort_by_cached_key(Node::order);
+        }
+        state
     }
 
     fn promote(state: &mut State) -> Option<()> {
@@ -194,8 +265,11 @@ impl World {
         let (late, after_rejection) = (state.revoker.returned != Returned::No, state.was_rejected);
         let accepts = state.nodes.iter().any(|node| node.verdict(self) == Some(true));
         state.broken = (late && accepts, after_rejection && accepts);
-        state.was_rejected |=
-            self.is_p2_tracked && state.nodes.iter().any(|node| node.verdict(self) == Some(false));
+        // Armed already, or not: see `is_armed`.
+        if !late {
+            state.was_rejected |=
+                self.is_p2_tracked && state.nodes.iter().any(|node| node.verdict(self) == Some(false));
+        }
     }
 
     fn verify(&self, state: &mut State, index: usize) -> Option<()> {
@@ -211,21 +285,42 @@ impl World {
     }
 
     fn act(&self, state: &mut State, action: Action) -> Option<()> {
+        let reasserts = |state: &State| self.own.is_some_and(|own| state.nodes[own].is_reasserting());
+        let did = reasserts(state);
+        self.take_step(state, action)?;
+        let does = reasserts(state);
+        let State { store, revoker, .. } = state;
+        match (did, does, action) {
+            (false, true, _) => revoker.reasserting(store, self),
+            (true, false, Action::Execute(_)) => revoker.history_changed(store, self),
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn take_step(&self, state: &mut State, action: Action) -> Option<()> {
         let State { store, nodes, revoker, .. } = state;
         let late = revoker.returned != Returned::No;
         match action {
-            Action::Tick => self.tick(state),
+            Action::Tick => {
+                self.tick(state);
+                Some(())
+            }
             Action::Promote => Self::promote(state),
             Action::Commit => revoker.commit(store, self),
             Action::CommitKnown => revoker.know(store, nodes, self),
             Action::RevokerWakes => revoker.wake(store, self),
             Action::Look => revoker.look(store, nodes, self),
             Action::Looked => revoker.see(store, nodes, self),
-            Action::Challenge => revoker.challenge(store),
-            Action::Challenged => revoker.challenged(store, self),
-            Action::Fence => revoker.fence(store, self),
+            Action::Challenge(index) => revoker.challenge(index, store),
+            Action::Challenged(index) => revoker.challenged(index, store, self),
+            Action::Fence(index) => {
+                revoker.fence(index, store, self);
+                Some(())
+            }
             Action::Wake(node) => nodes[node].wake(self),
             Action::Announce(node) => nodes[node].announce(store.head, self),
+            Action::Tell(node) => nodes[node].tell(store, self),
             Action::Execute(node) => nodes[node].execute(store, self),
             Action::Apply(node) => nodes[node].apply(self),
             Action::Deliver(node) => nodes[node].deliver(self),
@@ -263,41 +358,40 @@ impl Model for World {
             losses_left: self.losses,
             restarts_left: self.restarts,
             promotions_left: self.promotions,
-            ticks_left: self.horizon,
         }]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         // Verifications only look on: what follows a broken promise also follows without it.
-        if state.broken != (false, false) || self.is_over(state) {
+        if state.broken != (false, false) || (self.is_reduced && self.is_over(state)) {
             return;
         }
-        actions.extend([
-            Action::Tick,
-            Action::Commit,
-            Action::CommitKnown,
-            Action::RevokerWakes,
-            Action::Look,
-        ]);
-        actions.extend(self.has_slow_looks.then_some(Action::Looked));
-        if self.counts_renewals {
-            actions.extend([Action::Challenge, Action::Challenged, Action::Fence]);
+        let revoker = &state.revoker;
+        let mut offer = |may: bool, action: Action| actions.extend(may.then_some(action));
+        offer(true, Action::Tick);
+        offer(revoker.can_commit(&state.nodes, self), Action::Commit);
+        offer(revoker.can_know(), Action::CommitKnown);
+        offer(revoker.can_wake(self), Action::RevokerWakes);
+        offer(revoker.can_look(), Action::Look);
+        offer(revoker.can_see(), Action::Looked);
+        for index in 0..revoker.challenges() {
+            offer(true, Action::Challenge(index));
+            offer(true, Action::Challenged(index));
         }
-        actions.extend((self.promotions > 0).then_some(Action::Promote));
-        for node in 0..self.nodes {
-            actions.extend([
-                Action::Wake(node),
-                Action::Execute(node),
-                Action::Apply(node),
-                Action::Deliver(node),
-            ]);
-            if self.is_fine {
-                actions.extend([Action::VerifyBegin(node), Action::VerifyContinue(node)]);
-            }
-            actions.extend(self.has_announcements.then_some(Action::Announce(node)));
-            actions.extend((self.losses > 0 || self.promotions > 0).then_some(Action::Lose(node)));
-            actions.extend((self.restarts > 0).then_some(Action::Restart(node)));
-            actions.extend(self.is(Mutant::RegistrationAfterSnapshot).then_some(Action::CommitRow(node)));
+        (0..revoker.fences()).for_each(|index| offer(true, Action::Fence(index)));
+        offer(state.promotions_left > 0, Action::Promote);
+        for (index, node) in state.nodes.iter().enumerate().filter(|(_, node)| !node.is_frozen()) {
+            offer(node.can_wake(self), Action::Wake(index));
+            offer(node.can_execute(), Action::Execute(index));
+            offer(node.can_apply(), Action::Apply(index));
+            offer(node.can_deliver(), Action::Deliver(index));
+            offer(self.is_fine && !node.is_verifying(), Action::VerifyBegin(index));
+            offer(node.is_verifying(), Action::VerifyContinue(index));
+            offer(self.has_announcements, Action::Announce(index));
+            offer(self.has_announcements, Action::Tell(index));
+            offer(node.is_broken() || (state.losses_left > 0 && node.can_lose()), Action::Lose(index));
+            offer(state.restarts_left > 0, Action::Restart(index));
+            offer(self.is(Mutant::RegistrationAfterSnapshot), Action::CommitRow(index));
         }
     }
 
@@ -307,10 +401,7 @@ impl Model for World {
         if !self.is_fine {
             self.verify_everywhere(&mut state);
         }
-        if self.own.is_none() {
-            state.nodes.sort_by_cached_key(Node::order);
-        }
-        Some(state)
+        Some(if self.is_reduced { self.reduced(state) } else { state })
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -336,7 +427,9 @@ impl Model for World {
             properties.push(Property::sometimes(
                 "fenced, and registered again",
                 |model: &World, state: &State| {
-                    state.store.rows.iter().any(|row| row.is_fenced) && state.store.rows.len() > model.nodes
+                    let has_fenced =
+                        state.store.has_fenced || state.store.rows.iter().any(|row| row.is_fenced);
+                    has_fenced && state.nodes.iter().all(|node| node.has_lease(model))
                 },
             ));
         }
@@ -347,7 +440,7 @@ impl Model for World {
                     let rows = &state.store.rows;
                     state.store.generation == 2
                         && rows.iter().all(|row| row.reasserted == 2)
-                        && state.nodes.iter().all(|node| node.has_lease(model) && node.sequence >= 16)
+                        && state.nodes.iter().all(|node| node.has_lease(model) && node.sequence >= JUMP)
                 },
             ));
         }

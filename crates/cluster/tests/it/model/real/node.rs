@@ -6,11 +6,11 @@ use keywright_cluster::{
     Follower, TermTable,
     follower::{Input, Operation, Output},
 };
-use keywright_domain::control::PollReply;
+use keywright_domain::control::{Incarnation, PollReply};
 
 use super::{
     Mutant, World,
-    store::{Change, Snapshot, Store, Truth},
+    store::{Change, Names, Snapshot, Store, Truth},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +42,7 @@ enum Verification {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub(crate) struct Node {
     pub(crate) follower: Follower,
     flight: Option<(Operation, Stage)>,
@@ -56,7 +57,12 @@ pub(crate) struct Node {
     verification: Verification,
     /// The mutant: registered, but the row is not committed.
     is_row_missing: bool,
-    times_receipt: bool,
+    /// Nothing that it does matters any more.
+    is_frozen: bool,
+    /// Whether this process committed the revocation, and knows it.
+    has_committed: bool,
+    /// Whether a re-assertion is under way that includes the revocation.
+    reasserts_revoked: bool,
 }
 
 /// What a verification led to.
@@ -83,12 +89,29 @@ impl Node {
             lease: [0; 4],
             verification: Verification::None,
             is_row_missing: false,
-            times_receipt: world.is_atomic,
+            is_frozen: false,
+            has_committed: false,
+            reasserts_revoked: false,
         }
+    }
+
+    /// It will never have the key active again, and nobody asks what it does.
+    pub(crate) fn freeze(&mut self, world: &World) {
+        *self = Self { is_frozen: true, ..Self::new(world) };
+        self.memory.is_revoked = true;
+    }
+
+    pub(crate) const fn is_frozen(&self) -> bool {
+        self.is_frozen
     }
 
     pub(crate) fn restart(&mut self, world: &World) {
         *self = Self::new(world);
+    }
+
+    /// Whether it is re-asserting what it knows.
+    pub(crate) const fn is_reasserting(&self) -> bool {
+        matches!(self.flight, Some((Operation::Reassert { .. }, _)))
     }
 
     /// A tick of the node's clock has passed.
@@ -102,6 +125,62 @@ impl Node {
             Verification::Leased(_, ends) => ends.iter_mut().for_each(earlier),
             Verification::Decided(_, end) => earlier(end),
             Verification::None | Verification::Read(_) => {}
+        }
+    }
+
+    /// Drops what makes no difference any more: moments that are over, and verifications that can only end without a verdict.
+    pub(crate) fn canonicalize(&mut self, world: &World) {
+        self.follower = self.follower.clone().canonical(world.now);
+        self.reasserts_revoked &= self.is_reasserting();
+        let forget_past = |at: &mut u64| *at = if *at <= world.now { 0 } else { *at };
+        self.lease.iter_mut().for_each(forget_past);
+        if self.received_at + world.timing.wait_ns(world.first.wait) <= world.now {
+            self.received_at = 0;
+        }
+        match &mut self.verification {
+            Verification::Leased(_, ends) => {
+                ends.iter_mut().for_each(forget_past);
+                if *ends == [0; 4] {
+                    self.verification = Verification::None;
+                }
+            }
+            Verification::Decided(_, end) if *end <= world.now => self.verification = Verification::None,
+            Verification::None | Verification::Read(_) | Verification::Decided(..) => {}
+        }
+    }
+
+    /// Drops a challenge that every answer from now on meets.
+    pub(crate) fn forget_challenges(&mut self, store: &mut Store) {
+        if let Some((_, Stage::Answered(Input::Polled(reply)))) = &mut self.flight
+            && reply.challenge <= reply.head
+        {
+            reply.challenge = 0;
+        }
+        let seen = match &self.flight {
+            Some((_, Stage::Started(seen))) => seen.head,
+            _ => store.head,
+        };
+        let Some(run) = self.follower.incarnation() else { return };
+        if let Some(row) = store.row(run).filter(|row| row.challenge <= seen) {
+            row.challenge = 0;
+        }
+    }
+
+    /// Whether it is this run, or has yet to be told that it is not.
+    pub(crate) fn is_run(&self, run: Incarnation) -> bool {
+        let sent = self.flight.as_ref().is_some_and(|(operation, _)| match operation {
+            Operation::Poll { incarnation, .. }
+            | Operation::Acknowledge { incarnation, .. }
+            | Operation::Reassert { incarnation, .. } => *incarnation == run,
+            _ => false,
+        });
+        sent || self.follower.incarnation() == Some(run)
+    }
+
+    pub(crate) fn rename(&mut self, names: &Names) {
+        self.follower = self.follower.clone().renamed(|run| names.run(run));
+        if let Some((operation, _)) = &mut self.flight {
+            *operation = operation.renamed(|run| names.run(run));
         }
     }
 
@@ -123,6 +202,30 @@ impl Node {
         self.memory.is_revoked && !loads_old && !has_read
     }
 
+    pub(crate) fn can_wake(&self, world: &World) -> bool {
+        self.follower.next_tick_ns().is_some_and(|at| at <= world.now)
+    }
+
+    pub(crate) const fn can_execute(&self) -> bool {
+        matches!(self.flight, Some((_, Stage::Sent | Stage::Started(_))))
+    }
+
+    pub(crate) const fn can_apply(&self) -> bool {
+        matches!(self.flight, Some((_, Stage::Fetched(_))))
+    }
+
+    pub(crate) const fn can_deliver(&self) -> bool {
+        matches!(self.flight, Some((_, Stage::Answered(_) | Stage::Loaded(..))))
+    }
+
+    pub(crate) const fn can_lose(&self) -> bool {
+        self.flight.is_some()
+    }
+
+    pub(crate) fn is_verifying(&self) -> bool {
+        self.verification != Verification::None
+    }
+
     pub(crate) fn wake(&mut self, world: &World) -> Option<()> {
         (self.follower.next_tick_ns()? <= world.now).then(|| self.step(&Input::Tick, world))
     }
@@ -130,6 +233,14 @@ impl Node {
     pub(crate) fn announce(&mut self, sequence: u64, world: &World) -> Option<()> {
         let matters = self.follower.is_following() && self.follower.applied() < sequence;
         matters.then(|| self.step(&Input::Announced { sequence }, world))
+    }
+
+    /// An announcement tells what the next change is.
+    pub(crate) fn tell(&mut self, store: &Store, world: &World) -> Option<()> {
+        let next = store.entry(self.sequence + 1).filter(|_| self.follower.is_following())?;
+        self.take_in(next, world);
+        self.step(&Input::Told { applied: self.sequence }, world);
+        Some(())
     }
 
     pub(crate) fn step(&mut self, input: &Input, world: &World) {
@@ -144,6 +255,8 @@ impl Node {
                 Output::Stable(_) | Output::WallClock { .. } => {}
                 Output::Begin(operation) => {
                     self.flight = Some((operation, Stage::Sent));
+                    // Gathered now, and not when it arrives.
+                    self.reasserts_revoked = self.memory.is_revoked || self.has_committed;
                     if world.is(Mutant::AtomicTimerFromSend) && matches!(operation, Operation::Poll { .. }) {
                         self.sent_at = world.now;
                     }
@@ -180,7 +293,7 @@ impl Node {
                 Stage::Answered(Input::GenerationBegun)
             }
             (Operation::Reassert { incarnation, generation }, Stage::Sent) => {
-                store.reassert(incarnation, self.memory, generation, world);
+                store.reassert(incarnation, self.reasserts_revoked, generation, world);
                 Stage::Answered(Input::Reasserted { generation })
             }
             _ => return None,
@@ -230,14 +343,15 @@ impl Node {
         self.sequence = sequence;
         if change == Change::Revoke && !self.memory.is_revoked {
             let at = if self.sent_at == 0 { world.now } else { self.sent_at };
-            self.received_at = if self.times_receipt { at } else { 0 };
+            self.received_at = if world.is_atomic { at } else { 0 };
         }
         self.memory.apply(change);
     }
 
     /// The node's own commit.
-    pub(crate) fn advance(&mut self, sequence: u64, change: Change, world: &World) {
-        if self.follower.is_following() && self.sequence + 1 == sequence {
+    pub(crate) fn advance(&mut self, (sequence, change): (u64, Change), is_new: bool, world: &World) {
+        self.has_committed |= change == Change::Revoke;
+        if is_new && self.follower.is_following() && self.sequence + 1 == sequence {
             self.take_in((sequence, change), world);
             self.step(&Input::Advanced { applied: sequence }, world);
         }
@@ -252,7 +366,7 @@ impl Node {
         match self.flight.take()?.1 {
             Stage::Loaded(sequence, truth) => {
                 (self.sequence, self.memory) = (sequence, truth);
-                self.received_at = if truth.is_revoked && self.times_receipt { world.now } else { 0 };
+                self.received_at = if truth.is_revoked && world.is_atomic { world.now } else { 0 };
                 self.step(&Input::Loaded { sequence }, world);
             }
             Stage::Answered(Input::Polled(reply)) if world.is(Mutant::LeaseBeforeApply) => {

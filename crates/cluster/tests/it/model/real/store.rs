@@ -1,5 +1,7 @@
 //! The shared store, as far as the protocol sees it. Each method is one statement.
 
+use std::collections::BTreeSet;
+
 use keywright_cluster::follower::Operation;
 use keywright_domain::{
     control::{Anchor, Epoch, Incarnation, NodeRow, PollReply},
@@ -40,7 +42,7 @@ impl Truth {
 /// What a poll's statement sees when it starts. It waits for its row afterwards, and keeps the snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Snapshot {
-    head: u64,
+    pub(crate) head: u64,
     stable: u64,
     generation: u64,
     is_generation_settled: bool,
@@ -48,8 +50,45 @@ pub(crate) struct Snapshot {
     generation_epoch: Epoch,
 }
 
-/// The numbers of a generation begin here; in a real store at the next multiple of 2^32.
-const JUMP: u64 = 16;
+/// The numbers of a generation begin at a multiple of this.
+pub(crate) const JUMP: u64 = 1 << 32;
+
+/// Runs, and how many polls they have made, told by numbers as low as may be: only whether two are the same matters, and
+/// whether there was a poll at all.
+pub(crate) struct Names {
+    runs: Vec<Incarnation>,
+    /// By run, from the lowest.
+    renewals: Vec<BTreeSet<u64>>,
+}
+
+impl Names {
+    /// For the runs in this order, and all numbers of polls that are known of each.
+    fn new(runs: Vec<Incarnation>, known: impl Iterator<Item = (Incarnation, u64)>) -> Self {
+        let mut renewals = vec![BTreeSet::from([0]); runs.len()];
+        for (run, number) in known {
+            if let Some(index) = runs.iter().position(|other| *other == run) {
+                renewals[index].insert(number);
+            }
+        }
+        Self { runs, renewals }
+    }
+
+    fn index(&self, run: Incarnation) -> usize {
+        self.runs.iter().position(|other| *other == run).expect("every run that is referred to has a row")
+    }
+
+    pub(crate) fn run(&self, run: Incarnation) -> Incarnation {
+        numbered(self.index(run))
+    }
+
+    pub(crate) fn renewals(&self, run: Incarnation, number: u64) -> u64 {
+        self.renewals[self.index(run)].range(..number).count() as u64
+    }
+}
+
+fn numbered(index: usize) -> Incarnation {
+    Incarnation([u8::try_from(index + 1).expect("few runs"); 16])
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Store {
@@ -61,7 +100,9 @@ pub(crate) struct Store {
     pub(crate) generation: u64,
     generation_epoch: Epoch,
     epoch: Epoch,
-    next_run: u8,
+    next_run: usize,
+    /// Whether a run was fenced whose row nobody refers to any more.
+    pub(crate) has_fenced: bool,
 }
 
 impl Store {
@@ -76,7 +117,8 @@ impl Store {
             generation: 1,
             generation_epoch: epoch,
             epoch,
-            next_run: 1,
+            next_run: 0,
+            has_fenced: false,
         }
     }
 
@@ -86,14 +128,44 @@ impl Store {
         truth
     }
 
-    /// Appends to the log; `None` while nothing may be.
-    pub(crate) fn commit(&mut self, change: Change, world: &World) -> Option<u64> {
+    /// Drops the rows of fenced runs that nobody `refers` to any more: each statement either leaves them aside, or is meant
+    /// for another row. Then gives the others the lowest names.
+    pub(crate) fn rename(
+        &mut self,
+        refers: impl Fn(Incarnation) -> bool,
+        known: impl Iterator<Item = (Incarnation, u64)>,
+    ) -> Names {
+        let before = self.rows.len();
+        self.rows.retain(|row| !row.is_fenced || refers(row.incarnation));
+        self.has_fenced |= self.rows.len() < before;
+        let runs = self.rows.iter().map(|row| row.incarnation).collect();
+        let own = self.rows.iter().map(|row| (row.incarnation, row.renewals));
+        let names = Names::new(runs, known.chain(own.collect::<Vec<_>>()));
+        for row in &mut self.rows {
+            row.renewals = names.renewals(row.incarnation, row.renewals);
+            row.incarnation = names.run(row.incarnation);
+        }
+        self.next_run = self.rows.len();
+        names
+    }
+
+    /// Nobody will look for acknowledgements any more.
+    pub(crate) fn forget_acknowledgements(&mut self) {
+        self.rows.iter_mut().for_each(|row| row.applied = 0);
+    }
+
+    /// Appends to the log; `None` while nothing may be. What is in force already is told by a commit of its own, with the
+    /// head's number. Also whether the entry with this number is the change.
+    pub(crate) fn commit(&mut self, change: Change, world: &World) -> Option<(u64, bool)> {
         if self.epoch != self.generation_epoch && !world.is(Mutant::CommitBeforeGeneration) {
             return None;
         }
+        if change == Change::Revoke && self.truth().is_revoked {
+            return Some((self.head, false));
+        }
         self.head += 1;
         self.log.push((self.head, change));
-        Some(self.head)
+        Some((self.head, true))
     }
 
     /// The changes after `after`; `None` if they do not follow on it.
@@ -101,6 +173,11 @@ impl Store {
         let found: Vec<_> = self.log.iter().filter(|(sequence, _)| *sequence > after).copied().collect();
         let follows = found.first().map_or(after >= self.head, |(sequence, _)| *sequence == after + 1);
         follows.then_some(found)
+    }
+
+    /// The entry with this number.
+    pub(crate) fn entry(&self, sequence: u64) -> Option<(u64, Change)> {
+        self.log.iter().find(|(found, _)| *found == sequence).copied()
     }
 
     pub(crate) fn register(&mut self, operation: Operation, world: &World) -> Option<Incarnation> {
@@ -126,7 +203,7 @@ impl Store {
 
     pub(crate) fn fresh_run(&mut self) -> Incarnation {
         self.next_run += 1;
-        Incarnation([self.next_run; 16])
+        numbered(self.next_run - 1)
     }
 
     pub(crate) fn row(&mut self, run: Incarnation) -> Option<&mut NodeRow> {
@@ -175,6 +252,7 @@ impl Store {
             anchor: Anchor { audit_sequence: 0, audit_hash: [0; 32] },
             epoch: seen.epoch,
             generation_epoch: seen.generation_epoch,
+            nodes: 0,
             is_standby: false,
             wall_ms: 0,
         }
@@ -214,8 +292,8 @@ impl Store {
     }
 
     /// What `run` knew to be revoked is revoked again.
-    pub(crate) fn reassert(&mut self, run: Incarnation, knows: Truth, generation: u64, world: &World) {
-        if knows.is_revoked && !self.truth().is_revoked && !world.is(Mutant::NoReassertion) {
+    pub(crate) fn reassert(&mut self, run: Incarnation, knows_revoked: bool, generation: u64, world: &World) {
+        if knows_revoked && !self.truth().is_revoked && !world.is(Mutant::NoReassertion) {
             self.head += 1;
             self.log.push((self.head, Change::Revoke));
         }
