@@ -248,14 +248,14 @@ struct Warnings {
 pub(crate) async fn connect(plan: &Plan) -> Result<(Connected, JoinHandle<String>), ConnectError> {
     let warnings = Arc::<Warnings>::default();
     let (announce, announced) = watch::channel(Announcement::default());
-    let announcer = Arc::clone(&plan.announcer);
+    let texts = Arc::clone(&plan.announcer);
     let connecting = async {
         Ok::<_, tokio_postgres::Error>(if let Some(tls) = &plan.tls {
             let (client, connection) = plan.config.connect(tls.clone()).await?;
-            (client, tokio::spawn(drive(connection, Arc::clone(&warnings), announcer, announce)))
+            (client, tokio::spawn(drive(connection, Arc::clone(&warnings), texts, announce)))
         } else {
             let (client, connection) = plan.config.connect(NoTls).await?;
-            (client, tokio::spawn(drive(connection, Arc::clone(&warnings), announcer, announce)))
+            (client, tokio::spawn(drive(connection, Arc::clone(&warnings), texts, announce)))
         })
     };
     // The driver's own limit is one of the socket; a server that accepts and says nothing is as bad.
@@ -283,7 +283,7 @@ pub(crate) async fn connect(plan: &Plan) -> Result<(Connected, JoinHandle<String
 async fn drive<T>(
     mut connection: Connection<Socket, T>,
     warnings: Arc<Warnings>,
-    announcer: Arc<Announcer>,
+    texts: Arc<Announcer>,
     announce: watch::Sender<Announcement>,
 ) -> String
 where
@@ -298,7 +298,7 @@ where
                 }
             }
             Some(Ok(AsyncMessage::Notification(notification))) => {
-                if let Some(next) = announcer.read(notification.payload()) {
+                if let Some(next) = texts.read(notification.payload()) {
                     announce.send_modify(|heard| announcement::hear(heard, next));
                 }
             }

@@ -194,28 +194,28 @@ impl Journal {
         &mut self,
         transaction: &mut Transaction,
         heads: Heads,
-        announcer: &Announcer,
+        texts: &Announcer,
     ) -> Vec<AuditId> {
         let mut values = heads.columns();
         let ChangeRows { sequences, kinds, restricting, numbers, names } = std::mem::take(&mut self.rows);
         let announced =
-            if sequences.is_empty() { String::new() } else { self.announcement(announcer, heads.sequence) };
+            if sequences.is_empty() { String::new() } else { self.announcement(texts, heads.sequence) };
         values.extend(params![sequences, kinds, restricting, numbers, names]);
         let AuditRows { sequences, ids, hashes, workspaces, actions, targets, bodies } =
             std::mem::take(&mut self.audit);
         let raw: Vec<_> = ids.iter().map(|id| id.to_bytes()).collect();
         values.extend(params![sequences, raw, hashes, workspaces, actions, targets, bodies]);
         let PersonalRows { sequences, times, kinds, owners, sealed } = std::mem::take(&mut self.personal);
-        values.extend(params![sequences, times, kinds, owners, sealed, announcer.channel(), announced]);
+        values.extend(params![sequences, times, kinds, owners, sealed, texts.channel(), announced]);
         transaction.write(sql::WRITE_JOURNAL, values);
         ids
     }
 
     /// What the others are told: also which keys were revoked, if nothing else happened.
-    fn announcement(&mut self, announcer: &Announcer, sequence: u64) -> String {
+    fn announcement(&mut self, texts: &Announcer, sequence: u64) -> String {
         let revoked = std::mem::take(&mut self.revoked);
         let is_all = revoked.len() == self.changes.len();
-        announcer.text(&Announcement { sequence, revoked: if is_all { revoked } else { Vec::new() } })
+        texts.text(&Announcement { sequence, revoked: if is_all { revoked } else { Vec::new() } })
     }
 }
 
