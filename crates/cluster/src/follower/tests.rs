@@ -410,7 +410,11 @@ fn what_an_announcement_tells_can_complete_what_a_poll_showed() {
     let mut node = Node::following(5);
     let sent = node.now;
     assert_eq!(begun(&node.step(&Input::Polled(reply(6)))), [Operation::Fetch { after: 5 }]);
-    assert_eq!(leases(&node.step(&Input::Told { applied: 6 })), [sent], "everything that it showed is applied");
+    assert_eq!(
+        leases(&node.step(&Input::Told { applied: 6 })),
+        [sent],
+        "everything that it showed is applied"
+    );
     let mut loading = Node::new();
     loading.step(&Input::Tick);
     loading.step(&Input::Registered(RUN));

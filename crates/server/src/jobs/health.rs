@@ -30,7 +30,8 @@ pub(super) fn start(jobs: &mut JoinSet<()>, shared: &Shared, stopping: &watch::R
         async move {
             let started_ns = SystemClock.boot_ns();
             let is_tried_lately = started_ns < probed_ns.load(Relaxed) + ANYWAY_NS;
-            if is_tried_lately && shared.health.is_store_writable() && is_renewed_lately(&shared, started_ns) {
+            if is_tried_lately && shared.health.is_store_writable() && is_renewed_lately(&shared, started_ns)
+            {
                 return Ok(());
             }
             probed_ns.store(started_ns, Relaxed);

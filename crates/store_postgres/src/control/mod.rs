@@ -13,7 +13,9 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use keywright_domain::{
     change::NumberedChange,
-    control::{Anchor, Announcement, ControlLog, Epoch, Incarnation, NewNode, NodeRow, PollReply, PollRequest},
+    control::{
+        Anchor, Announcement, ControlLog, Epoch, Incarnation, NewNode, NodeRow, PollReply, PollRequest,
+    },
     store::StoreError,
 };
 use tokio::{
@@ -229,7 +231,9 @@ impl ControlLog for PostgresControl {
                 self.registry.announced(&mut heard.receiver).await
             }
             // Also on engines that speak PostgreSQL's language without `LISTEN`.
-            Announcements::Listen | Announcements::Glance => self.glance(&mut heard).await.map(Announcement::of),
+            Announcements::Listen | Announcements::Glance => {
+                self.glance(&mut heard).await.map(Announcement::of)
+            }
         }
     }
 }

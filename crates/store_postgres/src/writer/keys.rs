@@ -12,12 +12,7 @@ use keywright_domain::{
 use tokio::task::yield_now;
 
 use super::record::{Draft, Entry, Scope};
-use crate::{
-    fault::Fault,
-    params, read,
-    rows::keys,
-    sql::keys as sql,
-};
+use crate::{fault::Fault, params, read, rows::keys, sql::keys as sql};
 
 impl Scope<'_> {
     /// The workspace that the permit is for.

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use keywright_domain::{
-    control::{Announcement, ControlLog as _, Epoch, Incarnation, NewNode, NodeRow, PollReply, PollRequest, history_began},
+    control::{
+        Announcement, ControlLog as _, Epoch, Incarnation, NewNode, NodeRow, PollReply, PollRequest,
+        history_began,
+    },
     key::KeyChange,
     store::{Store as _, StoreError},
 };
