@@ -80,9 +80,9 @@ fn compare(name: &str, world: &World, most: usize) {
                 }
                 // Something else may have to end first, which is gone from the reduced state.
                 let aside = followers.iter().filter(|after| world.reduced((*after).clone()) == reduced);
-                let later = aside.flat_map(|after| self::followers(&whole, after));
+                let beyond = aside.flat_map(|after| self::followers(&whole, after));
                 let possible: HashSet<_> =
-                    later.map(|after| world.reduced(after)).chain(expected.clone()).collect();
+                    beyond.map(|after| world.reduced(after)).chain(expected.clone()).collect();
                 assert_eq!(differs(&found, &possible), None, "{name}: made up after {state:#?}");
             }
             next.extend(followers.into_iter().filter(|after| seen.insert(fingerprint(after))));
