@@ -34,14 +34,12 @@ fn what_follows_on_a_reduced_state_is_what_follows_on_the_state_reduced() {
         "core: atomic",
         "core: lease before apply",
         "core: entry before lease",
-        "core: registration after snapshot",
-        "core: atomic, timer from send",
     ];
     let cases = cases::all();
     for name in names {
         let case = cases.iter().find(|case| case.name == name).expect("a configuration of this name");
         let Subject::Real(world) = &case.subject else { panic!("{name} is not a model of the core") };
-        compare(name, world, 25_000);
+        compare(name, world, 12_000);
     }
 }
 
