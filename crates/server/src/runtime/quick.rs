@@ -183,7 +183,7 @@ impl Exchange {
             return Quick::HeadMissing;
         }
         if self.output.is_empty() {
-            self.output = buffers::output();
+            self.output = buffers::text();
         }
         let mut begin = 0;
         let next = loop {
@@ -208,7 +208,7 @@ impl Exchange {
     fn take_out(&mut self, bytes: usize) {
         self.input.drain(..bytes);
         if self.input.is_empty() {
-            buffers::put_back_input(mem::take(&mut self.input));
+            buffers::put_back(mem::take(&mut self.input));
         }
     }
 
@@ -237,7 +237,7 @@ impl Exchange {
             self.sent = 0;
             self.running = None;
         }
-        buffers::put_back_output(mem::take(&mut self.output));
+        buffers::put_back(mem::take(&mut self.output));
         Ok(())
     }
 
@@ -249,12 +249,12 @@ impl Exchange {
     async fn read<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> io::Result<usize> {
         poll_fn(|context| {
             if self.input.is_empty() {
-                self.input = buffers::input();
+                self.input = buffers::bytes();
             }
             self.input.reserve(READ_BYTES);
             let read = pin!(stream.read_buf(&mut self.input)).poll(context);
             if self.input.is_empty() {
-                buffers::put_back_input(mem::take(&mut self.input));
+                buffers::put_back(mem::take(&mut self.input));
             }
             read
         })
