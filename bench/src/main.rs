@@ -13,6 +13,7 @@ mod installation;
 mod limits;
 mod machine;
 mod memory;
+mod plain_client;
 mod processes;
 mod prompts;
 mod random;

@@ -28,33 +28,42 @@ pub(crate) struct CountedWorkspace {
 
 /// A workspace with its number of keys, from its row.
 pub(crate) fn counted_workspace(row: &Row) -> Result<CountedWorkspace, Fault> {
-    Ok(CountedWorkspace { workspace: workspace(row)?, key_count: number(row, 8)? })
+    counted_workspace_at(row, 0)
+}
+
+/// A workspace with its number of keys, from the columns of a row that begin at `first`.
+pub(crate) fn counted_workspace_at(row: &Row, first: usize) -> Result<CountedWorkspace, Fault> {
+    Ok(CountedWorkspace { workspace: workspace_at(row, first)?, key_count: number(row, first + 8)? })
 }
 
 /// A workspace from its row.
 pub(crate) fn workspace(row: &Row) -> Result<Workspace, Fault> {
+    workspace_at(row, 0)
+}
+
+fn workspace_at(row: &Row, first: usize) -> Result<Workspace, Fault> {
     Ok(Workspace {
-        number: WorkspaceNumber(number(row, 0)?),
-        id: WorkspaceId::from_bytes(bytes(row, 1)?),
-        slug: Slug::parse(text(row, 2)?).map_err(|_| unreadable(row, 2))?,
-        name: text(row, 3)?.to_owned(),
-        plan: text(row, 4)?.to_owned(),
-        policy: json(row, 5)?,
-        suspended_at: optional_time(row, 6)?,
-        created_at: time(row, 7)?,
-        deletion: deletion(row)?,
-        former_slugs: former_slugs(row)?,
+        number: WorkspaceNumber(number(row, first)?),
+        id: WorkspaceId::from_bytes(bytes(row, first + 1)?),
+        slug: Slug::parse(text(row, first + 2)?).map_err(|_| unreadable(row, first + 2))?,
+        name: text(row, first + 3)?.to_owned(),
+        plan: text(row, first + 4)?.to_owned(),
+        policy: json(row, first + 5)?,
+        suspended_at: optional_time(row, first + 6)?,
+        created_at: time(row, first + 7)?,
+        deletion: deletion(row, first + 9)?,
+        former_slugs: former_slugs(row, first + 11)?,
     })
 }
 
-fn deletion(row: &Row) -> Result<Option<Deletion>, Fault> {
-    let (asked_at, purge_at) = (optional_time(row, 9)?, optional_time(row, 10)?);
+fn deletion(row: &Row, first: usize) -> Result<Option<Deletion>, Fault> {
+    let (asked_at, purge_at) = (optional_time(row, first)?, optional_time(row, first + 1)?);
     Ok(asked_at.zip(purge_at).map(|(asked_at, purge_at)| Deletion { asked_at, purge_at }))
 }
 
-fn former_slugs(row: &Row) -> Result<Vec<Slug>, Fault> {
-    let Some(texts) = optional_text(row, 11)? else { return Ok(Vec::new()) };
-    let slugs = texts.split(' ').map(|slug| Slug::parse(slug).map_err(|_| unreadable(row, 11)));
+fn former_slugs(row: &Row, column: usize) -> Result<Vec<Slug>, Fault> {
+    let Some(texts) = optional_text(row, column)? else { return Ok(Vec::new()) };
+    let slugs = texts.split(' ').map(|slug| Slug::parse(slug).map_err(|_| unreadable(row, column)));
     let mut slugs = slugs.collect::<Result<Vec<_>, _>>()?;
     slugs.sort();
     Ok(slugs)

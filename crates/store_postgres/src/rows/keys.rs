@@ -15,8 +15,10 @@ use keywright_keyformat::Locator;
 use tokio_postgres::Row;
 
 use super::{
-    address, bytes, is_null, number, optional_text, optional_time, permissions, permissions_column,
-    principal, principal_columns, text, time, to_json, unreadable, variant,
+    address, bytes,
+    installation::{CountedWorkspace, counted_workspace_at},
+    is_null, number, optional_text, optional_time, permissions, permissions_column, principal,
+    principal_columns, text, time, to_json, unreadable, variant,
 };
 use crate::{connect::Param, fault::Fault, params};
 
@@ -26,6 +28,9 @@ const NO_METADATA: &str = "{}";
 const SECRET: usize = 21;
 /// Where columns that follow those of key and secret begin.
 pub(crate) const BEHIND: usize = SECRET + 10;
+/// Where the columns of the workspace begin in a row of a key that is to be changed, and those of the head behind them.
+const WORKSPACE: usize = BEHIND + 4;
+pub(crate) const HEAD: usize = WORKSPACE + 12;
 
 /// Keys from rows of a key and one of its secrets each; the rows of a key follow each other.
 pub(crate) fn with_secrets(rows: &[Row]) -> Result<Vec<ApiKey>, Fault> {
@@ -240,11 +245,54 @@ pub(crate) fn incident(row: &Row, workspace: WorkspaceId) -> Result<Incident, Fa
 
 /// When a secret was last used, from its row; the first column is the key.
 pub(crate) fn last_used(row: &Row) -> Result<(KeyNumber, LastUsed), Fault> {
-    let used = LastUsed {
-        secret_ordinal: number(row, 1)?,
-        at: time(row, 2)?,
-        address: address(row, 3)?,
-        agent: variant(row, 4, AgentClass::from_u8)?,
-    };
-    Ok((KeyNumber(number(row, 0)?), used))
+    Ok((KeyNumber(number(row, 0)?), last_use(row, 1)?))
+}
+
+/// A key that is to be changed.
+pub(crate) struct ToChange {
+    pub(crate) key: ApiKey,
+    pub(crate) last_uses: Vec<LastUsed>,
+    pub(crate) workspace: CountedWorkspace,
+}
+
+/// Keys from rows of a key, its workspace, one of its secrets and one of their last uses each; the rows of a key follow each
+/// other. A row without a key says that there is none.
+pub(crate) fn to_change(rows: &[Row]) -> Result<Vec<ToChange>, Fault> {
+    let mut keys: Vec<ToChange> = Vec::new();
+    for row in rows {
+        if is_null(row, 0)? {
+            continue;
+        }
+        let at = KeyNumber(number(row, 0)?);
+        if keys.last().is_none_or(|last| last.key.number != at) {
+            let workspace = counted_workspace_at(row, WORKSPACE)?;
+            keys.push(ToChange { key: read(row)?, last_uses: Vec::new(), workspace });
+        }
+        let ToChange { key, last_uses, .. } = keys.last_mut().expect("one was pushed");
+        if let Some(secret) = secret(row)?
+            && key.secrets.iter().all(|known| known.ordinal != secret.ordinal)
+        {
+            key.secrets.push(secret);
+        }
+        if !is_null(row, BEHIND)? {
+            let used = last_use(row, BEHIND)?;
+            if last_uses.iter().all(|known| known.secret_ordinal != used.secret_ordinal) {
+                last_uses.push(used);
+            }
+        }
+    }
+    for ToChange { key, last_uses, .. } in &mut keys {
+        key.secrets.sort_by_key(|secret| secret.ordinal);
+        last_uses.sort_by_key(|used| used.secret_ordinal);
+    }
+    Ok(keys)
+}
+
+fn last_use(row: &Row, first: usize) -> Result<LastUsed, Fault> {
+    Ok(LastUsed {
+        secret_ordinal: number(row, first)?,
+        at: time(row, first + 1)?,
+        address: address(row, first + 2)?,
+        agent: variant(row, first + 3, AgentClass::from_u8)?,
+    })
 }

@@ -7,6 +7,8 @@ macro_rules! workspace_columns {
     };
 }
 
+pub(super) use workspace_columns;
+
 macro_rules! membership_columns {
     () => {
         "m.number, w.id, m.principal_kind, m.principal_id, m.role, m.narrowed_to, m.created_at, m.ended_at, m.disabled_at"

@@ -1,12 +1,19 @@
 //! Keys, their secrets, and incidents.
 
+use super::installation::workspace_columns;
+
 macro_rules! key_columns {
     () => {
-        "k.number, k.id, k.workspace, k.environment, k.permissions, k.creator_kind, k.creator_id, k.membership, \
-         k.created_at, k.expires_at, k.disabled_at, k.revoked_at, k.deleted_at, k.limits, k.networks, \
-         k.external_id, k.metadata, k.name, k.purpose, k.revoked_reason, \
-         (SELECT w.id FROM workspaces w WHERE w.number = k.workspace), \
-         s.ordinal, s.id, s.locator, s.pepper, s.digest, s.created_at, s.expires_at, s.retired_at, s.hint, k.enabled_at"
+        key_columns!("(SELECT w.id FROM workspaces w WHERE w.number = k.workspace)")
+    };
+    ($workspace_id:literal) => {
+        concat!(
+            "k.number, k.id, k.workspace, k.environment, k.permissions, k.creator_kind, k.creator_id, k.membership, \
+             k.created_at, k.expires_at, k.disabled_at, k.revoked_at, k.deleted_at, k.limits, k.networks, \
+             k.external_id, k.metadata, k.name, k.purpose, k.revoked_reason, ",
+            $workspace_id,
+            ", s.ordinal, s.id, s.locator, s.pepper, s.digest, s.created_at, s.expires_at, s.retired_at, s.hint, k.enabled_at"
+        )
     };
 }
 
@@ -58,6 +65,22 @@ macro_rules! secrets_of_key {
     };
 }
 
+/// Keys with their workspaces, secrets and last uses: a row for each secret with each use, of which there are few.
+macro_rules! to_change {
+    ($more:literal, $keys:literal) => {
+        concat!(
+            "SELECT ",
+            key_columns!("w.id"),
+            ", u.secret_ordinal, u.at, u.address, u.agent, ",
+            workspace_columns!(),
+            $more,
+            " FROM ",
+            $keys,
+            " LEFT JOIN secrets s ON s.key = k.number LEFT JOIN last_used u ON u.key = k.number "
+        )
+    };
+}
+
 /// Newest first; every page statement takes the same parameters, see `read::keys`.
 macro_rules! page {
     ($keys:literal) => {
@@ -89,6 +112,20 @@ statements! {
     /// Keys by id, deleted or not, with their secrets.
     BY_IDS = concat!(
         "SELECT ", key_columns!(), " FROM keys k", secrets_of_key!(), "WHERE k.id = ANY($1) ORDER BY k.number, s.ordinal"
+    );
+    /// Keys by id, deleted or not, with their secrets, when these were last used, and their workspaces.
+    TO_CHANGE = concat!(
+        to_change!("", "keys k JOIN workspaces w ON w.number = k.workspace AND w.purged_at IS NULL"),
+        "WHERE k.id = ANY($1) ORDER BY k.number"
+    );
+    /// The same of one key, and the head of the log at the same moment, also if there is no such key.
+    SEE_TO_CHANGE = concat!(
+        to_change!(
+            ", h.sequence, h.audit_sequence, h.audit_hash, h.last_key, h.last_workspace, h.last_membership, h.generation, \
+             h.epoch, h.writes",
+            "head h LEFT JOIN (keys k JOIN workspaces w ON w.number = k.workspace AND w.purged_at IS NULL) ON k.id = $1"
+        ),
+        "WHERE h.id = 1"
     );
     /// A key of a workspace by id, unless it is deleted, with its secrets.
     OF_WORKSPACE = concat!(
@@ -141,9 +178,6 @@ statements! {
     /// When the secrets of keys were last used.
     LAST_USED = "SELECT key, secret_ordinal, at, address, agent FROM last_used WHERE key = ANY($1) \
                  ORDER BY key, secret_ordinal";
-    /// When the secrets of the keys with these ids were last used.
-    LAST_USED_OF = "SELECT u.key, u.secret_ordinal, u.at, u.address, u.agent FROM keys k \
-                    JOIN last_used u ON u.key = k.number WHERE k.id = ANY($1) ORDER BY u.key, u.secret_ordinal";
     /// A new incident.
     INSERT_INCIDENT = "INSERT INTO incidents (id, workspace, key, reason, opened_at) VALUES ($1, $2, $3, $4, $5)";
     /// Incidents of a workspace.

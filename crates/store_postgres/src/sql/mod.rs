@@ -82,3 +82,23 @@ pub(crate) fn usage_writer() -> &'static [&'static str] {
 fn texts(topics: &[&[(&str, &'static str)]]) -> Vec<&'static str> {
     topics.iter().flat_map(|topic| topic.iter().map(|(_, sql)| *sql)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{journal, keys};
+
+    /// The columns of a key are written by two statements.
+    #[test]
+    fn a_key_is_changed_alike_with_the_journal_and_without() {
+        let (set, condition) = keys::UPDATE.split_once(" WHERE ").unwrap();
+        let shifted = (1..=15).rev().fold(set.to_owned(), |text, number| {
+            text.replace(&format!("${number}"), &format!("#{}", number + 28))
+        });
+        let shifted = shifted.replace('#', "$");
+        assert_eq!(condition, "number = $1");
+        assert!(
+            journal::WRITE_IF_UNCHANGED.contains(&format!("{shifted} FROM written WHERE number = $29")),
+            "{shifted}"
+        );
+    }
+}

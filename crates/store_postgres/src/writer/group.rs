@@ -10,7 +10,7 @@ use keywright_domain::{
     command::{Command, CommandError, Context, Idempotency, IdempotencyError},
     identity::IdentityCommand,
     ids::{AuditId, KeyId, WorkspaceId},
-    key::{ApiKey, KeyNumber},
+    key::{ApiKey, KeyChange, KeyNumber},
     member::MemberCommand,
     query::LastUsed,
     store::StoreError,
@@ -33,7 +33,8 @@ use crate::{
     rows::{
         bytes, each,
         installation::{CountedWorkspace, counted_workspace},
-        keys, number, optional_text, text, time,
+        keys::{self, HEAD, ToChange},
+        number, optional_text, text, time,
     },
     sealing::{KnownKeys, Sealer},
     sql,
@@ -53,15 +54,30 @@ pub(super) struct Heads {
     membership: u32,
 }
 
+/// The head as it was seen: as long as these are the same, nobody has written.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    writes: u64,
+    sequence: u64,
+    generation: u64,
+}
+
+impl Seen {
+    fn from_row(row: &Row, first: usize) -> Result<Self, Fault> {
+        let (writes, sequence) = (number(row, first + 8)?, number(row, first)?);
+        Ok(Self { writes, sequence, generation: number(row, first + 6)? })
+    }
+}
+
 impl Heads {
-    fn from_row(row: &Row) -> Result<Self, Fault> {
+    fn from_row(row: &Row, first: usize) -> Result<Self, Fault> {
         Ok(Self {
-            sequence: number(row, 0)?,
-            audit: number(row, 1)?,
-            audit_hash: bytes(row, 2)?,
-            key: number(row, 3)?,
-            workspace: number(row, 4)?,
-            membership: number(row, 5)?,
+            sequence: number(row, first)?,
+            audit: number(row, first + 1)?,
+            audit_hash: bytes(row, first + 2)?,
+            key: number(row, first + 3)?,
+            workspace: number(row, first + 4)?,
+            membership: number(row, first + 5)?,
         })
     }
 
@@ -99,14 +115,15 @@ impl Heads {
 
 /// The heads, if the server continues the history that the current generation was begun in. After a fail-over it does
 /// not, until the nodes have begun a new one: what is committed before would be numbered like what was lost.
-fn heads_in(row: &Row, epoch: &str) -> Result<Heads, Fault> {
-    let (generation, begun_in) = (number::<u64>(row, 6)?, text(row, 7)?);
+/// The columns of the head begin at `first`.
+fn heads_in(row: &Row, first: usize, epoch: &str) -> Result<(Heads, Seen), Fault> {
+    let (generation, begun_in) = (number::<u64>(row, first + 6)?, text(row, first + 7)?);
     if generation > 0 && begun_in != epoch {
         let text = "the database server continues another history than before, as after a fail-over; changes are \
                     taken again when the nodes have begun a new generation, usually within seconds";
         return Err(StoreError::Unavailable(text.to_owned()).into());
     }
-    Heads::from_row(row)
+    Ok((Heads::from_row(row, first)?, Seen::from_row(row, first)?))
 }
 
 fn next(number: &mut u32) -> Result<u32, Fault> {
@@ -127,6 +144,7 @@ pub(super) struct Remembered {
 pub(super) struct Group {
     pub(super) transaction: Transaction,
     pub(super) heads: Heads,
+    seen: Seen,
     /// Workspaces that were asked for; those that are not there are `None`.
     workspaces: HashMap<WorkspaceId, Option<CountedWorkspace>>,
     /// Workspaces whose number of keys is not written yet.
@@ -196,7 +214,7 @@ impl Group {
                     connected.first(sql::journal::LOCK_HEAD, params![]),
                     wanted.read(connected, sql::installation::WORKSPACES_BY_IDS, wanted.workspaces()),
                     wanted.read(connected, sql::keys::BY_IDS, wanted.keys()),
-                    wanted.read(connected, sql::keys::LAST_USED_OF, wanted.changed_keys()),
+                    wanted.read(connected, sql::keys::TO_CHANGE, wanted.changed_keys()),
                     wanted.read(connected, sql::journal::IDEMPOTENCY, wanted.repeats()),
                 )
             };
@@ -206,8 +224,50 @@ impl Group {
                 .and_then(|done| done)
         };
         match answers {
-            Ok(((), head, workspaces, keys, last_uses, repeats)) => {
-                let found = Found { head, workspaces, keys, last_uses, repeats };
+            Ok(((), head, workspaces, keys, changed_keys, repeats)) => {
+                let found = Found { head, head_first: 0, workspaces, keys, changed_keys, repeats };
+                Self::with(transaction, wanted, &found, Arc::clone(&plan.announcer), sealer).await
+            }
+            Err(fault) => {
+                abandon(transaction, &fault).await;
+                Err(fault)
+            }
+        }
+    }
+
+    /// Whether a command alone can be carried out on what is seen without a lock: it writes one key and nothing beside.
+    pub(super) const fn can_be_seen_first((context, command): &(Context, Command)) -> bool {
+        context.idempotency.is_none()
+            && matches!(
+                command,
+                Command::ChangeKey {
+                    change: KeyChange::Patch(_)
+                        | KeyChange::Disable
+                        | KeyChange::Enable
+                        | KeyChange::Revoke { .. },
+                    ..
+                }
+            )
+    }
+
+    /// Locks nothing and sees, at one moment, the head and the key that the command is about. One round trip.
+    pub(super) async fn see(
+        connected: &Arc<Connected>,
+        plan: &Plan,
+        (_, command): &(Context, Command),
+        sealer: Sealer,
+    ) -> Result<Self, Fault> {
+        let Command::ChangeKey { key, .. } = command else {
+            return Err(Fault::Damaged("only a change of a key can be decided on what is seen".to_owned()));
+        };
+        let wanted = Wanted { changed_keys: HashSet::from([*key]), ..Wanted::default() };
+        let transaction = Transaction::kept_back(Arc::clone(connected), plan.options.answer_timeout);
+        let seeing = connected.query(sql::keys::SEE_TO_CHANGE, params![key.to_bytes()]);
+        let seen = timeout(plan.options.answer_timeout, seeing).await;
+        match seen.map_err(|_| Fault::Silent).and_then(|seen| seen) {
+            Ok(rows) => {
+                let head = rows.first().cloned();
+                let found = Found { head, head_first: HEAD, changed_keys: rows, ..Found::default() };
                 Self::with(transaction, wanted, &found, Arc::clone(&plan.announcer), sealer).await
             }
             Err(fault) => {
@@ -226,7 +286,8 @@ impl Group {
     ) -> Result<Self, Fault> {
         let missing = || Fault::Damaged("the table head is empty".to_owned());
         let epoch = &transaction.connected().settings.epoch;
-        let heads = match found.head.as_ref().ok_or_else(missing).and_then(|row| heads_in(row, epoch)) {
+        let head = found.head.as_ref().ok_or_else(missing);
+        let (heads, seen) = match head.and_then(|row| heads_in(row, found.head_first, epoch)) {
             Ok(heads) => heads,
             Err(fault) => {
                 transaction.roll_back().await;
@@ -236,9 +297,10 @@ impl Group {
         let mut group = Self {
             transaction,
             heads,
+            seen,
             workspaces: wanted.workspaces.into_iter().map(|id| (id, None)).collect(),
             recounted: Vec::new(),
-            keys: wanted.keys.into_iter().map(|id| (id, None)).collect(),
+            keys: wanted.keys.iter().chain(&wanted.changed_keys).map(|id| (*id, None)).collect(),
             last_uses: HashMap::new(),
             repeats: HashMap::new(),
             journal: Journal::default(),
@@ -262,9 +324,7 @@ impl Group {
         for key in keys::with_secrets(&found.keys)? {
             self.keys.insert(key.id, Some(key));
         }
-        for (key, used) in each(&found.last_uses, keys::last_used)? {
-            self.last_uses.entry(key).or_default().push(used);
-        }
+        self.learn_changed_keys(&found.changed_keys)?;
         for row in &found.repeats {
             let remembered = Remembered {
                 fingerprint: bytes(row, 2)?,
@@ -273,6 +333,16 @@ impl Group {
                 created_at: time(row, 5)?,
             };
             self.repeats.insert((text(row, 0)?.to_owned(), text(row, 1)?.to_owned()), remembered);
+        }
+        Ok(())
+    }
+
+    /// Keys that are to be changed, with what is shown of them afterwards.
+    fn learn_changed_keys(&mut self, rows: &[Row]) -> Result<(), Fault> {
+        for ToChange { key, last_uses, workspace } in keys::to_change(rows)? {
+            self.last_uses.insert(key.number, last_uses);
+            self.keys.insert(key.id, Some(key));
+            self.workspaces.insert(workspace.workspace.id, Some(workspace));
         }
         Ok(())
     }
@@ -340,20 +410,30 @@ impl Group {
         self.keys.insert(key.id, Some(key.clone()));
     }
 
-    /// Commits the transaction, if there is anything to commit.
-    pub(super) async fn commit(mut self, after: u64, answers: Vec<Answer>) -> Result<Pending, Lost> {
+    /// Commits the transaction, if there is anything to commit. `None` if it had not begun, and cannot be written so: somebody
+    /// has written meanwhile, or more is to be written than one key.
+    pub(super) async fn commit(mut self, after: u64, answers: Vec<Answer>) -> Result<Option<Pending>, Lost> {
         if !self.is_effective && self.transaction.written() == 0 {
             self.transaction.roll_back().await;
             let known = self.sealer.into_known();
-            return Ok(Pending { answers, changes: Vec::new(), audit_ids: Vec::new(), after, known });
+            return Ok(Some(Pending { answers, changes: Vec::new(), audit_ids: Vec::new(), after, known }));
         }
         self.write_key_counts();
-        let audit_ids = self.journal.write(&mut self.transaction, self.heads, &self.announcer);
+        let (mut values, audit_ids) = self.journal.columns(self.heads, &self.announcer);
         let changes = std::mem::take(&mut self.journal.changes);
         let known = self.sealer.into_known();
         let pending = Box::new(Pending { answers, changes, audit_ids, after, known });
-        match self.transaction.commit().await {
-            Ok(()) => Ok(*pending),
+        let written = if self.transaction.is_kept_back() {
+            let Seen { writes, sequence, generation } = self.seen;
+            values.extend(params![writes, sequence, generation]);
+            self.transaction.write_kept(values).await
+        } else {
+            self.transaction.write(sql::journal::WRITE_JOURNAL, values);
+            self.transaction.commit().await.map(|()| Some(true))
+        };
+        match written {
+            Ok(Some(true)) => Ok(Some(*pending)),
+            Ok(None | Some(false)) => Ok(None),
             Err(CommitFault::RolledBack(fault)) => Err(Lost::Before(fault)),
             Err(CommitFault::Unknown(fault)) => Err(Lost::Unknown(pending, fault)),
             Err(CommitFault::NotDurable(text)) => Err(Lost::NotDurable(pending, text)),
@@ -381,11 +461,14 @@ async fn abandon(transaction: Transaction, fault: &Fault) {
 }
 
 /// What was read when the transaction began.
+#[derive(Default)]
 struct Found {
     head: Option<Row>,
+    /// Where its columns begin.
+    head_first: usize,
     workspaces: Vec<Row>,
     keys: Vec<Row>,
-    last_uses: Vec<Row>,
+    changed_keys: Vec<Row>,
     repeats: Vec<Row>,
 }
 
@@ -394,7 +477,7 @@ struct Found {
 struct Wanted {
     workspaces: HashSet<WorkspaceId>,
     keys: HashSet<KeyId>,
-    /// Those of them that are shown afterwards.
+    /// Keys that are changed, and shown afterwards.
     changed_keys: HashSet<KeyId>,
     repeats: HashSet<(String, String)>,
 }
@@ -420,9 +503,8 @@ impl Wanted {
                         wanted.keys.insert(*key);
                     }
                 }
+                // Its workspace comes with it. If it is not there, or elsewhere, that is asked for later.
                 Command::ChangeKey { key, .. } => {
-                    wanted.workspaces.extend(context.permit.workspace());
-                    wanted.keys.insert(*key);
                     wanted.changed_keys.insert(*key);
                 }
                 Command::Redigest(items) => wanted.keys.extend(items.iter().map(|item| item.key)),

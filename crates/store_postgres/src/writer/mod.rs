@@ -36,7 +36,7 @@ use self::{
     transaction::CommitFault,
 };
 use crate::{
-    connect::Plan,
+    connect::{Connected, Plan},
     fault::{self, Fault},
     lane::Lane,
     params, read,
@@ -80,6 +80,9 @@ type Work = (Context, Command);
 /// waits: its last group had one command.
 const GATHER_TURNS: u32 = 32;
 
+/// How many commands lock the head first after one that did not, and found that somebody else had written.
+const LOCKED_NEXT: u32 = 16;
+
 /// How many changes are read at once for a sink that may have missed some.
 const CATCH_UP: u32 = 1_000;
 
@@ -94,6 +97,8 @@ pub(crate) struct Writer {
     known: KnownKeys,
     /// After a commit of unknown outcome: the head of the log before it.
     missed_after: Option<u64>,
+    /// How many commands that are alone lock the head first.
+    locked_next: u32,
 }
 
 impl Writer {
@@ -105,7 +110,16 @@ impl Writer {
         sink: Sink,
         sealing: Arc<Sealing>,
     ) -> Self {
-        Self { plan, lane, jobs, sink, sealing, known: KnownKeys::default(), missed_after: None }
+        Self {
+            plan,
+            lane,
+            jobs,
+            sink,
+            sealing,
+            known: KnownKeys::default(),
+            missed_after: None,
+            locked_next: 0,
+        }
     }
 
     /// Works until it is told to close, or nobody is left who could.
@@ -188,10 +202,49 @@ impl Writer {
     }
 
     async fn run_group(&mut self, commands: &[Work]) -> Result<Pending, Lost> {
+        if let [alone] = commands
+            && Group::can_be_seen_first(alone)
+            && self.is_quiet()
+        {
+            if let Some(pending) = self.run_alone(alone).await? {
+                return Ok(pending);
+            }
+            self.locked_next = LOCKED_NEXT;
+        }
         let connected = self.lane.get().map_err(Fault::from)?;
-        // If the group is lost, so is what it has learned: some of it may not be in the database.
-        let sealer = Sealer::new(Arc::clone(&self.sealing), std::mem::take(&mut self.known));
-        let mut group = Group::begin(&connected, &self.plan, commands, sealer).await?;
+        let sealer = self.sealer();
+        let group = Group::begin(&connected, &self.plan, commands, sealer).await?;
+        let pending = Self::finish(group, commands, &connected).await?;
+        pending.ok_or_else(|| Fault::Damaged("a transaction ended without an outcome".to_owned()).into())
+    }
+
+    /// Whether nobody else wrote when a command was last carried out on what was seen without a lock, or some time after that.
+    fn is_quiet(&mut self) -> bool {
+        let is_quiet = self.locked_next == 0;
+        self.locked_next = self.locked_next.saturating_sub(1);
+        is_quiet
+    }
+
+    /// Carries a command out on what is seen without a lock, and writes it in one statement if nobody else has written
+    /// meanwhile; `None` if somebody has.
+    async fn run_alone(&mut self, alone: &Work) -> Result<Option<Pending>, Lost> {
+        let connected = self.lane.get().map_err(Fault::from)?;
+        let sealer = self.sealer();
+        let group = Group::see(&connected, &self.plan, alone, sealer).await?;
+        Self::finish(group, std::slice::from_ref(alone), &connected).await
+    }
+
+    /// If the group is lost, so is what it has learned: some of it may not be in the database.
+    fn sealer(&mut self) -> Sealer {
+        Sealer::new(Arc::clone(&self.sealing), std::mem::take(&mut self.known))
+    }
+
+    /// Carries the commands out and commits.
+    async fn finish(
+        mut group: Group,
+        commands: &[Work],
+        connected: &Connected,
+    ) -> Result<Option<Pending>, Lost> {
         let after = group.heads.sequence;
         let mut answers = Vec::with_capacity(commands.len());
         for (context, command) in commands {

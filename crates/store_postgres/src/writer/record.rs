@@ -21,10 +21,10 @@ use keywright_domain::{
 use super::{
     Answer,
     group::{Group, Heads, Lost, Remembered, check_repeat},
-    transaction::Transaction,
 };
 use crate::{
     announcement::Announcer,
+    connect::Param,
     fault::Fault,
     params,
     rows::journal::entity_columns,
@@ -189,13 +189,9 @@ impl Journal {
         self.personal.sealed.push(sealed);
     }
 
-    /// Sends all rows and the heads, with an announcement if there is a change; returns the ids of the audit entries.
-    pub(super) fn write(
-        &mut self,
-        transaction: &mut Transaction,
-        heads: Heads,
-        texts: &Announcer,
-    ) -> Vec<AuditId> {
+    /// All rows and the heads, with an announcement if there is a change, as the parameters of the statement that writes them;
+    /// and the ids of the audit entries.
+    pub(super) fn columns(&mut self, heads: Heads, texts: &Announcer) -> (Vec<Param>, Vec<AuditId>) {
         let mut values = heads.columns();
         let ChangeRows { sequences, kinds, restricting, numbers, names } = std::mem::take(&mut self.rows);
         let announced =
@@ -207,8 +203,7 @@ impl Journal {
         values.extend(params![sequences, raw, hashes, workspaces, actions, targets, bodies]);
         let PersonalRows { sequences, times, kinds, owners, sealed } = std::mem::take(&mut self.personal);
         values.extend(params![sequences, times, kinds, owners, sealed, texts.channel(), announced]);
-        transaction.write(sql::WRITE_JOURNAL, values);
-        ids
+        (values, ids)
     }
 
     /// What the others are told: also which keys were revoked, if nothing else happened.

@@ -1,4 +1,4 @@
-//! A transaction whose writes are sent without waiting for their answers.
+//! A transaction whose writes are sent without waiting for their answers; or, before it has begun, kept.
 
 use std::{
     future::{Future, poll_fn},
@@ -15,7 +15,8 @@ use tokio_postgres::{Row, error::SqlState};
 use crate::{
     connect::{Connected, Param},
     fault::Fault,
-    sql::journal as sql,
+    rows::number,
+    sql::{journal as sql, keys::UPDATE as UPDATE_KEY},
 };
 
 type Write = Pin<Box<dyn Future<Output = Result<u64, Fault>> + Send>>;
@@ -31,6 +32,17 @@ pub(crate) struct Transaction {
     failed: Option<Fault>,
     /// How long an answer may take.
     patience: Duration,
+    /// The writes of one that has not begun.
+    kept: Option<Kept>,
+}
+
+/// Writes that are kept back.
+#[derive(Default)]
+struct Kept {
+    /// Of the one statement that can be written together with the journal.
+    changed_key: Option<Vec<Param>>,
+    /// Whether there are others, too.
+    has_others: bool,
 }
 
 /// How a commit ended, if it did not succeed.
@@ -44,8 +56,27 @@ pub(super) enum CommitFault {
 }
 
 impl Transaction {
+    /// One that the server is told to begin.
     pub(super) fn new(connected: Arc<Connected>, patience: Duration) -> Self {
-        Self { connected, unanswered: FuturesUnordered::new(), written: 0, failed: None, patience }
+        Self {
+            connected,
+            unanswered: FuturesUnordered::new(),
+            written: 0,
+            failed: None,
+            patience,
+            kept: None,
+        }
+    }
+
+    /// One that does not begin yet. What is read sees what is committed; what is written is kept back, so that nothing is
+    /// locked, and can be written at the end by [`Self::write_kept`].
+    pub(super) fn kept_back(connected: Arc<Connected>, patience: Duration) -> Self {
+        Self { kept: Some(Kept::default()), ..Self::new(connected, patience) }
+    }
+
+    /// Whether it does not begin yet.
+    pub(super) const fn is_kept_back(&self) -> bool {
+        self.kept.is_some()
     }
 
     /// The connection. Whoever reads with it directly must not have written before.
@@ -60,6 +91,11 @@ impl Transaction {
 
     /// Sends a write. The statement was prepared ahead, so it is on its way when this returns, in the order of calls.
     pub(crate) fn write(&mut self, statement: &'static str, params: Vec<Param>) {
+        if let Some(kept) = &mut self.kept {
+            self.written += 1;
+            kept.take(statement, params);
+            return;
+        }
         let connected = Arc::clone(&self.connected);
         let mut write: Write = Box::pin(async move { connected.execute(statement, params).await });
         self.written += 1;
@@ -127,8 +163,33 @@ impl Transaction {
         }
     }
 
+    /// Of a transaction that has not begun: writes the journal and the changed key in one that begins and ends now, if the
+    /// condition that `journal` ends with holds. Says whether it did. `None` if there is not one changed key, or more was to be
+    /// written.
+    pub(super) async fn write_kept(self, mut journal: Vec<Param>) -> Result<Option<bool>, CommitFault> {
+        let Some(Kept { changed_key: Some(changed), has_others: false }) = self.kept else { return Ok(None) };
+        journal.extend(changed);
+        let warnings = self.connected.warnings();
+        let writing = self.connected.first(sql::WRITE_IF_UNCHANGED, journal);
+        match timeout(self.patience, writing).await {
+            Err(_) => Err(CommitFault::Unknown(Fault::Silent)),
+            Ok(Err(fault)) if fault.ends_connection() => Err(CommitFault::Unknown(fault)),
+            Ok(Err(fault)) => Err(CommitFault::RolledBack(fault)),
+            Ok(Ok(_)) if self.connected.warnings() != warnings => {
+                Err(CommitFault::NotDurable(self.connected.last_warning()))
+            }
+            Ok(Ok(row)) => {
+                let times = row.as_ref().map_or(Ok(0), |row| number::<u64>(row, 0));
+                Ok(Some(times.map_err(CommitFault::Unknown)? > 0))
+            }
+        }
+    }
+
     /// Forgets the transaction. A connection on which that cannot be said is given up.
     pub(super) async fn roll_back(mut self) {
+        if self.is_kept_back() {
+            return;
+        }
         let connected = Arc::clone(&self.connected);
         let rolled_back = async {
             while self.unanswered.next().await.is_some() {}
@@ -153,6 +214,16 @@ impl Transaction {
         );
         if self.failed.is_none() || is_consequence {
             self.failed = Some(fault);
+        }
+    }
+}
+
+impl Kept {
+    fn take(&mut self, statement: &'static str, params: Vec<Param>) {
+        if statement == UPDATE_KEY && self.changed_key.is_none() {
+            self.changed_key = Some(params);
+        } else {
+            self.has_others = true;
         }
     }
 }

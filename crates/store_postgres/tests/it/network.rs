@@ -123,6 +123,32 @@ async fn a_commit_that_never_arrived_took_no_place() {
     }
 }
 
+/// A change of one key is one statement, which locks nothing before it arrives: whoever looks for it must make sure that it
+/// cannot take place afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_arrives_after_it_was_looked_for_takes_no_place() {
+    let (proxy, installation, _) = behind_a_proxy().await;
+    let key = installation.create_key("spared").await.id;
+    let revoke = || installation.change(key, KeyChange::Revoke { reason: None });
+    proxy.set(Fault::DelayCommit);
+    let (revoked, ()) = tokio::join!(revoke(), async {
+        sleep(Duration::from_millis(300)).await;
+        proxy.set(Fault::None);
+    });
+    let error = revoked.unwrap_err();
+    assert!(
+        matches!(&error, CommandError::Store(StoreError::Unavailable(text)) if text.contains("did not take place")),
+        "{error}"
+    );
+    let head = installation.store.audit_head().await.unwrap();
+    assert_eq!(proxy.deliver(), 1, "the statement was on its way");
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(installation.store.audit_head().await.unwrap(), head, "it came too late");
+    recovered(&installation.store).await;
+    assert!(revoke().await.unwrap().restricting, "it was not revoked before");
+    crate::nodes::check_logs(&installation.store).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_found_out_is_unknown_and_the_sink_hears_of_it_later() {
     let (proxy, _, mut options) = behind_a_proxy().await;

@@ -9,7 +9,7 @@ use keywright_domain::{
     audit::{AuditBody, ChainVerifier},
     change::{ChangeSink, NumberedChange},
     command::Command,
-    key::{KeyChange, KeyNumber},
+    key::{KeyChange, KeyNumber, KeyPatch},
     store::Store as _,
     time::Timestamp,
     usage::{AgentClass, UsageBatch, UsageRow},
@@ -97,6 +97,52 @@ async fn two_nodes_write_one_log() {
     assert!(seen.iter().all(|sequences| sequences.is_sorted()));
     let all: BTreeSet<_> = seen.iter().flatten().collect();
     assert_eq!(all.len(), 2 * 16 * 15);
+}
+
+/// Each change says what was there before: if one had been decided on what another had replaced, two would say the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_change_one_key_see_what_the_others_did() {
+    let options = own_schema(shared());
+    let mut stores = Vec::new();
+    for _ in 0..3 {
+        stores.push(Arc::new(
+            PostgresStore::connect(options.clone(), keywright_testkit::vault()).await.unwrap(),
+        ));
+    }
+    let installation = Installation::set_up(Arc::clone(&stores[0])).await;
+    let (workspace, key) = (installation.workspace.id, installation.create_key("name 0").await.id);
+    let mut tasks = Vec::new();
+    for (node, store) in (0_u64..).zip(&stores) {
+        let store = Arc::clone(store);
+        tasks.push(tokio::spawn(async move {
+            let samples = Samples::new(20_000 + node);
+            for step in 0..100 {
+                let patch = KeyPatch { name: Some(format!("name {node} {step}")), ..KeyPatch::default() };
+                let command = Command::ChangeKey { key, change: KeyChange::Patch(Box::new(patch)) };
+                store.execute(samples.context(Samples::keys_permit(workspace)), command).await.unwrap();
+                if node == 0 {
+                    // Long enough for commands that are alone in the installation.
+                    tokio::time::sleep(std::time::Duration::from_millis(step % 7)).await;
+                }
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    check_logs(&stores[1]).await;
+    let mut last = None;
+    for entry in stores[1].audit_after(0, u32::MAX).await.unwrap() {
+        let body: AuditBody = serde_json::from_slice(&entry.body).unwrap();
+        let Some(field) = body.fields.iter().find(|field| field.field == "name") else { continue };
+        if body.action == "key.updated" {
+            assert!(last.is_none() || field.before == last, "{:?} after {last:?}", field.before);
+            last.clone_from(&field.after);
+        }
+    }
+    let changed = stores[2].changes_after(0, u32::MAX).await.unwrap();
+    assert!(changed.len() > 300, "{}", changed.len());
+    assert!(last.is_some_and(|name| name.ends_with(" 99")), "the last change of one of them");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -97,7 +97,7 @@ async fn filled(statistics: Statistics) -> String {
 
 /// The plan of a statement for any parameters, if whole tables are read only where nothing else is possible.
 fn plan(schema: &str, statement: &str) -> String {
-    let parameters = (1..30).rev().find(|number| statement.contains(&format!("${number}"))).unwrap_or(0);
+    let parameters = (1..60).rev().find(|number| statement.contains(&format!("${number}"))).unwrap_or(0);
     let nulls = vec!["NULL"; parameters].join(", ");
     let arguments = if parameters == 0 { String::new() } else { format!("({nulls})") };
     shared().sql(&format!(

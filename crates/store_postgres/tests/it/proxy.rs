@@ -18,6 +18,9 @@ pub(crate) enum Fault {
     SwallowCommit,
     /// From the next announcement of a change on, nothing comes back from the server.
     SwallowAnswer,
+    /// What is sent with the next announcement of a change reaches the server only when it is delivered, whatever becomes of
+    /// the client meanwhile.
+    DelayCommit,
     /// New connections are closed at once.
     Refuse,
     /// Where this is said to the server, that arrives; both are of one length.
@@ -34,13 +37,16 @@ struct State {
     fault: Fault,
     /// Connections before this one stay silent for ever, once they are.
     streams: Vec<TcpStream>,
+    /// What is on its way to a server.
+    delayed: Vec<(TcpStream, Vec<u8>)>,
 }
 
 impl Proxy {
     pub(crate) fn start(server_port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let state = Arc::new(Mutex::new(State { fault: Fault::None, streams: Vec::new() }));
+        let state =
+            Arc::new(Mutex::new(State { fault: Fault::None, streams: Vec::new(), delayed: Vec::new() }));
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             for client in listener.incoming() {
@@ -71,6 +77,16 @@ impl Proxy {
         self.state.lock().unwrap().fault = fault;
     }
 
+    /// Delivers what was delayed; says to how many connections.
+    pub(crate) fn deliver(&self) -> usize {
+        let delayed = std::mem::take(&mut self.state.lock().unwrap().delayed);
+        let count = delayed.len();
+        for (mut server, bytes) in delayed {
+            server.write_all(&bytes).unwrap();
+        }
+        count
+    }
+
     /// Closes all connections.
     pub(crate) fn cut(&self) {
         for stream in self.state.lock().unwrap().streams.drain(..) {
@@ -82,6 +98,7 @@ impl Proxy {
 /// Bytes from the client to the server.
 fn up(state: &Mutex<State>, lost: &Mutex<(bool, bool)>, mut client: TcpStream, mut server: TcpStream) {
     let mut buffer = vec![0; 1 << 16];
+    let mut is_delayed = false;
     while let Ok(length @ 1..) = client.read(&mut buffer) {
         let bytes = &mut buffer[..length];
         if let Fault::Says(from, to) = state.lock().unwrap().fault
@@ -92,10 +109,17 @@ fn up(state: &Mutex<State>, lost: &Mutex<(bool, bool)>, mut client: TcpStream, m
         let announces = bytes.windows(8).any(|window| window == b"_changes");
         {
             let mut lost = lost.lock().unwrap();
-            match state.lock().unwrap().fault {
+            let fault = state.lock().unwrap().fault;
+            match fault {
                 Fault::Silence => *lost = (true, true),
                 Fault::SwallowCommit if announces => *lost = (true, true),
                 Fault::SwallowAnswer if announces => lost.1 = true,
+                Fault::DelayCommit if announces => {
+                    *lost = (true, true);
+                    is_delayed = true;
+                    let delayed = (server.try_clone().unwrap(), bytes.to_vec());
+                    state.lock().unwrap().delayed.push(delayed);
+                }
                 _ => {}
             }
             if lost.0 {
@@ -106,7 +130,9 @@ fn up(state: &Mutex<State>, lost: &Mutex<(bool, bool)>, mut client: TcpStream, m
             break;
         }
     }
-    drop(server.shutdown(Shutdown::Both));
+    if !is_delayed {
+        drop(server.shutdown(Shutdown::Both));
+    }
 }
 
 /// Bytes from the server to the client.
