@@ -576,9 +576,14 @@ impl Driver {
     }
 }
 
-/// A run of this node has ended: it holds no lease, and nobody need wait for it.
+/// A run of this node has ended: it holds no lease, and nobody need wait for it. A database that is slow is told twice: others
+/// would wait for the run otherwise.
 async fn forget(parts: Arc<Parts>, run: Incarnation) {
-    match parts.control.forget(run).await {
+    let mut told = parts.control.forget(run).await;
+    if told.is_err() {
+        told = parts.control.forget(run).await;
+    }
+    match told {
         Ok(_) => {
             if let Err(failure) = parts.runs.forget(&[run]) {
                 tracing::warn!(%failure, "the end of a run is not noted");
