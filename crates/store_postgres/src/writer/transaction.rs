@@ -171,18 +171,18 @@ impl Transaction {
         journal.extend(changed);
         let warnings = self.connected.warnings();
         let writing = self.connected.first(sql::WRITE_IF_UNCHANGED, journal);
-        match timeout(self.patience, writing).await {
-            Err(_) => Err(CommitFault::Unknown(Fault::Silent)),
-            Ok(Err(fault)) if fault.ends_connection() => Err(CommitFault::Unknown(fault)),
-            Ok(Err(fault)) => Err(CommitFault::RolledBack(fault)),
-            Ok(Ok(_)) if self.connected.warnings() != warnings => {
-                Err(CommitFault::NotDurable(self.connected.last_warning()))
-            }
-            Ok(Ok(row)) => {
-                let times = row.as_ref().map_or(Ok(0), |row| number::<u64>(row, 0));
-                Ok(Some(times.map_err(CommitFault::Unknown)? > 0))
-            }
+        let row = match timeout(self.patience, writing).await {
+            Err(_) => return Err(CommitFault::Unknown(Fault::Silent)),
+            Ok(Err(fault)) if fault.ends_connection() => return Err(CommitFault::Unknown(fault)),
+            Ok(Err(fault)) => return Err(CommitFault::RolledBack(fault)),
+            Ok(Ok(row)) => row,
+        };
+        let times = row.as_ref().map_or(Ok(0), |row| number::<u64>(row, 0));
+        let is_written = times.map_err(CommitFault::Unknown)? > 0;
+        if is_written && self.connected.warnings() != warnings {
+            return Err(CommitFault::NotDurable(self.connected.last_warning()));
         }
+        Ok(Some(is_written))
     }
 
     /// Forgets the transaction. A connection on which that cannot be said is given up.
