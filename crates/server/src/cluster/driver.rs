@@ -17,7 +17,6 @@ use keywright_cluster::{
 use keywright_domain::{
     control::{Incarnation, NewNode, NodeRow, PollRequest, history_began},
     entropy::random_bytes,
-    lease::LeaseTerm,
     store::StoreError,
 };
 use keywright_engine::ApplyError;
@@ -58,8 +57,6 @@ const EVENTS_MAX: usize = 64;
 
 /// What happens to a node.
 pub(super) enum Event {
-    /// The node has committed these changes, which take something away.
-    Committed(Vec<u64>),
     /// The node's own commits were applied.
     Advanced { applied: u64 },
     /// A change was announced.
@@ -172,7 +169,7 @@ impl Driver {
     fn next_tick_ns(&self) -> u64 {
         let follower_ns = self.follower.next_tick_ns().unwrap_or(u64::MAX);
         let settle_ns = if self.is_settle_due() { self.settle_at_ns } else { u64::MAX };
-        follower_ns.min(self.barrier.next_tick_ns()).min(self.waits.next_end_ns()).min(settle_ns)
+        follower_ns.min(self.barrier.next_tick_ns()).min(settle_ns)
     }
 
     const fn is_settle_due(&self) -> bool {
@@ -190,14 +187,10 @@ impl Driver {
         if self.is_settle_due() && self.settle_at_ns <= now_ns {
             self.settle(now_ns);
         }
-        for ticket in self.waits.end_expectations(now_ns) {
-            self.bar(barrier::Input::Abandoned(ticket));
-        }
     }
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Committed(changes) => self.expect(&changes),
             Event::Advanced { applied } => self.follow(&follower::Input::Advanced { applied }),
             Event::Announced { sequence } => self.follow(&follower::Input::Announced { sequence }),
             Event::Told { applied } => self.follow(&follower::Input::Told { applied }),
@@ -417,16 +410,6 @@ impl Driver {
         }
     }
 
-    /// The barrier begins with the commit, not only when its caller has come here to wait.
-    fn expect(&mut self, changes: &[u64]) {
-        for sequence in changes {
-            if let Some(ticket) = self.waits.expect(*sequence, controls::boot_ns()) {
-                let term = LeaseTerm::Long;
-                self.bar(barrier::Input::Committed { ticket, sequence: *sequence, term });
-            }
-        }
-    }
-
     fn bar(&mut self, input: barrier::Input) {
         let now_ns = controls::boot_ns();
         let mut outputs: VecDeque<_> = self.barrier.step(now_ns, input).into();
@@ -444,13 +427,10 @@ impl Driver {
                     Ok(barrier::Input::Fenced { node })
                 }),
                 barrier::Output::Done { ticket, receipt } => {
-                    if let Some(over) = self.waits.done(ticket, receipt) {
-                        self.parts.auditor.holds(over.asked.sequence);
-                        self.parts.standing.count_barrier(now_ns.saturating_sub(over.since_ns));
+                    if let Some((asked, committed_ns)) = self.waits.done(ticket, receipt) {
+                        self.parts.auditor.holds(asked.sequence);
+                        self.parts.standing.count_barrier(now_ns.saturating_sub(committed_ns));
                         self.parts.standing.silent.fetch_add(u64::from(receipt.silent > 0), Relaxed);
-                        for other in over.others {
-                            outputs.extend(self.barrier.step(now_ns, barrier::Input::Abandoned(other)));
-                        }
                     }
                 }
                 barrier::Output::Overtaken(ticket) => {
