@@ -235,32 +235,26 @@ impl Group {
         }
     }
 
-    /// Whether a command alone can be carried out on what is seen without a lock: it writes one key and nothing beside.
-    pub(super) const fn can_be_seen_first((context, command): &(Context, Command)) -> bool {
-        context.idempotency.is_none()
-            && matches!(
-                command,
-                Command::ChangeKey {
-                    change: KeyChange::Patch(_)
-                        | KeyChange::Disable
-                        | KeyChange::Enable
-                        | KeyChange::Revoke { .. },
-                    ..
-                }
-            )
+    /// The key that a command writes, and nothing beside: alone, it can be carried out on what is seen without a lock.
+    pub(super) const fn only_key((context, command): &(Context, Command)) -> Option<KeyId> {
+        match command {
+            Command::ChangeKey {
+                key,
+                change:
+                    KeyChange::Patch(_) | KeyChange::Disable | KeyChange::Enable | KeyChange::Revoke { .. },
+            } if context.idempotency.is_none() => Some(*key),
+            _ => None,
+        }
     }
 
-    /// Locks nothing and sees, at one moment, the head and the key that the command is about. One round trip.
+    /// Locks nothing and sees, at one moment, the head and a key. One round trip.
     pub(super) async fn see(
         connected: &Arc<Connected>,
         plan: &Plan,
-        (_, command): &(Context, Command),
+        key: KeyId,
         sealer: Sealer,
     ) -> Result<Self, Fault> {
-        let Command::ChangeKey { key, .. } = command else {
-            return Err(Fault::Damaged("only a change of a key can be decided on what is seen".to_owned()));
-        };
-        let wanted = Wanted { changed_keys: HashSet::from([*key]), ..Wanted::default() };
+        let wanted = Wanted { changed_keys: HashSet::from([key]), ..Wanted::default() };
         let transaction = Transaction::kept_back(Arc::clone(connected), plan.options.answer_timeout);
         let seeing = connected.query(sql::keys::SEE_TO_CHANGE, params![key.to_bytes()]);
         let seen = timeout(plan.options.answer_timeout, seeing).await;
@@ -429,11 +423,11 @@ impl Group {
             self.transaction.write_kept(values).await
         } else {
             self.transaction.write(sql::journal::WRITE_JOURNAL, values);
-            self.transaction.commit().await.map(|()| Some(true))
+            self.transaction.commit().await.map(|()| true)
         };
         match written {
-            Ok(Some(true)) => Ok(Some(*pending)),
-            Ok(None | Some(false)) => Ok(None),
+            Ok(true) => Ok(Some(*pending)),
+            Ok(false) => Ok(None),
             Err(CommitFault::RolledBack(fault)) => Err(Lost::Before(fault)),
             Err(CommitFault::Unknown(fault)) => Err(Lost::Unknown(pending, fault)),
             Err(CommitFault::NotDurable(text)) => Err(Lost::NotDurable(pending, text)),

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use keywright_domain::{
     change::{ChangeSink, NumberedChange},
     command::{Command, CommandError, Committed, Context},
+    ids::KeyId,
     store::StoreError,
 };
 use parking_lot::Mutex;
@@ -203,10 +204,10 @@ impl Writer {
 
     async fn run_group(&mut self, commands: &[Work]) -> Result<Pending, Lost> {
         if let [alone] = commands
-            && Group::can_be_seen_first(alone)
+            && let Some(key) = Group::only_key(alone)
             && self.is_quiet()
         {
-            if let Some(pending) = self.run_alone(alone).await? {
+            if let Some(pending) = self.run_alone(alone, key).await? {
                 return Ok(pending);
             }
             self.locked_next = LOCKED_NEXT;
@@ -225,12 +226,12 @@ impl Writer {
         is_quiet
     }
 
-    /// Carries a command out on what is seen without a lock, and writes it in one statement if nobody else has written
+    /// Carries a command about one key out on what is seen without a lock, and writes it in one statement if nobody else has written
     /// meanwhile; `None` if somebody has.
-    async fn run_alone(&mut self, alone: &Work) -> Result<Option<Pending>, Lost> {
+    async fn run_alone(&mut self, alone: &Work, key: KeyId) -> Result<Option<Pending>, Lost> {
         let connected = self.lane.get().map_err(Fault::from)?;
         let sealer = self.sealer();
-        let group = Group::see(&connected, &self.plan, alone, sealer).await?;
+        let group = Group::see(&connected, &self.plan, key, sealer).await?;
         Self::finish(group, std::slice::from_ref(alone), &connected).await
     }
 

@@ -164,10 +164,11 @@ impl Transaction {
     }
 
     /// Of a transaction that has not begun: writes the journal and the changed key in one that begins and ends now, if the
-    /// condition that `journal` ends with holds. Says whether it did. `None` if there is not one changed key, or more was to be
-    /// written.
-    pub(super) async fn write_kept(self, mut journal: Vec<Param>) -> Result<Option<bool>, CommitFault> {
-        let Some(Kept { changed_key: Some(changed), has_others: false }) = self.kept else { return Ok(None) };
+    /// condition that `journal` ends with holds, and nothing else was to be written. Says whether it was written.
+    pub(super) async fn write_kept(self, mut journal: Vec<Param>) -> Result<bool, CommitFault> {
+        let Some(Kept { changed_key: Some(changed), has_others: false }) = self.kept else {
+            return Ok(false);
+        };
         journal.extend(changed);
         let warnings = self.connected.warnings();
         let writing = self.connected.first(sql::WRITE_IF_UNCHANGED, journal);
@@ -182,7 +183,7 @@ impl Transaction {
         if is_written && self.connected.warnings() != warnings {
             return Err(CommitFault::NotDurable(self.connected.last_warning()));
         }
-        Ok(Some(is_written))
+        Ok(is_written)
     }
 
     /// Forgets the transaction. A connection on which that cannot be said is given up.

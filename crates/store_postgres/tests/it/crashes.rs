@@ -19,7 +19,7 @@ use keywright_store_postgres::{PostgresStore, Promise};
 use keywright_testkit::{Installation, PostgresServer, Samples};
 use tokio::time::sleep;
 
-use crate::{nodes::check_logs, server::own_schema};
+use crate::{network::recovered, nodes::check_logs, server::own_schema};
 
 /// What one task was told.
 #[derive(Default)]
@@ -141,9 +141,7 @@ async fn a_server_that_is_down_is_said_to_be_and_comes_back() {
         );
     }
     tokio::task::block_in_place(|| server.start_again());
-    while store.check_writable().await.is_err() {
-        sleep(Duration::from_millis(20)).await;
-    }
+    recovered(&store).await;
     installation.create_key("after").await;
 }
 
@@ -163,16 +161,8 @@ async fn commits_are_flushed_whatever_the_server_does_by_default() {
             server.kill();
             server.start_again();
         });
-        while store.check_writable().await.is_err() {
-            sleep(Duration::from_millis(20)).await;
-        }
-        // Each connection comes back on its own.
-        let found = loop {
-            match store.key(key.workspace, key.id).await {
-                Ok(found) => break found.unwrap(),
-                Err(_) => sleep(Duration::from_millis(20)).await,
-            }
-        };
+        recovered(&store).await;
+        let found = store.key(key.workspace, key.id).await.unwrap().unwrap();
         assert!(found.revoked.is_some(), "{number}");
     }
 }

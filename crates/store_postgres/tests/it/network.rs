@@ -43,7 +43,7 @@ async fn create(installation: &Installation<PostgresStore>, name: &str) -> Resul
 }
 
 /// Waits until the store can be written again, and every connection that reads is back.
-async fn recovered(store: &PostgresStore) {
+pub(crate) async fn recovered(store: &PostgresStore) {
     let until = Instant::now() + AT_MOST;
     while store.check_writable().await.is_err() || !answers(store).await {
         assert!(Instant::now() < until, "the store does not come back");

@@ -44,6 +44,18 @@ impl ChangeSink for Seen {
     }
 }
 
+/// Three stores on a schema of their own, which the first has set up.
+async fn three_nodes() -> (Vec<Arc<PostgresStore>>, Installation<PostgresStore>) {
+    let options = own_schema(shared());
+    let mut stores = Vec::new();
+    for _ in 0..3 {
+        let store = PostgresStore::connect(options.clone(), keywright_testkit::vault()).await.unwrap();
+        stores.push(Arc::new(store));
+    }
+    let installation = Installation::set_up(Arc::clone(&stores[0])).await;
+    (stores, installation)
+}
+
 /// One row of usage.
 pub(crate) fn usage_row(key: KeyNumber, count: u64) -> UsageRow {
     UsageRow {
@@ -102,14 +114,7 @@ async fn two_nodes_write_one_log() {
 /// Each change says what was there before: if one had been decided on what another had replaced, two would say the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_change_one_key_see_what_the_others_did() {
-    let options = own_schema(shared());
-    let mut stores = Vec::new();
-    for _ in 0..3 {
-        stores.push(Arc::new(
-            PostgresStore::connect(options.clone(), keywright_testkit::vault()).await.unwrap(),
-        ));
-    }
-    let installation = Installation::set_up(Arc::clone(&stores[0])).await;
+    let (stores, installation) = three_nodes().await;
     let (workspace, key) = (installation.workspace.id, installation.create_key("name 0").await.id);
     let mut tasks = Vec::new();
     for (node, store) in (0_u64..).zip(&stores) {
@@ -147,14 +152,7 @@ async fn nodes_that_change_one_key_see_what_the_others_did() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_count_the_same_keys_do_not_block_each_other() {
-    let options = own_schema(shared());
-    let mut stores = Vec::new();
-    for _ in 0..3 {
-        stores.push(Arc::new(
-            PostgresStore::connect(options.clone(), keywright_testkit::vault()).await.unwrap(),
-        ));
-    }
-    let installation = Installation::set_up(Arc::clone(&stores[0])).await;
+    let (stores, installation) = three_nodes().await;
     let mut keys = Vec::new();
     for number in 0..20 {
         keys.push(installation.create_key(&format!("key {number}")).await.number);
