@@ -9,24 +9,13 @@ use keywright_domain::{
     store::StoreError,
     time::Timestamp,
 };
-use tokio_postgres::error::SqlState;
 
 use crate::{
-    PostgresStore,
-    fault::Fault,
-    params,
+    PostgresStore, params,
     read::journal::cut,
     rows::{bytes, credits, each, number, optional_time},
     sql::credits as sql,
 };
-
-/// How often a slice is drawn at most. When many draw at once, one may go by a balance of before its turn; the table's condition
-/// that no balance is negative refuses it then.
-const DRAWS_MAX: u32 = 20;
-
-fn is_overdrawn(error: &tokio_postgres::Error) -> bool {
-    error.code() == Some(&SqlState::CHECK_VIOLATION)
-}
 
 #[async_trait]
 impl CreditStore for PostgresStore {
@@ -70,25 +59,16 @@ impl CreditStore for PostgresStore {
         self.ask(|connected| async move {
             let warnings = connected.warnings();
             let subjects: Vec<String> = draw.subjects.iter().map(CreditSubject::to_column).collect();
-            let values = || {
-                params![
-                    draw.slice,
-                    draw.workspace.to_bytes(),
-                    subjects.clone(),
-                    draw.needed,
-                    draw.want,
-                    draw.nodes.max(1),
-                    draw.now
-                ]
-            };
-            let mut tries = 1;
-            let row = loop {
-                match connected.first(sql::DRAW, values()).await {
-                    // Nothing of it took place: the next statement sees what the others have left.
-                    Err(Fault::Sql(error)) if is_overdrawn(&error) && tries < DRAWS_MAX => tries += 1,
-                    drawn => break drawn?,
-                }
-            };
+            let values = params![
+                draw.slice,
+                draw.workspace.to_bytes(),
+                subjects,
+                draw.needed,
+                draw.want,
+                draw.nodes.max(1),
+                draw.now
+            ];
+            let row = connected.first(sql::DRAW, values).await?;
             if connected.warnings() != warnings {
                 return Err(StoreError::CommitUnknown(connected.last_warning()).into());
             }

@@ -52,17 +52,20 @@ statements! {
     /// Another state of an account, which is locked.
     UPDATE_ACCOUNT = "UPDATE credit_accounts SET balance = $2, held = $3, reserved = $4, spent = $5, granted = $6, \
                       refill_amount = $7, refill_seconds = $8, refill_cap = $9, refill_due = $10 WHERE id = $1";
-    /// A slice out of the balance of the first of the subjects that has an account.
+    /// A slice out of the balance of the first of the subjects that has an account. All amounts are those that the lock found:
+    /// an `UPDATE` first forms its row from what the statement's snapshot shows, and the table's conditions are checked on that
+    /// row, too, before it is known that there is a newer one.
     DRAW = "\
 WITH own AS MATERIALIZED (
-    SELECT id, balance FROM credit_accounts WHERE workspace = $2 AND subject = ANY ($3::text[])
-    ORDER BY subject LIMIT 1 FOR UPDATE
+    SELECT id, balance, held, reserved, spent, granted FROM credit_accounts
+    WHERE workspace = $2 AND subject = ANY ($3::text[]) ORDER BY subject LIMIT 1 FOR UPDATE
 ), share AS MATERIALIZED (
-    SELECT id, balance, CASE WHEN balance < $4::bigint THEN 0
+    SELECT own.*, CASE WHEN balance < $4::bigint THEN 0
         ELSE greatest($4::bigint, least($5::bigint, balance / (2 * $6::bigint))) END AS units
     FROM own
 ), drawn AS (
-    UPDATE credit_accounts AS account SET balance = account.balance - share.units, held = account.held + share.units
+    UPDATE credit_accounts AS account SET balance = share.balance - share.units, held = share.held + share.units,
+        reserved = share.reserved, spent = share.spent, granted = share.granted
     FROM share WHERE account.id = share.id AND share.units > 0
 ), kept AS (
     INSERT INTO credit_slices (id, account, units, drawn_at) SELECT $1::bytea, id, units, $7::bigint FROM share WHERE units > 0

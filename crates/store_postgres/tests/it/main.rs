@@ -4,6 +4,7 @@
 mod connecting;
 mod control;
 mod crashes;
+mod credits;
 mod erasure;
 mod furnished;
 mod limits;
