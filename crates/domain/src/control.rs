@@ -204,7 +204,7 @@ pub trait ControlLog: Send + Sync + 'static {
     async fn fence(&self, node: Incarnation, renewals: u64) -> Result<bool, StoreError>;
 
     /// Removes the row of a node that is known to have ended: by itself, or by whoever saw it end. Says whether there
-    /// was one.
+    /// was one. A crash of the database right afterwards may bring it back: it is waited for once more then.
     async fn forget(&self, node: Incarnation) -> Result<bool, StoreError>;
 
     /// Begins the generation after `generation` in the history `epoch`; says whether this call did.

@@ -13,6 +13,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::{audit::Auditor, driver::Event};
 
+/// Most changes of one commit that are waited for before somebody asks.
+const EXPECTED_MAX: usize = 64;
+
 /// Applies changes in the order of the log, whoever brings them.
 pub(super) struct Applier {
     engine: Arc<Engine>,
@@ -75,6 +78,13 @@ impl ChangeSink for Applier {
     fn committed(&self, changes: &[NumberedChange]) {
         let Some(last) = changes.last() else { return };
         self.auditor.note(changes);
+        // Of many, callers wait for the last ones.
+        let last_ones = &changes[changes.len().saturating_sub(EXPECTED_MAX)..];
+        let restricting = last_ones.iter().filter(|change| change.restricting);
+        let restricting: Vec<_> = restricting.map(|change| change.sequence).collect();
+        if !restricting.is_empty() {
+            drop(self.events.send(Event::Committed(restricting)));
+        }
         let event = match self.apply(changes) {
             Ok(applied) => Event::Advanced { applied },
             // Another node committed in between: to be fetched. Or the state is being loaded, and will have it.

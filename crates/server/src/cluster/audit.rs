@@ -40,7 +40,7 @@ const KEY_DOMAIN: &[u8] = b"keywright self-audit v1\0";
 const REVOKED_MAX: usize = 4_096;
 const QUEUE_MAX: usize = 256;
 /// At most so many audits a second: one in so many milliseconds.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(50);
 /// How much everything else comes first.
 const NICE: i32 = 10;
 const TIMEOUT: Duration = Duration::from_secs(2);

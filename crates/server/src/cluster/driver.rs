@@ -17,6 +17,7 @@ use keywright_cluster::{
 use keywright_domain::{
     control::{Incarnation, NewNode, NodeRow, PollRequest, history_began},
     entropy::random_bytes,
+    lease::LeaseTerm,
     store::StoreError,
 };
 use keywright_engine::ApplyError;
@@ -41,6 +42,8 @@ use crate::{
 
 /// How long an operation may take. The control log gives its connections up on its own, at about the same time.
 const OPERATION: Duration = Duration::from_secs(6);
+/// How often the database is told that a run has ended, if it does not answer.
+const FORGET_MAX: u32 = 3;
 /// Most changes that are fetched at once.
 const FETCH_MAX: u32 = 1_000;
 /// How often it is noted at most that all nodes have applied the log.
@@ -57,6 +60,8 @@ const EVENTS_MAX: usize = 64;
 
 /// What happens to a node.
 pub(super) enum Event {
+    /// The node has committed these changes, which take something away.
+    Committed(Vec<u64>),
     /// The node's own commits were applied.
     Advanced { applied: u64 },
     /// A change was announced.
@@ -90,7 +95,7 @@ pub(super) enum Event {
     /// The head of the log was read.
     Head(Option<u64>),
     /// The node ends.
-    Stop(oneshot::Sender<()>),
+    Stop(oneshot::Sender<bool>),
 }
 
 /// The state of the thread.
@@ -110,7 +115,7 @@ pub(super) struct Driver {
     settle_at_ns: u64,
     is_settling: bool,
     ready: watch::Sender<Readiness>,
-    stopping: Option<oneshot::Sender<()>>,
+    stopping: Option<oneshot::Sender<bool>>,
 }
 
 impl Driver {
@@ -169,7 +174,7 @@ impl Driver {
     fn next_tick_ns(&self) -> u64 {
         let follower_ns = self.follower.next_tick_ns().unwrap_or(u64::MAX);
         let settle_ns = if self.is_settle_due() { self.settle_at_ns } else { u64::MAX };
-        follower_ns.min(self.barrier.next_tick_ns()).min(settle_ns)
+        follower_ns.min(self.barrier.next_tick_ns()).min(self.waits.next_end_ns()).min(settle_ns)
     }
 
     const fn is_settle_due(&self) -> bool {
@@ -187,10 +192,14 @@ impl Driver {
         if self.is_settle_due() && self.settle_at_ns <= now_ns {
             self.settle(now_ns);
         }
+        for ticket in self.waits.end_expectations(now_ns) {
+            self.bar(barrier::Input::Abandoned(ticket));
+        }
     }
 
     fn take(&mut self, event: Event) {
         match event {
+            Event::Committed(changes) => self.expect(&changes),
             Event::Advanced { applied } => self.follow(&follower::Input::Advanced { applied }),
             Event::Announced { sequence } => self.follow(&follower::Input::Announced { sequence }),
             Event::Told { applied } => self.follow(&follower::Input::Told { applied }),
@@ -410,6 +419,16 @@ impl Driver {
         }
     }
 
+    /// The barrier begins with the commit, not only when its caller has come here to wait.
+    fn expect(&mut self, changes: &[u64]) {
+        for sequence in changes {
+            if let Some(ticket) = self.waits.expect(*sequence, controls::boot_ns()) {
+                let term = LeaseTerm::Long;
+                self.bar(barrier::Input::Committed { ticket, sequence: *sequence, term });
+            }
+        }
+    }
+
     fn bar(&mut self, input: barrier::Input) {
         let now_ns = controls::boot_ns();
         let mut outputs: VecDeque<_> = self.barrier.step(now_ns, input).into();
@@ -427,10 +446,13 @@ impl Driver {
                     Ok(barrier::Input::Fenced { node })
                 }),
                 barrier::Output::Done { ticket, receipt } => {
-                    if let Some((asked, committed_ns)) = self.waits.done(ticket, receipt) {
-                        self.parts.auditor.holds(asked.sequence);
-                        self.parts.standing.count_barrier(now_ns.saturating_sub(committed_ns));
+                    if let Some(over) = self.waits.done(ticket, receipt) {
+                        self.parts.auditor.holds(over.asked.sequence);
+                        self.parts.standing.count_barrier(now_ns.saturating_sub(over.since_ns));
                         self.parts.standing.silent.fetch_add(u64::from(receipt.silent > 0), Relaxed);
+                        for other in over.others {
+                            outputs.extend(self.barrier.step(now_ns, barrier::Input::Abandoned(other)));
+                        }
                     }
                 }
                 barrier::Output::Overtaken(ticket) => {
@@ -544,26 +566,31 @@ impl Driver {
     async fn end(mut self) {
         self.follow(&follower::Input::Stop);
         self.parts.engine.drop_leases();
-        if let Some(run) = self.run.take() {
-            let forgotten = timeout(OPERATION, forget(Arc::clone(&self.parts), run)).await;
-            if forgotten.is_err() {
-                tracing::warn!("the database could not be told that this node has ended");
+        let is_told = match self.run.take() {
+            None => true,
+            Some(run) => {
+                timeout(OPERATION, forget(Arc::clone(&self.parts), run)).await.unwrap_or_else(|_| {
+                    tracing::warn!("the database could not be told that this node has ended");
+                    false
+                })
             }
-        }
+        };
         if let Some(reply) = self.stopping.take() {
-            let _whoever_went_away = reply.send(());
+            let _whoever_went_away = reply.send(is_told);
         }
     }
 }
 
-/// A run of this node has ended: it holds no lease, and nobody need wait for it. A database that is slow is told twice: others
-/// would wait for the run otherwise.
-async fn forget(parts: Arc<Parts>, run: Incarnation) {
+/// A run of this node has ended: it holds no lease, and nobody need wait for it. A database that is slow is told again: others
+/// would wait for the run otherwise. Says whether it was told.
+async fn forget(parts: Arc<Parts>, run: Incarnation) -> bool {
     let mut told = parts.control.forget(run).await;
-    if told.is_err() {
-        told = parts.control.forget(run).await;
+    for _ in 1..FORGET_MAX {
+        if told.is_err() {
+            told = parts.control.forget(run).await;
+        }
     }
-    match told {
+    match &told {
         Ok(_) => {
             if let Err(failure) = parts.runs.forget(&[run]) {
                 tracing::warn!(%failure, "the end of a run is not noted");
@@ -573,6 +600,7 @@ async fn forget(parts: Arc<Parts>, run: Incarnation) {
             tracing::warn!(%error, "the database could not be told that a run of this node has ended");
         }
     }
+    told.is_ok()
 }
 
 async fn load(parts: &Arc<Parts>, is_first: bool) -> Result<Event, StoreError> {

@@ -207,17 +207,18 @@ impl Node {
         &self.desk
     }
 
-    /// Gives back the leases, tells the others that this node has ended, and ends the thread.
-    pub(crate) async fn stop(&self) {
+    /// Gives back the leases, tells the others that this node has ended, and ends the thread. Says whether they were told: if
+    /// not, they wait for its leases once.
+    pub(crate) async fn stop(&self) -> bool {
         let (reply, ended) = oneshot::channel();
-        if self.events.send(Event::Stop(reply)).is_ok() {
-            drop(timeout(STOP, ended).await);
-        }
+        let is_sent = self.events.send(Event::Stop(reply)).is_ok();
+        let is_told = is_sent && matches!(timeout(STOP, ended).await, Ok(Ok(true)));
         self.parts.engine.drop_leases();
         if let Some(thread) = self.thread.lock().take() {
             // It has nothing more to do; if it hangs all the same, the process ends without it.
             drop(thread);
         }
+        is_told
     }
 }
 

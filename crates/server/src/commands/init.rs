@@ -83,9 +83,10 @@ async fn init(config: &Config, first: Option<FirstWorkspace>) -> Result<(), Fail
     let opened = serve::open(config, &directory, PATIENCE, &|_| {}).await?;
     let tag = config.issuer_tag.map(|tag| tag.0);
     let made = bootstrap(&opened, tag.as_ref(), first).await?;
-    if let Some(node) = &opened.node {
-        node.stop().await;
-    }
+    let is_told = match &opened.node {
+        Some(node) => node.stop().await,
+        None => true,
+    };
     opened.store.close().await.map_err(|error| crate::installation::explain_store(&error))?;
     let written = || -> std::io::Result<()> {
         let path = directory.path().display();
@@ -96,6 +97,13 @@ async fn init(config: &Config, first: Option<FirstWorkspace>) -> Result<(), Fail
         }
         if config.peppers.is_empty() {
             writeln!(err, "Keep a copy of {} apart from the database.", directory.peppers().display())?;
+        }
+        if !is_told {
+            writeln!(
+                err,
+                "The database could not be told that this command has ended. The first node with this data directory tells it; \
+                 until then, a revocation waits for its leases."
+            )?;
         }
         writeln!(err, "Note the public key that checks the audit trail: {}", opened.signer.public_key_hex())?;
         writeln!(err, "The operator credential follows. It is shown once:")?;

@@ -67,6 +67,7 @@ impl Installation {
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", said(&output));
+        assert!(!said(&output).contains("could not be told"), "others wait for it: {}", said(&output));
         String::from_utf8(output.stdout).unwrap().trim().clone_into(&mut installation.operator);
         installation
     }

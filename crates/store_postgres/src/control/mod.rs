@@ -198,7 +198,7 @@ impl ControlLog for PostgresControl {
     }
 
     async fn forget(&self, node: Incarnation) -> Result<bool, StoreError> {
-        self.changed(sql::FORGET, params![node.0]).await
+        Ok(!self.registry.query(sql::FORGET, params![node.0], Need::Answer).await?.is_empty())
     }
 
     async fn begin_generation(&self, generation: u64, epoch: Epoch) -> Result<bool, StoreError> {

@@ -49,7 +49,11 @@ UPDATE nodes SET challenge = greatest(challenge, $3) WHERE incarnation = $1 AND 
 pub(super) const FENCE: &str = "\
 UPDATE nodes SET fenced = true WHERE incarnation = $1 AND renewals = $2 RETURNING 1::bigint";
 
-pub(super) const FORGET: &str = "DELETE FROM nodes WHERE incarnation = $1 RETURNING 1::bigint";
+/// A disk that is slow does not hold up who ends. Lost in a crash, the row is back: it is waited for in vain once more.
+pub(super) const FORGET: &str = "\
+DELETE FROM nodes
+WHERE incarnation = $1 AND set_config('synchronous_commit', 'off', true) = 'off'
+RETURNING 1::bigint";
 
 /// The numbers of a new history begin far above all that the one before may have given out, so that an acknowledgement
 /// from then counts for nothing now, however late it comes.
