@@ -405,7 +405,7 @@ impl Group {
     }
 
     /// Commits the transaction, if there is anything to commit. `None` if it had not begun, and cannot be written so: somebody
-    /// has written meanwhile, or more is to be written than one key.
+    /// has written meanwhile, or it is not one change of one key.
     pub(super) async fn commit(mut self, after: u64, answers: Vec<Answer>) -> Result<Option<Pending>, Lost> {
         if !self.is_effective && self.transaction.written() == 0 {
             self.transaction.roll_back().await;
@@ -413,13 +413,20 @@ impl Group {
             return Ok(Some(Pending { answers, changes: Vec::new(), audit_ids: Vec::new(), after, known }));
         }
         self.write_key_counts();
-        let (mut values, audit_ids) = self.journal.columns(self.heads, &self.announcer);
+        let (values, audit_ids) = if self.transaction.is_kept_back() {
+            let Some((mut values, id)) = self.journal.columns_of_one(self.heads, &self.announcer) else {
+                return Ok(None);
+            };
+            let Seen { writes, sequence, generation } = self.seen;
+            values.extend(params![writes, sequence, generation]);
+            (values, vec![id])
+        } else {
+            self.journal.columns(self.heads, &self.announcer)
+        };
         let changes = std::mem::take(&mut self.journal.changes);
         let known = self.sealer.into_known();
         let pending = Box::new(Pending { answers, changes, audit_ids, after, known });
         let written = if self.transaction.is_kept_back() {
-            let Seen { writes, sequence, generation } = self.seen;
-            values.extend(params![writes, sequence, generation]);
             self.transaction.write_kept(values).await
         } else {
             self.transaction.write(sql::journal::WRITE_JOURNAL, values);

@@ -206,6 +206,38 @@ impl Journal {
         (values, ids)
     }
 
+    /// The same where it is one change with one audit entry: each parameter is one value. `None` if it is more or less.
+    pub(super) fn columns_of_one(
+        &mut self,
+        heads: Heads,
+        texts: &Announcer,
+    ) -> Option<(Vec<Param>, AuditId)> {
+        macro_rules! only {
+            ($($column:expr),+) => { params![$($column.pop()?),+] };
+        }
+        let is_one = |count| count == 1;
+        if ![self.changes.len(), self.audit.ids.len(), self.personal.sequences.len()].into_iter().all(is_one)
+        {
+            return None;
+        }
+        let Self { rows, audit, personal, .. } = self;
+        let id = audit.ids.pop()?;
+        let mut values = heads.columns();
+        values.extend(only![rows.sequences, rows.kinds, rows.restricting, rows.numbers, rows.names]);
+        values.extend(only![audit.sequences]);
+        values.extend(params![id.to_bytes()]);
+        values.extend(only![audit.hashes, audit.workspaces, audit.actions, audit.targets, audit.bodies]);
+        values.extend(only![
+            personal.sequences,
+            personal.times,
+            personal.kinds,
+            personal.owners,
+            personal.sealed
+        ]);
+        values.extend(params![texts.channel(), self.announcement(texts, heads.sequence)]);
+        Some((values, id))
+    }
+
     /// What the others are told: also which keys were revoked, if nothing else happened.
     fn announcement(&mut self, texts: &Announcer, sequence: u64) -> String {
         let revoked = std::mem::take(&mut self.revoked);

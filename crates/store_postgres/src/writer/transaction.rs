@@ -15,7 +15,6 @@ use tokio_postgres::{Row, error::SqlState};
 use crate::{
     connect::{Connected, Param},
     fault::Fault,
-    rows::number,
     sql::{journal as sql, keys::UPDATE as UPDATE_KEY},
 };
 
@@ -178,8 +177,7 @@ impl Transaction {
             Ok(Err(fault)) => return Err(CommitFault::RolledBack(fault)),
             Ok(Ok(row)) => row,
         };
-        let times = row.as_ref().map_or(Ok(0), |row| number::<u64>(row, 0));
-        let is_written = times.map_err(CommitFault::Unknown)? > 0;
+        let is_written = row.is_some();
         if is_written && self.connected.warnings() != warnings {
             return Err(CommitFault::NotDurable(self.connected.last_warning()));
         }
