@@ -62,13 +62,15 @@ pub(crate) fn run(options: &Options, setup: &Setup, seed: u64) -> Result<bool> {
             clients.push((told, client));
         }
     }
-    kill_rounds(options.rounds, &cluster, &operator, &mut Random::new(seed, 0))?;
+    let killed = kill_rounds(options.rounds, &cluster, &operator, &mut Random::new(seed, 0));
     is_over.store(true, Relaxed);
     let mut told = Vec::new();
     for (of_client, client) in clients {
         client.join().map_err(|_| anyhow::anyhow!("a client panicked"))?;
         told.push(of_client);
     }
+    // Only now: as long as a client runs, the nodes do.
+    killed?;
     compare(&told, &cluster, &operator)
 }
 

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     proxy::{Fault, Proxy},
-    server::{empty_store_in, own_schema, shared},
+    server::{empty_store_in, hold, own_schema, shared},
 };
 
 /// Longer than everything that has a limit here.
@@ -128,7 +128,8 @@ async fn a_poll_that_waited_carries_the_challenge_that_it_waited_for() {
     control.register(node("a", A)).await.unwrap();
     for number in 0..40 {
         let before = heads(&control, A).await;
-        let holder = challenge_slowly(&options.schema, before.head + 1);
+        let challenge = format!("UPDATE nodes SET challenge = {}", before.head + 1);
+        let holder = hold(&options.schema, &challenge);
         let polled = {
             let control = Arc::clone(&control);
             tokio::spawn(async move { control.poll(ask(A, 0)).await })
@@ -147,19 +148,6 @@ async fn a_poll_that_waited_carries_the_challenge_that_it_waited_for() {
         }
     }
     panic!("no poll ever waited");
-}
-
-/// Somebody challenges the node, and holds its row for a while. Returns when the row is held.
-fn challenge_slowly(schema: &str, sequence: u64) -> tokio::task::JoinHandle<std::process::Output> {
-    let statements = format!(
-        "SET search_path TO {schema}; BEGIN; UPDATE nodes SET challenge = {sequence}; SELECT pg_sleep(0.4); COMMIT"
-    );
-    let holder = tokio::task::spawn_blocking(move || shared().try_sql(&statements));
-    let asleep = format!(
-        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%{schema}; BEGIN%' AND wait_event = 'PgSleep'"
-    );
-    while shared().sql(&asleep) != "1" && !holder.is_finished() {}
-    holder
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use keywright_domain::{
 use keywright_testkit::{Installation, Samples};
 use tokio::time::timeout;
 
-use crate::server::{empty_store_in, own_schema, shared};
+use crate::server::{empty_store_in, hold, own_schema, shared};
 
 const NOW: keywright_domain::time::Timestamp = Samples::NOW;
 
@@ -28,7 +28,11 @@ async fn a_draw_that_waited_for_a_grant_draws_from_what_was_granted() {
         let grant = CreditCommand::Grant { account, subject: subject.clone(), amount: 1, reason: None };
         let context = installation.samples.context(Samples::permit(grant.needs().0, Some(workspace)));
         installation.execute(context, Command::Credit(grant)).await.unwrap();
-        let granter = grant_slowly(&schema, &subject.to_column());
+        let more = format!(
+            "UPDATE credit_accounts SET balance = balance + 100, granted = granted + 100 WHERE subject = '{}'",
+            subject.to_column()
+        );
+        let granter = hold(&schema, &more);
         let subjects = vec![subject.clone()];
         let draw =
             CreditDraw { slice: [number; 16], workspace, subjects, needed: 1, want: 50, nodes: 1, now: NOW };
@@ -47,18 +51,4 @@ async fn a_draw_that_waited_for_a_grant_draws_from_what_was_granted() {
         }
     }
     panic!("no draw ever waited");
-}
-
-/// Somebody grants 100 units, and holds the account for a while. Returns when it is held.
-fn grant_slowly(schema: &str, subject: &str) -> tokio::task::JoinHandle<std::process::Output> {
-    let statements = format!(
-        "SET search_path TO {schema}; BEGIN; UPDATE credit_accounts SET balance = balance + 100, granted = granted + 100 \
-         WHERE subject = '{subject}'; SELECT pg_sleep(0.4); COMMIT"
-    );
-    let granter = tokio::task::spawn_blocking(move || shared().try_sql(&statements));
-    let asleep = format!(
-        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%{schema}; BEGIN%' AND wait_event = 'PgSleep'"
-    );
-    while shared().sql(&asleep) != "1" && !granter.is_finished() {}
-    granter
 }

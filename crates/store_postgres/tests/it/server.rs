@@ -43,3 +43,14 @@ pub(crate) async fn empty_store() -> Arc<PostgresStore> {
 pub(crate) async fn empty_store_in(options: PostgresOptions) -> Arc<PostgresStore> {
     Arc::new(PostgresStore::connect(options, keywright_testkit::vault()).await.unwrap())
 }
+
+/// Somebody carries out the statement in this schema and keeps the transaction open for a while. Returns when it is.
+pub(crate) fn hold(schema: &str, statement: &str) -> tokio::task::JoinHandle<std::process::Output> {
+    let statements = format!("SET search_path TO {schema}; BEGIN; {statement}; SELECT pg_sleep(0.4); COMMIT");
+    let holder = tokio::task::spawn_blocking(move || shared().try_sql(&statements));
+    let asleep = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%{schema}; BEGIN%' AND wait_event = 'PgSleep'"
+    );
+    while shared().sql(&asleep) != "1" && !holder.is_finished() {}
+    holder
+}
