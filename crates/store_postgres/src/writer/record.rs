@@ -215,9 +215,7 @@ impl Journal {
         macro_rules! only {
             ($($column:expr),+) => { params![$($column.pop()?),+] };
         }
-        let is_one = |count| count == 1;
-        if ![self.changes.len(), self.audit.ids.len(), self.personal.sequences.len()].into_iter().all(is_one)
-        {
+        if [self.changes.len(), self.audit.ids.len(), self.personal.sequences.len()] != [1, 1, 1] {
             return None;
         }
         let Self { rows, audit, personal, .. } = self;
