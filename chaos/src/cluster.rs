@@ -2,7 +2,6 @@
 
 use std::{
     fs::{self, File},
-    net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -10,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use keywright_testkit::PostgresServer;
+use keywright_testkit::{PostgresServer, free_port};
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -162,15 +161,11 @@ fn random_hex<const N: usize>() -> Result<String> {
     Ok(hex::encode(bytes))
 }
 
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
 impl Node {
     fn prepare(setup: &Setup, number: usize, primary: &PostgresServer, pepper: &Path) -> Result<Self> {
         let name = format!("node-{}", number + 1);
         let proxy = Proxy::start(primary.port())?;
-        let base = format!("http://127.0.0.1:{}", free_port()?);
+        let base = format!("http://127.0.0.1:{}", free_port());
         let data = setup.directory.join(&name);
         let config = setup.directory.join(format!("{name}.toml"));
         let text = format!(

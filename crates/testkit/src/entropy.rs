@@ -1,3 +1,5 @@
+use std::{fs::File, io::Read as _};
+
 use keywright_domain::entropy::Entropy;
 use parking_lot::Mutex;
 use rand_chacha::{
@@ -24,6 +26,13 @@ impl Entropy for SeededEntropy {
     fn fill(&self, buffer: &mut [u8]) {
         self.0.lock().fill_bytes(buffer);
     }
+}
+
+/// Bytes that are others each time.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
+    bytes
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@
 use std::{
     fs,
     io::Write as _,
-    net::{Ipv4Addr, TcpListener},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Output, Stdio},
     thread,
     time::Duration,
 };
+
+use crate::{entropy::random, port::free_port};
 
 /// Where Debian puts the programs of each version.
 const VERSIONS: &str = "/usr/lib/postgresql";
@@ -314,29 +315,11 @@ fn programs_of(version: u32) -> PathBuf {
     Path::new(VERSIONS).join(version.to_string()).join("bin")
 }
 
-/// A port that is free now, below those that the system gives to clients: a client must not take it while the server
-/// is down.
-fn free_port() -> u16 {
-    loop {
-        let bytes = random::<2>();
-        let port = 10_000 + u16::from_be_bytes(bytes) % 20_000;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
-    }
-}
-
 fn random_hex() -> String {
     random::<12>().iter().fold(String::with_capacity(24), |mut hex, byte| {
         std::fmt::Write::write_fmt(&mut hex, format_args!("{byte:02x}")).unwrap();
         hex
     })
-}
-
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    std::io::Read::read_exact(&mut fs::File::open("/dev/urandom").unwrap(), &mut bytes).unwrap();
-    bytes
 }
 
 fn is_root() -> bool {

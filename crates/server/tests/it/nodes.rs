@@ -3,7 +3,6 @@
 use std::{
     fs::{self, DirBuilder, File},
     io::Write as _,
-    net::TcpListener,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::{Child, Output},
@@ -14,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keywright_testkit::PostgresServer;
+use keywright_testkit::{PostgresServer, free_port};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -48,7 +47,7 @@ pub(crate) struct Node {
 }
 
 pub(crate) fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    format!("127.0.0.1:{}", free_port())
 }
 
 pub(crate) fn private(path: &Path, text: &str) {
