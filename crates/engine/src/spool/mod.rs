@@ -46,8 +46,9 @@ use crate::credit::ledger::{Ledger, Slot};
 const BATCH_ENTRIES: usize = 1 << 16;
 /// Shortest and longest time between two seals.
 const SEAL_NS: std::ops::RangeInclusive<u64> = 1_000_000_000..=60_000_000_000;
-/// A seal is worth its flush if that takes at most this share of the time until the next.
-const FLUSH_SHARE: u64 = 20;
+/// A seal is worth its flush if that takes at most this share of the time until the next: whoever verifies on the same
+/// processor waits for it.
+const FLUSH_SHARE: u64 = 50;
 
 /// One verification, for counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
