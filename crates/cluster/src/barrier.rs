@@ -133,6 +133,8 @@ struct Waiter {
     is_look_early: bool,
     /// A re-assertion is under way that was begun before the commit was known.
     is_late: bool,
+    /// It was looked for before, in vain.
+    was_looked_for: bool,
 }
 
 /// What is known of another node.
@@ -173,6 +175,8 @@ pub struct Barrier {
     is_looking: bool,
     next_look_ns: u64,
     pause_ns: u64,
+    /// From a commit to the first look for it: about how long the others take to acknowledge one, learned from those before.
+    first_pause_ns: u64,
     settled: u64,
     /// Where the numbers of the present history begin, if this process was there when the one before ended.
     history_began: u64,
@@ -192,6 +196,7 @@ impl Barrier {
             is_looking: false,
             next_look_ns: 0,
             pause_ns: timing.look_every_ns,
+            first_pause_ns: timing.look_every_ns,
             settled: 0,
             history_began: 0,
             history_shown: 0,
@@ -239,12 +244,13 @@ impl Barrier {
                         committed_ns: now_ns,
                         is_look_early: self.is_looking,
                         is_late: self.is_reasserting,
+                        was_looked_for: false,
                     },
                 );
                 self.pause_ns = self.timing.look_every_ns;
                 // No other node can have acknowledged it yet.
                 let is_early = self.nodes.len() > 1;
-                let first_ns = if is_early { now_ns + self.timing.look_every_ns } else { now_ns };
+                let first_ns = if is_early { now_ns + self.first_pause_ns } else { now_ns };
                 self.next_look_ns = self.next_look_ns.min(first_ns);
             }
             Input::Reasserting => {
@@ -348,7 +354,6 @@ impl Barrier {
             .map(|(ticket, _)| *ticket)
             .collect();
         self.end_look();
-        self.slow_down(now_ns);
         self.remember(now_ns, rows, own);
         self.fence_the_dead(now_ns, out);
         self.challenge_the_silent(now_ns, out);
@@ -361,6 +366,12 @@ impl Barrier {
             .filter(|(_, waiter)| !self.is_in_doubt(waiter))
             .filter_map(|(ticket, waiter)| Some((*ticket, waiter.sequence, self.receipt(now_ns, waiter)?)))
             .collect();
+        if let ([_], Some(waiter)) = (&*done, self.lone_waiter()) {
+            self.learn(now_ns, waiter);
+        }
+        for (ticket, waiter) in &mut self.waiting {
+            waiter.was_looked_for |= !is_early.contains(ticket);
+        }
         for (ticket, sequence, receipt) in done {
             self.waiting.remove(&ticket);
             // A node that is out for this term may hold a longer lease for other workspaces.
@@ -372,6 +383,25 @@ impl Barrier {
         if settled > self.settled {
             self.settled = settled;
             out.push(Output::Settled(settled));
+        }
+        // Last: what is done need not be looked for any more.
+        self.slow_down(now_ns);
+    }
+
+    /// What is waited for, if it is one thing.
+    fn lone_waiter(&self) -> Option<Waiter> {
+        self.waiting.values().next().copied().filter(|_| self.waiting.len() == 1)
+    }
+
+    /// Learns from a change that holds everywhere when to look for the next one: a look that is too early is made again, and
+    /// keeps those from the processor who shall acknowledge. So most, but not all, find what they look for.
+    fn learn(&mut self, now_ns: u64, waiter: Waiter) {
+        let Timing { look_every_ns, look_every_max_ns, first_look_max_ns, .. } = self.timing;
+        if !waiter.was_looked_for {
+            self.first_pause_ns = (self.first_pause_ns * 15 / 16).max(look_every_ns / 2);
+        } else if now_ns <= waiter.committed_ns + look_every_max_ns {
+            // Whoever took longer was away, which tells nothing of the next time.
+            self.first_pause_ns = (self.first_pause_ns * 5 / 4).min(first_look_max_ns);
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Timing {
     pub look_every_ns: u64,
     /// The longest such pause.
     pub look_every_max_ns: u64,
+    /// The longest pause from a commit to the first look for it.
+    pub first_look_max_ns: u64,
     /// From one look to the next while nothing waits: who is silent is noticed so much later.
     pub look_idle_every_ns: u64,
     /// How long a node without memory of the time before waits for the others after a change of history.
@@ -47,6 +49,7 @@ impl Timing {
         acknowledge_own_after_ns: 20 * MILLISECOND_NS,
         look_every_ns: MILLISECOND_NS * 3 / 10,
         look_every_max_ns: 20 * MILLISECOND_NS,
+        first_look_max_ns: 2 * MILLISECOND_NS,
         look_idle_every_ns: 10 * SECOND_NS,
         settle_ns: terms(2) + 10 * SECOND_NS,
     };

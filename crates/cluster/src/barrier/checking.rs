@@ -23,12 +23,14 @@ impl Barrier {
     /// The same machine without what makes no difference any more: from now on, it says the same to the same inputs, but
     /// for the moment from which it says that it would like to look.
     ///
-    /// - From when on it looks again does not matter once that is over.
+    /// - From when on it looks again does not matter once that is over; nor what it learned of when to look.
     /// - How long a node has been silent does not matter beyond the longest wait.
     /// - A challenge or a fence that is under way does not matter once it would be tried again.
     #[must_use]
     pub fn canonical(mut self, now_ns: u64) -> Self {
         let timing = self.timing;
+        self.first_pause_ns = timing.look_every_ns;
+        self.waiting.values_mut().for_each(|waiter| waiter.was_looked_for = false);
         if self.next_look_ns <= now_ns {
             self.next_look_ns = 0;
         }

@@ -73,6 +73,8 @@ fn a_change_is_done_when_every_node_has_applied_it() {
         out,
         [Output::Done { ticket: TICKET, receipt: Receipt { nodes: 2, silent: 0 } }, Output::Settled(7)]
     );
+    let idle_ns = revoker.now + Timing::STANDARD.look_idle_every_ns;
+    assert_eq!(revoker.barrier.next_tick_ns(), idle_ns, "nothing is looked for any more");
 }
 
 #[test]
@@ -87,6 +89,62 @@ fn other_nodes_get_a_moment_before_the_registry_is_read_for_the_first_time() {
     let second = Input::Committed { ticket: Ticket(9), sequence: 8, term: LeaseTerm::Standard };
     assert_eq!(revoker.step(second), [], "and the next commit does not put it off");
     assert_eq!(receipts(&revoker.look_after(look_every_ns / 2, &[row(1, 8, 1), row(2, 8, 1)])).len(), 2);
+}
+
+/// From the commit of one more change to the first look for it; the look is not answered yet.
+fn first_pause(revoker: &mut Revoker, sequence: u64) -> u64 {
+    let committed_ns = revoker.now;
+    assert_eq!(revoker.commit(sequence, LeaseTerm::Standard), []);
+    revoker.now = revoker.barrier.next_tick_ns();
+    assert_eq!(revoker.step(Input::Tick), [Output::Look]);
+    revoker.now - committed_ns
+}
+
+/// One more change that is found everywhere by the second look, `by` after the first; the pause before the first.
+fn found_late(revoker: &mut Revoker, sequence: u64, by: u64) -> u64 {
+    let pause = first_pause(revoker, sequence);
+    assert_eq!(receipts(&revoker.looked(&[row(1, sequence, 1), row(2, sequence - 1, 1)])), []);
+    let all = [row(1, sequence, 1), row(2, sequence, 1)];
+    assert_eq!(receipts(&revoker.look_after(by, &all)).len(), 1);
+    pause
+}
+
+/// One more change that is found everywhere by the first look; the pause before it.
+fn found_at_once(revoker: &mut Revoker, sequence: u64) -> u64 {
+    let pause = first_pause(revoker, sequence);
+    assert_eq!(receipts(&revoker.looked(&[row(1, sequence, 1), row(2, sequence, 1)])).len(), 1);
+    pause
+}
+
+#[test]
+fn the_first_look_comes_when_the_others_usually_have_acknowledged() {
+    let Timing { look_every_ns, look_every_max_ns, first_look_max_ns, .. } = Timing::STANDARD;
+    let mut revoker = Revoker::new();
+    revoker.step(Input::Tick);
+    revoker.looked(&[row(1, 6, 1), row(2, 6, 1)]);
+    let pauses: Vec<_> = (7..27).map(|sequence| found_late(&mut revoker, sequence, MS)).collect();
+    assert_eq!(pauses[..2], [look_every_ns, look_every_ns * 5 / 4]);
+    assert!(pauses.is_sorted());
+    assert_eq!(pauses.last(), Some(&first_look_max_ns), "and no later");
+    assert_eq!(found_late(&mut revoker, 27, look_every_max_ns), first_look_max_ns);
+    let pauses: Vec<_> = (28..88).map(|sequence| found_at_once(&mut revoker, sequence)).collect();
+    assert_eq!(pauses[..2], [first_look_max_ns, first_look_max_ns * 15 / 16]);
+    assert!(pauses.is_sorted_by(|earlier, later| earlier >= later));
+    assert_eq!(pauses.last(), Some(&(look_every_ns / 2)), "and no sooner");
+}
+
+#[test]
+fn who_was_away_and_many_at_once_do_not_tell_when_to_look() {
+    let Timing { look_every_ns, look_every_max_ns, .. } = Timing::STANDARD;
+    let mut revoker = Revoker::new();
+    revoker.step(Input::Tick);
+    revoker.looked(&[row(1, 6, 1), row(2, 6, 1)]);
+    found_late(&mut revoker, 7, look_every_max_ns);
+    assert_eq!(first_pause(&mut revoker, 8), look_every_ns, "it was away");
+    revoker.step(Input::Committed { ticket: Ticket(9), sequence: 9, term: LeaseTerm::Standard });
+    revoker.looked(&[row(1, 8, 1), row(2, 7, 1)]);
+    assert_eq!(receipts(&revoker.look_after(MS, &[row(1, 9, 1), row(2, 9, 1)])).len(), 2);
+    assert_eq!(first_pause(&mut revoker, 10), look_every_ns, "there were two");
 }
 
 #[test]

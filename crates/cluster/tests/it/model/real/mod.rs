@@ -99,6 +99,7 @@ impl World {
                 acknowledge_own_after_ns: 0,
                 look_every_ns: 0,
                 look_every_max_ns: 0,
+                first_look_max_ns: 0,
                 look_idle_every_ns: 1,
                 settle_ns: NEVER,
             },
