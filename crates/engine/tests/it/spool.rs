@@ -142,9 +142,9 @@ fn seals_wait_longer_while_flushing_is_slow() {
     assert!(!spool.seal_if_due(second - 1).unwrap());
     assert!(spool.seal_if_due(second).unwrap());
     let sealed = spool.oldest_sealed().unwrap();
-    spool.confirm(&sealed, second / 2).unwrap();
+    spool.confirm(&sealed, second / 5).unwrap();
     spool.record(&event(1, RouteId::NONE), 1);
-    assert!(!spool.seal_if_due(11 * second - 1).unwrap(), "half a second of flushing: ten seconds");
+    assert!(!spool.seal_if_due(11 * second - 1).unwrap(), "a fifth of a second of flushing: ten seconds");
     assert!(spool.seal_if_due(11 * second).unwrap());
 }
 
