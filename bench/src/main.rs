@@ -8,6 +8,7 @@
 mod cluster;
 mod creates;
 mod fill;
+mod floor;
 mod http;
 mod installation;
 mod limits;
