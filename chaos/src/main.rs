@@ -10,7 +10,7 @@ mod usage;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 use keywright_chaos::cluster;
 
@@ -31,7 +31,7 @@ struct Arguments {
     /// The executable under test
     #[arg(long, global = true, value_name = "PATH", default_value = "target/release/keywright")]
     keywright: PathBuf,
-    /// Where logs, and after a violation the history, are kept
+    /// Where data, logs, and after a violation the history, are kept; empty, or not there yet
     #[arg(long, global = true, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Nodes
@@ -61,6 +61,12 @@ fn main() -> Result<ExitCode> {
     let directory = match &arguments.out {
         Some(directory) => {
             std::fs::create_dir_all(directory)?;
+            let is_empty = std::fs::read_dir(directory)?.next().is_none();
+            ensure!(
+                is_empty,
+                "{}: another run is kept there; choose an empty directory",
+                directory.display()
+            );
             directory.canonicalize()?
         }
         None => kept.path().to_owned(),
@@ -73,16 +79,16 @@ fn main() -> Result<ExitCode> {
         has_proxies: true,
         has_standby: false,
     };
-    let is_well = match arguments.command {
-        Command::Revoke(options) => revoke::run(&options, setup, seed)?,
-        Command::Usage(options) => usage::run(&options, &setup, seed)?,
+    let outcome = match arguments.command {
+        Command::Revoke(options) => revoke::run(&options, setup, seed),
+        Command::Usage(options) => usage::run(&options, &setup, seed),
     };
-    if is_well {
+    if matches!(outcome, Ok(true)) {
         return Ok(ExitCode::SUCCESS);
     }
     let kept = kept.keep();
     say(&format!("logs and history: {}", arguments.out.unwrap_or(kept).display()));
-    Ok(ExitCode::FAILURE)
+    outcome.map(|_| ExitCode::FAILURE)
 }
 
 #[expect(clippy::print_stdout, reason = "the output of a command")]
