@@ -21,6 +21,8 @@ use tokio_postgres::{
     types::WrongType,
 };
 
+use crate::connect::ConnectError;
+
 /// Why something did not happen.
 #[derive(Debug)]
 pub(crate) enum Fault {
@@ -117,6 +119,14 @@ pub(crate) fn store_error(error: &Error) -> StoreError {
         StoreError::Damaged(text)
     } else if *code == SqlState::LOCK_NOT_AVAILABLE {
         StoreError::Unavailable(format!("{text}; another session holds a lock, see pg_stat_activity"))
+    } else if [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT].contains(code) {
+        StoreError::Unavailable(ConnectError::Pooled(text).to_string())
+    } else if *code == SqlState::UNDEFINED_TABLE {
+        let text = format!(
+            "there is no installation in this schema of the database ({text}): `keywright init` makes one, or \
+             database.url or database.schema is another"
+        );
+        StoreError::Unavailable(text)
     } else if is_passing(code) {
         StoreError::Unavailable(text)
     } else {

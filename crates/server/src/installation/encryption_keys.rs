@@ -185,6 +185,7 @@ fn from_sources(sources: &[KeySource]) -> Result<EncryptionKeys, Failure> {
             (Some(path), ..) => {
                 let text = private_file::read(path, "the key-encryption key")?.ok_or_else(|| {
                     Failure::new(Exit::NoInput, format!("there is no key file {}", path.display()))
+                        .remedy(private_file::how_to_make(path))
                 })?;
                 (text, format!("in {}", path.display()))
             }

@@ -267,6 +267,7 @@ fn from_sources(sources: &[PepperSource]) -> Result<Peppers, Failure> {
             (Some(path), _) => {
                 let text = private_file::read(path, "the pepper")?.ok_or_else(|| {
                     Failure::new(Exit::NoInput, format!("there is no pepper file {}", path.display()))
+                        .remedy(private_file::how_to_make(path))
                 })?;
                 (text, format!("in {}", path.display()))
             }

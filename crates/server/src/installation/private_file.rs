@@ -31,6 +31,14 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<Option<Zeroizing<String>>,
     fs::read_to_string(path).map(|text| Some(Zeroizing::new(text))).map_err(failed)
 }
 
+/// What to do where a file is missing that the configuration names, and that holds 64 hexadecimal digits.
+pub(crate) fn how_to_make(path: &Path) -> String {
+    let file = path.display();
+    format!(
+        "of an installation that exists, put your copy there; for a new one: (umask 077; openssl rand -hex 32 > {file})"
+    )
+}
+
 /// Writes the file, replacing an older one in one step; durable when this returns.
 pub(crate) fn write(path: &Path, what: &str, text: &str) -> Result<(), Failure> {
     replace(path, text).map_err(|error| cannot_write(path, what, &error))

@@ -8,6 +8,7 @@ mod cli;
 mod client;
 mod cluster;
 mod crash;
+mod guide;
 mod joining;
 mod life;
 mod mail;
