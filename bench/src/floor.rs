@@ -1,4 +1,4 @@
-//! What a machine's memory and its SHA-256 take of a verification: no less is possible with a table of keys and a digest.
+//! What finding a key's record in a table of all keys and computing its digest take by themselves, on this machine.
 
 use anyhow::Result;
 use memmap2::{Advice, MmapMut};

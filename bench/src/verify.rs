@@ -129,7 +129,7 @@ fn print(options: &Options, results: &[Vec<f64>; 4]) {
     );
     let floor = range(&results[3]).0;
     println!(
-        "no less than {floor:.0} ns is possible here: what reading the key's record and its digest take, and nothing else"
+        "by itself, reading a key's record and computing its digest takes {floor:.0} ns here, without prefetching"
     );
 }
 
