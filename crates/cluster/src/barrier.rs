@@ -347,13 +347,6 @@ impl Barrier {
         own: Option<(Incarnation, u64)>,
         out: &mut Vec<Output>,
     ) {
-        let is_early: Vec<_> = self
-            .waiting
-            .iter()
-            .filter(|(_, waiter)| waiter.is_look_early)
-            .map(|(ticket, _)| *ticket)
-            .collect();
-        self.end_look();
         self.remember(now_ns, rows, own);
         self.fence_the_dead(now_ns, out);
         self.challenge_the_silent(now_ns, out);
@@ -362,15 +355,17 @@ impl Barrier {
             .waiting
             .iter()
             // The registry must have been read after the commit: else a node that had a lease might not be in it yet.
-            .filter(|(ticket, waiter)| asked_at_ns >= waiter.committed_ns && !is_early.contains(ticket))
+            .filter(|(_, waiter)| asked_at_ns >= waiter.committed_ns && !waiter.is_look_early)
             .filter(|(_, waiter)| !self.is_in_doubt(waiter))
             .filter_map(|(ticket, waiter)| Some((*ticket, waiter.sequence, self.receipt(now_ns, waiter)?)))
             .collect();
-        if let ([_], Some(waiter)) = (&*done, self.lone_waiter()) {
-            self.learn(now_ns, waiter);
+        if let [(ticket, ..)] = *done
+            && self.waiting.len() == 1
+        {
+            self.learn(now_ns, self.waiting[&ticket]);
         }
-        for (ticket, waiter) in &mut self.waiting {
-            waiter.was_looked_for |= !is_early.contains(ticket);
+        for waiter in self.waiting.values_mut() {
+            waiter.was_looked_for |= !waiter.is_look_early;
         }
         for (ticket, sequence, receipt) in done {
             self.waiting.remove(&ticket);
@@ -385,15 +380,11 @@ impl Barrier {
             out.push(Output::Settled(settled));
         }
         // Last: what is done need not be looked for any more.
+        self.end_look();
         self.slow_down(now_ns);
     }
 
-    /// What is waited for, if it is one thing.
-    fn lone_waiter(&self) -> Option<Waiter> {
-        self.waiting.values().next().copied().filter(|_| self.waiting.len() == 1)
-    }
-
-    /// Learns from a change that holds everywhere when to look for the next one: a look that is too early is made again, and
+    /// Learns from a change that holds everywhere, and was waited for alone, when to look for the next one: a look that is too early is made again, and
     /// keeps those from the processor who shall acknowledge. So most, but not all, find what they look for.
     fn learn(&mut self, now_ns: u64, waiter: Waiter) {
         let Timing { look_every_ns, look_every_max_ns, first_look_max_ns, .. } = self.timing;
