@@ -151,10 +151,7 @@ fn from_driver(error: &tokio_postgres::Error) -> ConnectError {
             ConnectError::Credentials(text)
         }
         Some(&SqlState::INVALID_CATALOG_NAME) => ConnectError::NoDatabase(text),
-        // What was prepared, or set, in this session a moment ago is not there.
-        Some(&SqlState::INVALID_SQL_STATEMENT_NAME | &SqlState::DUPLICATE_PSTATEMENT) => {
-            ConnectError::Pooled(text)
-        }
+        Some(code) if fault::is_of_a_pool(code) => ConnectError::Pooled(text),
         Some(_) => match fault::store_error(error) {
             StoreError::Unavailable(text) => ConnectError::Unreachable(text),
             other => ConnectError::Store(other),

@@ -119,7 +119,7 @@ pub(crate) fn store_error(error: &Error) -> StoreError {
         StoreError::Damaged(text)
     } else if *code == SqlState::LOCK_NOT_AVAILABLE {
         StoreError::Unavailable(format!("{text}; another session holds a lock, see pg_stat_activity"))
-    } else if [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT].contains(code) {
+    } else if is_of_a_pool(code) {
         StoreError::Unavailable(ConnectError::Pooled(text).to_string())
     } else if *code == SqlState::UNDEFINED_TABLE {
         let text = format!(
@@ -132,6 +132,11 @@ pub(crate) fn store_error(error: &Error) -> StoreError {
     } else {
         StoreError::Internal(text)
     }
+}
+
+/// Whether what was prepared, or set, in this session a moment ago is not there.
+pub(crate) fn is_of_a_pool(code: &SqlState) -> bool {
+    [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT].contains(code)
 }
 
 /// Whether the error is one of the server's state and not of the statement.
