@@ -325,11 +325,11 @@ mod tests {
         let keys = Arc::new(AuditKeys::of([&Pepper::from_bytes([1; 32])].into_iter()));
         let stats = Arc::<AuditStats>::default();
         let auditor = Auditor::start(Arc::clone(&keys), Arc::clone(&stats)).unwrap();
-        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let gone = keywright_testkit::free_port();
         auditor.look(&[
             row("good", node_that_says(false, &keys)),
             row("bad", node_that_says(true, &keys)),
-            row("gone", format!("http://{gone}")),
+            row("gone", format!("http://127.0.0.1:{gone}")),
             // Its answers are not those of a node of this installation.
             row(
                 "stranger",

@@ -34,10 +34,9 @@ fn where_nothing_is_set_up_it_is_said_how() {
     assert!(said(&status).contains("there is no installation in this schema"), "{}", said(&status));
     assert!(said(&status).contains("`keywright init` makes one"), "{}", said(&status));
     let text = fs::read_to_string(&config).unwrap();
-    let key_of = |table: &str| text.split_once(table).unwrap().1.split_once("file = ").unwrap().0.to_owned();
     for (table, what) in [("[[peppers]]", "pepper file"), ("[[encryption_keys]]", "key file")] {
-        let begin = format!("{table}{}file = ", key_of(table));
-        private(&config, &text.replace(&format!("{begin}\"pepper\""), &format!("{begin}\"missing\"")));
+        let (before, after) = text.split_once(table).unwrap();
+        private(&config, &format!("{before}{table}{}", after.replacen("\"pepper\"", "\"missing\"", 1)));
         let init = installation.run(&["init", "--config", "a.toml"]);
         assert_eq!(init.status.code(), Some(66), "{}", said(&init));
         for part in [format!("there is no {what} "), "openssl rand -hex 32 > ".to_owned()] {

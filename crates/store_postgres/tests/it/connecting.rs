@@ -26,8 +26,7 @@ async fn refusal(options: PostgresOptions) -> ConnectError {
 #[tokio::test]
 async fn nobody_listens() {
     let mut options = own_schema(shared());
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    options.url = PostgresOptions::new(shared().url_through(free)).url;
+    options.url = PostgresOptions::new(shared().url_through(keywright_testkit::free_port())).url;
     let error = refusal(options).await;
     assert!(matches!(error, ConnectError::Unreachable(_)), "{error}");
     assert!(error.to_string().contains("check that it runs"), "{error}");
