@@ -8,8 +8,8 @@ use crate::{fill::Text, random::Random};
 
 /// Bytes of a key's record: two cache lines.
 const RECORD_BYTES: usize = 128;
-/// Words of the index per key, in tenths: four fifths of them are in use.
-const INDEX_TENTHS: usize = 12;
+/// The low half.
+const MASK: u128 = u64::MAX as u128;
 /// Any state will do.
 const STATE: [u32; 8] = [0x9e37_79b9; 8];
 
@@ -27,7 +27,8 @@ impl Floor {
     pub(crate) fn new(keys: u32) -> Result<Self> {
         let keys = usize::try_from(keys)?;
         let mut random = Random::new(13);
-        let mut index = table(keys * INDEX_TENTHS / 10 * 8)?;
+        // Four fifths of its words would be in use.
+        let mut index = table((keys + keys / 4) * 8)?;
         for word in index.as_chunks_mut::<8>().0 {
             *word = u64::try_from(random.below(keys))?.to_le_bytes();
         }
@@ -39,12 +40,13 @@ impl Floor {
     /// One word of the index, the record that it names, and the two blocks of an HMAC. No parsing, no clock, no decision,
     /// no limit, no count.
     pub(crate) fn touch(&mut self, text: &Text) -> u32 {
-        let hash = text.last_chunk::<16>().map_or(0, |bytes| u128::from_le_bytes(*bytes));
-        let hash = (hash >> 64) * (hash & u128::from(u64::MAX));
+        let [.., low, high] = *text.as_chunks::<8>().0 else { unreachable!("a text is longer") };
+        // The middle of the product depends on every bit.
+        let product = u128::from(u64::from_le_bytes(low)) * u128::from(u64::from_le_bytes(high));
+        let hash = (product >> 32) & MASK;
         let index = self.index.as_chunks::<8>().0;
-        let place = ((hash >> 32 & u128::from(u64::MAX)) * index.len() as u128) >> 64;
-        let word = usize::try_from(place).ok().and_then(|place| index.get(place));
-        let number = word.and_then(|word| usize::try_from(u64::from_le_bytes(*word)).ok()).unwrap_or(0);
+        let word = index[usize::try_from((hash * index.len() as u128) >> 64).expect("below the length")];
+        let number = usize::try_from(u64::from_le_bytes(word)).expect("a number of a key");
         let record = &mut self.records.as_chunks_mut::<RECORD_BYTES>().0[number];
         // Both lines are on their way while the digest is computed.
         record[RECORD_BYTES - 1] = record[RECORD_BYTES - 1].wrapping_add(1);
